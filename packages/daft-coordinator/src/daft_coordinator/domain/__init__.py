@@ -1,0 +1,1 @@
+"""The functional core: decisions from snapshots. Nothing in here touches the world."""

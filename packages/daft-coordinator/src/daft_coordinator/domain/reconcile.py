@@ -1,0 +1,82 @@
+"""What rows must change after somebody died: compare the record with the world."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+
+from attrs import frozen
+
+from daft_protocol.status import JobStatus
+
+REQUEUE_WITHIN_S = 600.0
+
+
+class Verdict(enum.Enum):
+    """What should happen to a job."""
+
+    LEAVE = "leave"  # its owner lives, or we could not tell: not ours to judge
+    REPAIR = "repair"  # it ended well, only the row was lost: take the log's last record
+    FINISH_CANCEL = "finish-cancel"  # a cancel was under way, and the processes are gone
+    CRASH = "crash"  # owner and processes are gone
+    STOP_ORPHAN = "stop-orphan"  # owner gone, processes still running
+    REQUEUE = "requeue"  # never started, and still worth starting
+    SKIP = "skip"  # never started, and not ours to start now
+
+
+@frozen(kw_only=True)
+class ObservedJob:
+    """A job that is not final, and what the world says about it.
+
+    owner_alive: None when the system would not tell.
+    has_ending: its log, or a result file, tells how it ended.
+    restartable: a background job whose working directory exists.
+    missing_env: names of variables that were not stored and are gone.
+    waited_s: seconds since it was queued, never negative.
+    """
+
+    uid: str
+    status: JobStatus
+    owner_alive: bool | None
+    group_alive: bool = False
+    has_ending: bool = False
+    restartable: bool = True
+    missing_env: tuple[str, ...] = ()
+    waited_s: float = 0.0
+
+
+def judge(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> Verdict:
+    """Return what should happen to `job`; the first rule that fits wins."""
+    if job.status.is_final or job.owner_alive is not False:
+        return Verdict.LEAVE
+    if job.status is JobStatus.QUEUED:
+        fresh = job.waited_s <= requeue_within_s
+        able = fresh and job.restartable and not job.missing_env
+        return Verdict.REQUEUE if able else Verdict.SKIP
+    if job.group_alive:
+        return Verdict.STOP_ORPHAN
+    if job.has_ending:
+        return Verdict.REPAIR
+    if job.status is JobStatus.CANCELLING:
+        return Verdict.FINISH_CANCEL
+    return Verdict.CRASH
+
+
+def reconcile(
+    jobs: Iterable[ObservedJob], *, requeue_within_s: float = REQUEUE_WITHIN_S
+) -> Mapping[str, Verdict]:
+    """Map the uid of every job that must change to its verdict; empty when all is well."""
+    verdicts = {job.uid: judge(job, requeue_within_s=requeue_within_s) for job in jobs}
+    return {uid: verdict for uid, verdict in verdicts.items() if verdict is not Verdict.LEAVE}
+
+
+def why_skipped(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> str:
+    """Return one line for people about a `SKIP` verdict."""
+    if job.missing_env:
+        names = ", ".join(job.missing_env)
+        return f"its coordinator died, and these variables were kept in memory only: {names}"
+    if not job.restartable:
+        return "the command that would have run it ended, or its directory is gone"
+    return f"its coordinator died and it waited longer than {requeue_within_s:g} s"
+
+

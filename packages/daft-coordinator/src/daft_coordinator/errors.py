@@ -1,0 +1,125 @@
+"""What the coordinator refuses, and what it could not do."""
+
+from __future__ import annotations
+
+from attrs import define
+
+
+class CoordinatorError(Exception):
+    """Base of everything `daft_coordinator` raises on purpose."""
+
+
+@define
+class DuplicateJob(CoordinatorError):
+    """Two jobs of one invocation share a name. Nothing was recorded."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"two jobs are called {self.name!r}; give each job of a hook its own name"
+
+
+@define
+class UnknownDependency(CoordinatorError):
+    """A job needs a name that no job of its invocation has. Nothing was recorded."""
+
+    name: str
+    needs: str
+    known: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.known) or "none"
+        return f"job {self.name!r} needs {self.needs!r}, which does not exist (jobs: {listed})"
+
+
+@define
+class DependencyCycle(CoordinatorError):
+    """Jobs wait for each other. Nothing was recorded.
+
+    cycle: names along the circle, the first one again at the end.
+    """
+
+    cycle: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"jobs wait for each other: {' -> '.join(self.cycle)}; remove one of these needs"
+
+
+@define
+class CoordinatorUnavailable(CoordinatorError):
+    """No leader answers and none could be started. Committed rows stay `queued`."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the coordinator cannot be reached: {self.reason}"
+
+
+@define
+class RequestRefused(CoordinatorError):
+    """The leader answered with an error."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@define
+class PeerNotOurs(CoordinatorError):
+    """The other end of the socket belongs to another user. Nothing was sent."""
+
+    uid: int
+    expected: int
+
+    def __str__(self) -> str:
+        return f"the coordinator's socket is served by uid {self.uid}, not by {self.expected}"
+
+
+@define
+class JobNotFound(CoordinatorError):
+    """No recorded job fits the address.
+
+    candidates: what exists nearby, as full addresses.
+    """
+
+    address: str
+    reason: str
+    candidates: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        nearby = f" ({', '.join(self.candidates)})" if self.candidates else ""
+        return f"no job {self.address!r}: {self.reason}{nearby}"
+
+
+@define
+class AmbiguousAddress(CoordinatorError):
+    """Several recorded jobs fit the address equally well."""
+
+    address: str
+    candidates: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.address!r} could be any of: {', '.join(self.candidates)}"
+
+
+@define
+class StoreUnavailable(CoordinatorError):
+    """The job store did not take a change. The caller keeps it and tries again."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the job store cannot be written: {self.reason}"
+
+
+@define
+class SpawnFailed(CoordinatorError):
+    """A process could not be started. `code` is what a shell would exit with."""
+
+    reason: str
+    code: int = 126
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,429 @@
+"""A job's log on disk: the one place that writes it, and the one that reads it.
+
+`output.jsonl` takes the first 60 % of the limit. What comes later goes round in two segments
+of 20 % each, so that the newest part survives; at the end they are joined on behind one
+`truncated` record. A log that stays small is one file from the start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from daft_protocol.errors import BadRecord
+from daft_protocol.records import LogRecord, RecordKind, decode_record, encode_record
+
+from .pump import LineSplitter, encode_lines, encode_pieces
+
+FILE_NAME = "output.jsonl"
+SEGMENT_NAMES = ("output.tail-0.jsonl", "output.tail-1.jsonl")
+RING_LINES = 200
+"""Lines kept in memory when sampling, so that a failing job still shows how it ended."""
+
+_HEAD_SHARE = 0.6
+_OPEN_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ_BYTES = 256 * 1024
+
+
+class JobLog:
+    """Numbers, samples, caps and writes the records of one job.
+
+    directory: where its files go; None writes nothing and only counts (an embedder without
+        files, or a store that gives none).
+    Trouble with the disk never reaches the job: what could not be written is counted in
+    `dropped`, and the first reason is kept in `trouble`.
+    """
+
+    def __init__(
+        self,
+        directory: str | None,
+        *,
+        limit_bytes: int,
+        keep_every_nth: int = 1,
+        first_seq: int = 0,
+    ) -> None:
+        self._directory = directory
+        self._nth = keep_every_nth
+        self._ring: deque[str] | None = deque(maxlen=RING_LINES) if keep_every_nth > 1 else None
+        self._head_limit = int(limit_bytes * _HEAD_SHARE)
+        self._segment_limit = (limit_bytes - self._head_limit) // 2
+        self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
+        self._fd: int | None = None
+        self._segment: int | None = None  # index of the segment being written, None: the head
+        self._segment_bytes = [0, 0]
+        self._segment_records = [0, 0]
+        self._truncated_bytes = 0
+        self._truncated_records = 0
+        self.next_seq = first_seq
+        self.bytes_written = 0
+        self.records_written = 0
+        self.dropped = 0
+        self.trouble: str | None = None
+        if directory is not None:
+            self._open(FILE_NAME)
+
+    def output(self, kind: str, data: bytes, ts: int) -> list[str]:
+        """Take bytes of `kind` (`stdout` or `stderr`); return the JSON lines they made.
+
+        ts: Unix milliseconds of the read.
+        """
+        splitter = self._splitters[kind]
+        lines = splitter.plain_lines(data)
+        if lines is not None:
+            encoded = encode_lines(lines, first_seq=self.next_seq, ts=ts, kind=kind)
+        else:
+            pieces = splitter.feed(data)
+            encoded = encode_pieces(pieces, first_seq=self.next_seq, ts=ts, kind=kind)
+        return self._take(encoded)
+
+    def flush_partial(self, ts: int, kind: str | None = None) -> list[str]:
+        """Write unfinished lines as they are, of one kind or both."""
+        made: list[str] = []
+        for name, splitter in self._splitters.items():
+            if kind in (None, name) and splitter.has_pending:
+                pieces = splitter.flush()
+                made += self._take(
+                    encode_pieces(pieces, first_seq=self.next_seq, ts=ts, kind=name)
+                )
+        return made
+
+    def has_partial(self, kind: str) -> bool:
+        """True while `kind` has an unfinished line."""
+        return self._splitters[kind].has_pending
+
+    def status(self, event: str, ts: int, /, **fields: Any) -> LogRecord:
+        """Write one status record and return it. Status records are never sampled away."""
+        record = LogRecord(
+            seq=self.next_seq,
+            ts=ts,
+            kind=RecordKind.STATUS,
+            data={"event": event, **fields},
+        )
+        self.next_seq += 1
+        self._write([encode_record(record).decode()])
+        return record
+
+    def keep_ring(self) -> None:
+        """Write the sampled-away lines still in memory: the job failed, its end matters."""
+        if self._ring:
+            held = list(self._ring)
+            self._ring.clear()
+            self._write(held)
+
+    def close(self, *, sync: bool = False) -> None:
+        """Join the segments on and let go of the file. Calling it again does nothing.
+
+        sync: wait until the system has the bytes on the disk.
+        """
+        if self._segment is not None:
+            self._join_segments()
+        if self._fd is not None:
+            try:
+                if sync:
+                    os.fsync(self._fd)
+            except OSError as error:
+                self._note_trouble(error)
+            os.close(self._fd)
+            self._fd = None
+
+    def remove(self) -> None:
+        """Delete the files: a silent job that succeeded leaves none."""
+        self.close()
+        if self._directory is None:
+            return
+        for name in (FILE_NAME, *SEGMENT_NAMES):
+            try:
+                os.unlink(os.path.join(self._directory, name))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._note_trouble(error)
+        self.bytes_written = self.records_written = 0
+
+    def _take(self, encoded: list[str]) -> list[str]:
+        """Number, sample and write `encoded`; return what was kept."""
+        first = self.next_seq
+        self.next_seq += len(encoded)
+        if self._ring is not None:
+            kept: list[str] = []
+            for seq, line in enumerate(encoded, first):
+                if seq % self._nth == 0:
+                    kept.append(line)
+                else:
+                    self._ring.append(line)
+            encoded = kept
+        if encoded:
+            self._write(encoded)
+        return encoded
+
+    def _write(self, encoded: list[str]) -> None:
+        if self._fd is None:
+            if self._directory is not None:
+                self.dropped += len(encoded)
+            return
+        # Lines are ASCII, so their lengths are their sizes.
+        data = "".join(encoded)
+        room = self._room()
+        while encoded:
+            if len(data) <= room:
+                self._put(data, len(encoded))
+                return
+            fitting, count = 0, 0
+            for line in encoded:
+                if fitting + len(line) > room:
+                    break
+                fitting += len(line)
+                count += 1
+            if count:
+                self._put(data[:fitting], count)
+                data, encoded = data[fitting:], encoded[count:]
+            if not self._next_segment():
+                self.dropped += len(encoded)
+                return
+            room = self._room()
+            if encoded and len(encoded[0]) > room:
+                # One record larger than a whole segment (a tiny limit): it is lost, and said so.
+                self._truncated_records += 1
+                self._truncated_bytes += len(encoded[0])
+                data, encoded = data[len(encoded[0]) :], encoded[1:]
+
+    def _room(self) -> int:
+        if self._segment is None:
+            return self._head_limit - self.bytes_written
+        return self._segment_limit - self._segment_bytes[self._segment]
+
+    def _put(self, data: str, records: int) -> None:
+        assert self._fd is not None
+        view = memoryview(data.encode("ascii"))
+        size = len(view)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            self._note_trouble(error)
+            self.dropped += records
+            return
+        if self._segment is None:
+            self.bytes_written += size
+            self.records_written += records
+        else:
+            self._segment_bytes[self._segment] += size
+            self._segment_records[self._segment] += records
+
+    def _next_segment(self) -> bool:
+        """Go on writing in the other segment, dropping what it held. False: no file any more."""
+        index = 0 if self._segment is None else 1 - self._segment
+        self._truncated_bytes += self._segment_bytes[index]
+        self._truncated_records += self._segment_records[index]
+        self._segment_bytes[index] = self._segment_records[index] = 0
+        self._segment = index
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._open(SEGMENT_NAMES[index], truncate=True)
+        return self._fd is not None
+
+    def _join_segments(self) -> None:
+        """Append what the segments hold to the head, behind a record of what is missing."""
+        assert self._directory is not None and self._segment is not None
+        newest, oldest = self._segment, 1 - self._segment
+        self._segment = None
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._open(FILE_NAME)
+        if self._fd is None:
+            return
+        order = [index for index in (oldest, newest) if self._segment_records[index]]
+        kept = [_read_all(os.path.join(self._directory, SEGMENT_NAMES[index])) for index in order]
+        if self._truncated_records:
+            first = next((data for data in kept if data), b"")
+            seq, ts = _first_numbers(first, default=self.next_seq)
+            gap = LogRecord(
+                seq=max(0, seq - 1),
+                ts=ts,
+                kind=RecordKind.STATUS,
+                data={
+                    "event": "truncated",
+                    "bytes": self._truncated_bytes,
+                    "records": self._truncated_records,
+                },
+            )
+            kept.insert(0, encode_record(gap))
+        for data in kept:
+            self._put(data.decode("ascii", "replace"), data.count(b"\n"))
+        for name in SEGMENT_NAMES:
+            try:
+                os.unlink(os.path.join(self._directory, name))
+            except FileNotFoundError:
+                continue
+
+    def _open(self, name: str, *, truncate: bool = False) -> None:
+        assert self._directory is not None
+        flags = _OPEN_FLAGS | (os.O_TRUNC if truncate else 0)
+        try:
+            self._fd = os.open(os.path.join(self._directory, name), flags, 0o600)
+        except OSError as error:
+            self._note_trouble(error)
+
+    def _note_trouble(self, error: OSError) -> None:
+        if self.trouble is None:
+            self.trouble = f"log not written: {error.strerror or error}"
+
+
+def reopen(directory: str, *, limit_bytes: int) -> JobLog:
+    """Return a log that goes on behind the last record found in `directory`."""
+    last = last_record(directory)
+    return JobLog(
+        directory, limit_bytes=limit_bytes, first_seq=0 if last is None else last.seq + 1
+    )
+
+
+class LogCursor:
+    """Reads a job's log from the start and goes on where it stopped, while it is being written.
+
+    Holds no memory but a partial line. A log that was truncated in the middle shows as a jump
+    in the numbers; a line that is no record is skipped and counted in `bad_lines`.
+    """
+
+    def __init__(self, directory: str, *, since_seq: int = 0) -> None:
+        self._directory = directory
+        self._since = since_seq
+        self._head: int | None = None
+        self._segments: dict[str, tuple[int, int]] = {}  # name -> (descriptor, inode size read)
+        self._partial = b""
+        self._next_seq = 0
+        self.bad_lines = 0
+
+    def read(self, limit_bytes: int = _READ_BYTES) -> list[LogRecord]:
+        """Return the next records, about `limit_bytes` of them; [] when there are none yet."""
+        if self._head is None:
+            try:
+                self._head = os.open(
+                    os.path.join(self._directory, FILE_NAME),
+                    os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW,
+                )
+            except FileNotFoundError:
+                return []
+        while True:
+            data = os.read(self._head, limit_bytes)
+            if not data:
+                return self._from_segments()
+            *lines, self._partial = (self._partial + data).split(b"\n")
+            if records := self._decode(lines):
+                return records
+
+    def close(self) -> None:
+        """Let go of the file. Calling it again does nothing."""
+        if self._head is not None:
+            os.close(self._head)
+            self._head = None
+
+    def _from_segments(self) -> list[LogRecord]:
+        """Return what a log over its limit holds beyond its head, oldest first."""
+        found: list[LogRecord] = []
+        for name in SEGMENT_NAMES:
+            path = os.path.join(self._directory, name)
+            try:
+                if os.path.getsize(path) == self._seen_size(name):
+                    continue
+                data = _read_all(path)
+            except FileNotFoundError:
+                continue
+            self._segments[name] = (0, len(data))
+            found += self._decode(data.split(b"\n")[:-1], ordered=False)
+        found.sort(key=lambda record: record.seq)
+        if found:
+            self._next_seq = found[-1].seq + 1
+        return found
+
+    def _seen_size(self, name: str) -> int:
+        return self._segments.get(name, (0, -1))[1]
+
+    def _decode(self, lines: list[bytes], *, ordered: bool = True) -> list[LogRecord]:
+        records: list[LogRecord] = []
+        for line in lines:
+            if not line:
+                continue
+            try:
+                record = decode_record(line)
+            except BadRecord:
+                self.bad_lines += 1
+                continue
+            # Joined segments come a second time through the head: numbers only ever grow.
+            if record.seq < self._next_seq:
+                continue
+            if ordered:
+                self._next_seq = record.seq + 1
+            if record.seq >= self._since:
+                records.append(record)
+        return records
+
+
+def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:
+    """Yield every record of a log as it is now."""
+    cursor = LogCursor(directory, since_seq=since_seq)
+    try:
+        while records := cursor.read():
+            yield from records
+    finally:
+        cursor.close()
+
+
+def last_record(directory: str) -> LogRecord | None:
+    """Return the record with the highest number, None when there is no log or it is empty."""
+    newest: LogRecord | None = None
+    for name in (FILE_NAME, *SEGMENT_NAMES):
+        try:
+            data = _read_end(os.path.join(directory, name))
+        except OSError:
+            continue  # no such file, or not readable: then it tells nothing
+        for line in reversed(data.split(b"\n")):
+            try:
+                record = decode_record(line)
+            except BadRecord:
+                continue
+            if newest is None or record.seq > newest.seq:
+                newest = record
+            break
+    return newest
+
+
+def _read_end(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        size = os.fstat(fd).st_size
+        # Two of the longest lines fit: a torn last line and the record before it.
+        want = min(size, 1024 * 1024)
+        return os.pread(fd, want, size - want)
+    finally:
+        os.close(fd)
+
+
+def _read_all(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        parts = []
+        while data := os.read(fd, _READ_BYTES):
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def _first_numbers(data: bytes, *, default: int) -> tuple[int, int]:
+    line = data.split(b"\n", 1)[0]
+    try:
+        record = decode_record(line)
+    except BadRecord:
+        return default, 0
+    return record.seq, record.ts
+
+
+def ending_of(record: LogRecord | None) -> Mapping[str, Any] | None:
+    """Return the data of a final record, None for any other."""
+    if record is None or not record.is_final or isinstance(record.data, str):
+        return None
+    return record.data

@@ -1,0 +1,219 @@
+"""What a coordinator needs from outside. Calls are synchronous and take microseconds.
+
+Each port has a conformance suite in `daft_coordinator.testing`; an adapter that passes it can
+take the place of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from daft_protocol.jobs import Invocation, Job, ProcessIdentity
+from daft_protocol.status import EndReason, JobStatus
+
+
+@frozen(kw_only=True)
+class Owner:
+    """A process that answers for jobs.
+
+    kind: "leader" of a repository, a "command" running its own foreground, or "embedded".
+    """
+
+    id: str
+    kind: str
+    process: ProcessIdentity
+    socket_path: str | None = None
+    version: str = ""
+
+
+@frozen(kw_only=True)
+class JobChange:
+    """One guarded change of a job's row. Fields left at None keep what the row has.
+
+    allowed: statuses the row may have before; in any other the change is refused.
+    set_owner: give the row to `owner`, which may be None for "nobody".
+    """
+
+    job_uid: str
+    allowed: Collection[JobStatus]
+    to: JobStatus
+    at: datetime
+    set_owner: bool = False
+    owner: str | None = None
+    process: ProcessIdentity | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+    exit_code: int | None = None
+    term_signal: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
+    log_bytes: int | None = None
+    log_records: int | None = None
+    log_dropped: int | None = None
+
+
+@frozen(kw_only=True)
+class JobQuery:
+    """Which jobs to read; None does not narrow.
+
+    after: position of the last job of the page before, as `JobStore.find_jobs` returned it.
+    """
+
+    invocation_id: str | None = None
+    worktree: str | None = None
+    name: str | None = None
+    statuses: Collection[JobStatus] | None = None
+    limit: int = 500
+    after: str | None = None
+
+
+class JobStore(Protocol):
+    """Keeps invocations and jobs. Every method is one transaction.
+
+    A method that cannot reach its storage raises `StoreUnavailable` and has changed nothing.
+    """
+
+    def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """Add an invocation (None: it exists) and its jobs; return the jobs as they are stored.
+
+        Values that must not be kept are left out of the stored `spec.env`; their names are in
+        `removed_env` of what is returned.
+        """
+
+    def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
+        """Make each change whose guard holds, all in one transaction; False: it was refused.
+
+        A job in a final status is never changed, whatever `allowed` says. A job that becomes
+        completed adds its `duration_ms` to the durations.
+        """
+
+    def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
+        """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
+
+    def job(self, uid: str) -> Job | None:
+        """Return one job."""
+
+    def jobs_of(self, invocation_id: str) -> tuple[Job, ...]:
+        """Return the jobs of an invocation in the order they were declared."""
+
+    def find_jobs(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
+        """Return one page of jobs, oldest first, and the `after` of the next page if any."""
+
+    def unfinished(self) -> tuple[Job, ...]:
+        """Return every job that is not final."""
+
+    def invocation(self, invocation_id: str) -> Invocation | None:
+        """Return one invocation."""
+
+    def recent_invocations(self, *, limit: int = 200) -> tuple[Invocation, ...]:
+        """Return the newest invocations, newest first."""
+
+    def invocations_with_prefix(self, prefix: str) -> tuple[Invocation, ...]:
+        """Return the invocations whose id starts with `prefix`, newest first."""
+
+    def durations(self) -> Mapping[tuple[str, str], float]:
+        """Return (hook type, job name) -> seconds that job usually takes."""
+
+    def register(self, owner: Owner) -> None:
+        """Make `owner` known, before any row names it."""
+
+    def retire(self, owner_id: str) -> None:
+        """Note that an owner has ended in good order."""
+
+    def owners(self) -> tuple[Owner, ...]:
+        """Return every owner that did not retire."""
+
+    def log_directory(self, job: Job) -> str | None:
+        """Return the directory for the job's log, created; None when logs are not kept."""
+
+    def close(self) -> None:
+        """Let go of the storage. Calling it again does nothing."""
+
+
+@frozen(kw_only=True)
+class Spawned:
+    """A process that waits behind its gate, or is refused.
+
+    gate: write one byte to let it run; closing it instead ends it without running anything.
+    stdout, stderr: read ends, non-blocking; None for a job that has the terminal.
+    exit_fd: readable once the process has ended; None where the system has no such thing.
+    """
+
+    identity: ProcessIdentity
+    gate: int
+    stdout: int | None
+    stderr: int | None
+    exit_fd: int | None
+
+
+@frozen(kw_only=True)
+class ExitStatus:
+    """How a process ended: an exit code, or the signal that killed it."""
+
+    code: int | None
+    signal: int | None
+
+
+class ProcessControl(Protocol):
+    """Starts, watches and signals processes. The only way this package touches one."""
+
+    def spawn(
+        self,
+        command: str,
+        *,
+        working_dir: str,
+        environment: Mapping[str, str],
+        terminal: bool = False,
+        umask: int | None = None,
+    ) -> Spawned:
+        """Start `sh -c command` behind a gate, in a process group of its own.
+
+        terminal: share the caller's terminal and process group, and capture nothing.
+        umask: for the job; None inherits.
+        Raises: SpawnFailed; then nothing is left behind.
+        """
+
+    def reap(self, identity: ProcessIdentity) -> ExitStatus | None:
+        """Return how our child ended and forget it, or None while it lives. Never blocks."""
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """Return the identity of a living process, or None when there is none (or a zombie)."""
+
+    def is_alive(self, who: ProcessIdentity) -> bool | None:
+        """True or False when certain; None when the system will not say (count that as alive)."""
+
+    def group_members(self, who: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
+        """Return the living members of the group of `who` that started no earlier than it."""
+
+    def family(self, who: ProcessIdentity, job_uid: str) -> tuple[ProcessIdentity, ...]:
+        """Return group members, descendants and whoever carries the job's mark, living ones.
+
+        Slower than `group_members`: it reads every process of this user.
+        """
+
+    def watch(self, who: ProcessIdentity) -> int | None:
+        """Return a descriptor that is readable once `who` is gone; None where there is no such."""
+
+    def signal_group(self, who: ProcessIdentity, signal: int) -> bool:
+        """Signal the group of `who` if it still is that group; False when nothing was signalled."""
+
+    def signal(self, who: ProcessIdentity, signal: int) -> bool:
+        """Signal one process after checking that it still is `who`."""
+
+
+class Clock(Protocol):
+    """Time, as the coordinator sees it."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, aware, in UTC. For people; it may jump."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow. For durations and deadlines."""
+
+    def boot_id(self) -> str:
+        """Return a text that is the same until the machine starts again."""

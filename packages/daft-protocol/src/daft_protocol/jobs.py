@@ -1,0 +1,204 @@
+"""Jobs and invocations as values: what was asked for, and what became of it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, optional
+
+from .names import check_job_name
+from .status import EndReason, InvocationStatus, JobStatus, SkipKind, Source
+
+MIB = 1024 * 1024
+DEFAULT_TIMEOUT_S = 300.0
+DEFAULT_RETENTION_S = 7 * 24 * 3600
+DEFAULT_LOG_LIMIT_BYTES = 10 * MIB
+
+
+class BackgroundOutput(enum.Enum):
+    """What happens to the log of a background job that succeeded."""
+
+    LOG = "log"
+    SILENT = "silent"  # removed after success, and only then
+
+
+class RunMode(enum.Enum):
+    """How the jobs of one invocation may overlap, beyond what `needs` says."""
+
+    PARALLEL = "parallel"
+    ORDERED = "ordered"  # one at a time; a failure does not stop the others
+    PIPED = "piped"  # one at a time; the first failure skips all that have not started
+
+
+@frozen(kw_only=True)
+class LogPolicy:
+    """How much of a job's output is kept, and for how long.
+
+    retention_s: seconds after the end of the job before clean-up may remove it.
+    limit_bytes: size of the log beyond which its middle is dropped.
+    keep_every_nth: keep each n-th output record; 1 keeps all.
+    """
+
+    retention_s: int = field(default=DEFAULT_RETENTION_S, validator=ge(0))
+    limit_bytes: int = field(default=DEFAULT_LOG_LIMIT_BYTES, validator=gt(0))
+    keep_every_nth: int = field(default=1, validator=ge(1))
+
+
+@frozen(kw_only=True)
+class Skip:
+    """Why a job is recorded as skipped instead of being started."""
+
+    kind: SkipKind
+    reason: str
+
+
+def _checked_name(name: str) -> str:
+    return check_job_name(name)
+
+
+@frozen(kw_only=True)
+class JobSpec:
+    """One job with everything resolved; running it needs no further configuration.
+
+    command: text for `sh -c`.
+    working_dir: absolute path.
+    env: variables laid over the environment of the submitter; values that look like secrets
+        are kept in memory and never stored.
+    needs: names of jobs of the same submission that must be `completed` first.
+    full_needs: `needs` before foreground and background were cut apart, for a faithful retry.
+    timeout_s: seconds of running time, None for no limit.
+    priority: lower starts first among jobs that are ready and equally urgent.
+    skip: set when the job is only recorded, not run.
+    """
+
+    name: str = field(converter=_checked_name)
+    command: str = ""
+    working_dir: str = "/"
+    env: Mapping[str, str] = field(factory=dict)
+    needs: tuple[str, ...] = field(default=(), converter=tuple)
+    full_needs: tuple[str, ...] = field(default=(), converter=tuple)
+    background: bool = False
+    declared_background: bool = False
+    background_output: BackgroundOutput = BackgroundOutput.LOG
+    description: str = ""
+    fail_text: str = ""
+    interactive: bool = False
+    tags: tuple[str, ...] = field(default=(), converter=tuple)
+    timeout_s: float | None = field(default=DEFAULT_TIMEOUT_S, validator=optional(gt(0)))
+    priority: int = 0
+    log: LogPolicy = field(factory=LogPolicy)
+    skip: Skip | None = None
+
+
+@frozen(kw_only=True)
+class InvocationSpec:
+    """One hook fire, task run or retry, as it is handed to a coordinator.
+
+    invocation_id: 16 hex digits, see `names.new_invocation_id`.
+    worktree: the label under which its jobs are listed and cancelled: the branch, or the
+        directory name of a worktree without one.
+    worktree_path: absolute path; survives a rename of the branch better than the label.
+    max_parallel: upper bound of jobs of this invocation at one time; None: the coordinator's.
+    skip_reason: set when the whole fire was skipped.
+    """
+
+    invocation_id: str
+    hook_type: str
+    trigger_command: str
+    worktree: str
+    worktree_id: str = ""
+    worktree_path: str = ""
+    source: Source = Source.HOOK
+    mode: RunMode = RunMode.PARALLEL
+    max_parallel: int | None = field(default=None, validator=optional(ge(1)))
+    jobs: tuple[JobSpec, ...] = field(default=(), converter=tuple)
+    skip_reason: str | None = None
+
+
+@frozen(kw_only=True)
+class ProcessIdentity:
+    """A process that cannot be mistaken for a later one with the same number.
+
+    start: when the kernel started it, in a form only compared for equality and order.
+    boot_id: the boot it belongs to; identities of different boots never match.
+    """
+
+    pid: int
+    pgid: int
+    start: str
+    boot_id: str
+
+
+@frozen(kw_only=True)
+class Invocation:
+    """A recorded invocation."""
+
+    invocation_id: str
+    hook_type: str
+    trigger_command: str
+    worktree: str
+    worktree_id: str
+    worktree_path: str
+    source: Source
+    created_at: datetime
+    status: InvocationStatus = InvocationStatus.COMPLETED
+    skip_reason: str | None = None
+    coordinator_id: str | None = None
+
+
+@frozen(kw_only=True)
+class Job:
+    """A recorded job: its specification and what is known of its life.
+
+    spec.env holds only what may be stored; `removed_env` names what was left out.
+    mode, max_parallel: of its invocation.
+    duration_ms: measured on the monotonic clock.
+    owner: id of the coordinator that answers for it, None while nobody does.
+    """
+
+    uid: str
+    invocation_id: str
+    hook_type: str
+    worktree: str
+    position: int
+    spec: JobSpec
+    status: JobStatus
+    updated_at: datetime
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+    exit_code: int | None = None
+    term_signal: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
+    process: ProcessIdentity | None = None
+    owner: str | None = None
+    dir_name: str = ""
+    mode: RunMode = RunMode.PARALLEL
+    max_parallel: int | None = None
+    removed_env: tuple[str, ...] = ()
+    log_bytes: int = 0
+    log_records: int = 0
+    log_dropped: int = 0
+    retry_of: tuple[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name from `daft.yml`, verbatim."""
+        return self.spec.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names in the same submission that must be completed first."""
+        return self.spec.needs
+
+    @property
+    def shell_exit_code(self) -> int | None:
+        """The exit code as a shell would say it: 128 + n for a death by signal n."""
+        if self.term_signal is not None:
+            return 128 + self.term_signal
+        return self.exit_code

@@ -1,0 +1,285 @@
+"""Requests and responses, as values. `codec` turns them into frames.
+
+Version 1 only grows: fields are added with defaults, unknown fields are ignored, and a name is
+never given another meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+WIRE_VERSION = 1
+
+# Error codes. A reader must treat one it does not know as INTERNAL.
+JOB_NOT_FOUND = "JOB_NOT_FOUND"
+NO_MATCH = "NO_MATCH"
+KILL_FAILED = "KILL_FAILED"
+SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
+INTERNAL = "INTERNAL"
+UNKNOWN_REQUEST = "UNKNOWN_REQUEST"
+BAD_PAYLOAD = "BAD_PAYLOAD"
+AMBIGUOUS = "AMBIGUOUS"
+TOO_LARGE = "TOO_LARGE"
+SHUTTING_DOWN = "SHUTTING_DOWN"
+FORBIDDEN = "FORBIDDEN"
+BUSY = "BUSY"
+NOT_LEADER = "NOT_LEADER"
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Hello:
+    """First words of a client: who it is and what it understands."""
+
+    client_version: str = ""
+    capabilities: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Submit:
+    """An invocation whose rows are committed wants to run.
+
+    environment: the submitter's whole environment; None keeps the coordinator's own.
+    secrets: job name -> variables of that job which were not stored. Neither is ever written
+    to disk.
+    """
+
+    invocation_id: str
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
+
+
+@frozen(kw_only=True)
+class ListJobs:
+    """Ask for jobs, oldest first.
+
+    limit: entries per page; None is the server's page size.
+    cursor: the `cursor` of the page before.
+    """
+
+    worktree: str | None = None
+    statuses: tuple[str, ...] | None = None
+    invocation_id: str | None = None
+    limit: int | None = None
+    cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class CancelJob:
+    """Stop every unfinished job of this name; kept for programs that speak plain version 1."""
+
+    name: str
+
+
+@frozen(kw_only=True)
+class CancelAll:
+    """Stop everything unfinished in the repository."""
+
+    wait: bool = False
+    kill: bool = False
+    grace_ms: int | None = None
+
+
+@frozen(kw_only=True)
+class CancelMatching:
+    """Stop the unfinished jobs that fit every predicate given; at least one is required.
+
+    older_than_secs: at least this long since the start.
+    kill: SIGKILL at once instead of SIGTERM, grace, SIGKILL.
+    wait: answer only when all are final or cannot be stopped.
+    """
+
+    hook: str | None = None
+    worktree: str | None = None
+    tag: str | None = None
+    invocation_prefix: str | None = None
+    older_than_secs: float | None = None
+    job_name: str | None = None
+    job_uids: tuple[str, ...] | None = None
+    kill: bool = False
+    grace_ms: int | None = None
+    wait: bool = False
+
+    @property
+    def has_predicate(self) -> bool:
+        """True when something narrows the choice."""
+        parts = (self.hook, self.worktree, self.tag, self.invocation_prefix, self.job_name)
+        return (
+            any(part is not None for part in parts)
+            or self.older_than_secs is not None
+            or self.job_uids is not None
+        )
+
+
+@frozen(kw_only=True)
+class TailTarget:
+    """The job of a `TailLogs` as plain version 1 names it."""
+
+    job_name: str = ""
+    worktree: str | None = None
+    invocation_prefix: str | None = None
+
+
+@frozen(kw_only=True)
+class TailLogs:
+    """Stream the records of one job: `StreamFrame` each, then `StreamEnd`.
+
+    job_uid: exact; wins over `job`.
+    since_seq: leave out records with a smaller number.
+    follow: go on until the job has ended.
+    """
+
+    job: TailTarget | None = None
+    job_uid: str | None = None
+    follow: bool = False
+    since_seq: int | None = None
+
+
+@frozen(kw_only=True)
+class Wait:
+    """Answer when the jobs named are final: `Jobs`; or with what there is when time is up.
+
+    job_uids, invocation_ids: at least one of them; an invocation stands for all its jobs.
+    """
+
+    job_uids: tuple[str, ...] = ()
+    invocation_ids: tuple[str, ...] = ()
+    timeout_ms: int | None = None
+
+
+@frozen(kw_only=True)
+class Reconcile:
+    """Compare the record with the world now, and repair it."""
+
+
+@frozen(kw_only=True)
+class Shutdown:
+    """Stop all jobs, record their ends, and leave."""
+
+
+# --- responses --------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Welcome:
+    """Answer to `Hello`: a leader that has reconciled and takes work."""
+
+    server_version: str = ""
+    capabilities: tuple[str, ...] = ()
+    pid: int = 0
+    repo_id: str = ""
+
+
+@frozen(kw_only=True)
+class Accepted:
+    """Answer to `Submit`.
+
+    position: jobs queued before this invocation.
+    """
+
+    invocation_id: str
+    position: int = 0
+
+
+@frozen(kw_only=True)
+class JobEntry:
+    """One job of a `Jobs` answer. The first six fields are plain version 1."""
+
+    name: str
+    hook_type: str
+    worktree: str
+    status: str
+    elapsed_secs: float | None = None
+    exit_code: int | None = None
+    job_uid: str = ""
+    invocation_id: str = ""
+    tags: tuple[str, ...] = ()
+    started_at: str | None = None
+    finished_at: str | None = None
+    background: bool = True
+    end_reason: str | None = None
+    end_detail: str | None = None
+    term_signal: int | None = None
+
+
+@frozen(kw_only=True)
+class Jobs:
+    """A page of jobs. On the wire the payload is the plain array version 1 knows.
+
+    cursor: set when there is more; it travels beside the payload.
+    """
+
+    jobs: tuple[JobEntry, ...] = ()
+    cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class Ack:
+    """Done; `message` is for people."""
+
+    message: str = ""
+
+
+@frozen(kw_only=True)
+class CancelResult:
+    """What a cancel did to one job.
+
+    outcome: "signalled", "dequeued", "already finished" or "survived".
+    status: the job's status when the answer was written.
+    """
+
+    job_uid: str
+    name: str
+    outcome: str
+    status: str
+    invocation_id: str = ""
+    worktree: str = ""
+
+
+@frozen(kw_only=True)
+class Cancelled:
+    """Answer to a cancel; `count` and `names` are plain version 1."""
+
+    count: int
+    names: tuple[str, ...] = ()
+    results: tuple[CancelResult, ...] = ()
+
+
+@frozen(kw_only=True)
+class Error:
+    """The request was not carried out."""
+
+    code: str
+    message: str
+
+
+@frozen(kw_only=True)
+class StreamFrame:
+    """One log record of a tail, as decoded JSON."""
+
+    record: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class StreamEnd:
+    """The last frame of a tail."""
+
+
+Request = (
+    Hello
+    | Submit
+    | ListJobs
+    | CancelJob
+    | CancelAll
+    | CancelMatching
+    | TailLogs
+    | Wait
+    | Reconcile
+    | Shutdown
+)
+Response = Welcome | Accepted | Jobs | Ack | Cancelled | Error | StreamFrame | StreamEnd
