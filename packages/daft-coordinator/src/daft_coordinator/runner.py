@@ -1,0 +1,417 @@
+"""One job's process from the gate to its recorded end: output, time-out, stop, drain.
+
+The only place that starts a job, and the only one that stops it. Whatever ends a job (its own
+exit, a cancel, a time-out, a shutdown) takes the same way out:
+
+    leader gone -> pipes drained, at most `drain_s` -> group gone -> `ended`
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from attrs import field, frozen
+from attrs.validators import ge
+
+from daft_protocol.jobs import BackgroundOutput, Job, ProcessIdentity
+from daft_protocol.records import LogRecord, decode_record
+from daft_protocol.status import JobStatus
+
+from .domain.lifecycle import Ending, StopCause, classify
+from .joblog import JobLog
+from .ports import Clock, ExitStatus, ProcessControl, Spawned
+from .pump import QUIET_S, READ_BYTES
+from .reactor import READ, Reactor, Timer
+
+
+@frozen(kw_only=True)
+class StopPolicy:
+    """How a job's process group is brought to an end.
+
+    grace_s: seconds from SIGTERM to SIGKILL; 0 kills at once.
+    drain_s: seconds to go on reading pipes, and to let the rest of the group end by itself,
+        after the leader has ended.
+    give_up_s: seconds after SIGKILL before the rest is left alone and that is said.
+    """
+
+    grace_s: float = field(default=5.0, validator=ge(0))
+    drain_s: float = field(default=2.0, validator=ge(0))
+    give_up_s: float = field(default=2.0, validator=ge(0))
+
+
+class Outlet(Protocol):
+    """Who wants to know what happens to a running job."""
+
+    def job_logged(self, job: Job, records: Sequence[LogRecord]) -> None:
+        """Records were written."""
+
+    def job_ended(self, run: JobRun, ending: Ending) -> None:
+        """The process group is gone and the log is complete but for its last record."""
+
+    @property
+    def wants_records(self) -> bool:
+        """True when `job_logged` is worth decoding the records for."""
+
+
+class JobRun:
+    """A started job. Made behind its gate; `open_gate` lets it run."""
+
+    def __init__(
+        self,
+        job: Job,
+        spawned: Spawned,
+        log: JobLog,
+        *,
+        reactor: Reactor,
+        processes: ProcessControl,
+        clock: Clock,
+        policy: StopPolicy,
+        outlet: Outlet,
+    ) -> None:
+        self.job = job
+        self.log = log
+        self.identity = spawned.identity
+        self.cause: StopCause | None = None
+        self.notes: list[str] = []
+        self._reactor = reactor
+        self._processes = processes
+        self._clock = clock
+        self._policy = policy
+        self._outlet = outlet
+        self._gate: int | None = spawned.gate
+        self._exit_fd = spawned.exit_fd
+        self._readers: dict[str, int] = {}
+        for kind, fd in (("stdout", spawned.stdout), ("stderr", spawned.stderr)):
+            if fd is not None:
+                self._readers[kind] = fd
+        self._started = clock.monotonic()
+        self._exit: ExitStatus | None = None
+        self._timers: list[Timer] = []
+        self._quiet: dict[str, Timer] = {}
+        self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
+        self._killing = False
+        self._done = False
+        self._drain_over = False
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the gate was made, on the monotonic clock."""
+        return int((self._clock.monotonic() - self._started) * 1000)
+
+    def open_gate(self) -> None:
+        """Let the job run: its row is committed."""
+        self._started = self._clock.monotonic()
+        self._log_status("started", pid=self.identity.pid)
+        gate, self._gate = self._gate, None
+        assert gate is not None
+        try:
+            os.write(gate, b"go\n")
+        except BrokenPipeError:
+            pass  # killed behind its gate by somebody else: its exit will tell
+        finally:
+            os.close(gate)
+        for kind, fd in self._readers.items():
+            self._reactor.watch(fd, READ, lambda _, kind=kind: self._read(kind))
+        if self._exit_fd is not None:
+            self._reactor.watch(self._exit_fd, READ, lambda _: self.look())
+        timeout_s = self.job.spec.timeout_s
+        if timeout_s is not None and not self.job.spec.interactive:
+            self._after(timeout_s, self._timed_out)
+
+    def abandon(self) -> None:
+        """Close the gate: the row was not committed, so nothing may run."""
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
+        for fd in self._readers.values():
+            os.close(fd)
+        self._readers.clear()
+        if self._exit_fd is not None:
+            # Wait for the launcher's end, a matter of microseconds, so that no zombie stays.
+            self._reactor.watch(self._exit_fd, READ, lambda _: self._bury())
+        else:
+            self._bury()
+        self.log.remove()
+
+    def stop(self, cause: StopCause, *, kill: bool = False) -> None:
+        """Bring the whole group to an end: TERM and CONT, grace, KILL. Asking again kills."""
+        if self._done:
+            return
+        again = self.cause is not None
+        if self.cause is None:
+            self.cause = cause
+        if self._exit is not None:
+            if kill or again:
+                self._kill()
+            return  # it is on its way out already; the drain has its own limits
+        if kill or again or self._policy.grace_s == 0:
+            self._kill()
+            return
+        self._signal_all(signals.SIGTERM)
+        # A stopped group would sit on the TERM for ever.
+        self._signal_all(signals.SIGCONT)
+        self._after(self._policy.grace_s, self._kill)
+
+    def look(self) -> None:
+        """See whether the leader has ended; called when the system says so."""
+        if self._exit is not None or self._done:
+            return
+        self._exit = self._processes.reap(self.identity)
+        if self._exit is None:
+            return
+        if self._exit_fd is not None:
+            self._reactor.unwatch(self._exit_fd)
+            os.close(self._exit_fd)
+            self._exit_fd = None
+        # What the pipes hold now is read before anything is decided.
+        for kind in list(self._readers):
+            while kind in self._readers and self._read(kind):
+                pass
+        if not self._try_finish():
+            self._after(self._policy.drain_s, self._drain_ended)
+
+    # --- on the way out -----------------------------------------------------------------------
+
+    def _try_finish(self) -> bool:
+        """Finish if nothing of the job is left; otherwise watch what is. True when finished."""
+        if self._done:
+            return True
+        if self._exit is None or (self._readers and not self._drain_over):
+            return False
+        if self._shares_our_group:
+            leftovers: tuple[ProcessIdentity, ...] = ()
+        else:
+            leftovers = self._processes.group_members(self.identity)
+        if leftovers:
+            self._watch_leftovers(leftovers)
+            return False
+        self._finish()
+        return True
+
+    @property
+    def _shares_our_group(self) -> bool:
+        return self.job.spec.interactive
+
+    def _watch_leftovers(self, leftovers: Sequence[ProcessIdentity]) -> None:
+        known = set(self._leftovers.values())
+        for member in leftovers:
+            if member.pid in known:
+                continue
+            fd = self._processes.watch(member)
+            if fd is None:
+                # Gone between the look and now, or a system without such descriptors: look again
+                # when the next of our own deadlines comes.
+                self._reactor.call_soon(self._leftover_gone) if self._exit_fd else None
+                continue
+            self._leftovers[fd] = member.pid
+            self._reactor.watch(fd, READ, lambda _, fd=fd: self._forget_leftover(fd))
+
+    def _forget_leftover(self, fd: int) -> None:
+        self._reactor.unwatch(fd)
+        os.close(fd)
+        self._leftovers.pop(fd, None)
+        self._leftover_gone()
+
+    def _leftover_gone(self) -> None:
+        if not self._leftovers:
+            self._try_finish()
+
+    def _drain_ended(self) -> None:
+        """The leader is gone and time for the rest is over."""
+        if self._done:
+            return
+        self._drain_over = True
+        if self._readers:
+            self.notes.append("output was still held open by a process that outlived the job")
+            for kind in list(self._readers):
+                self._close_reader(kind)
+        if self._try_finish():
+            return
+        if self.cause is None:
+            self.notes.append("processes of the job's group outlived it and were stopped")
+        self._signal_all(signals.SIGTERM)
+        self._signal_all(signals.SIGCONT)
+        self._after(self._policy.grace_s, self._kill)
+
+    def _kill(self) -> None:
+        if self._done or self._killing:
+            return
+        self._killing = True
+        self._signal_all(signals.SIGKILL)
+        self._after(self._policy.give_up_s, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._done:
+            return
+        if self._exit is None:
+            self.look()
+        if self._done:
+            return
+        if self._exit is None:
+            # Uninterruptible in the kernel. It stays `cancelling`; its end will be told when it
+            # comes, and its owner does not leave before.
+            self._log_status("note", text="the process does not react to SIGKILL")
+            return
+        self._drain_over = True
+        for kind in list(self._readers):
+            self._close_reader(kind)
+        if not self._try_finish():
+            self.notes.append("a process of the job's group does not react to SIGKILL")
+            self._finish()
+
+    def _signal_all(self, signal: int) -> None:
+        """Signal the group, and on a stop of ours whoever escaped from it as well."""
+        if self._shares_our_group:
+            self._processes.signal(self.identity, signal)
+            return
+        escaped: list[ProcessIdentity] = []
+        if self.cause is not None:
+            # Looked up before the leader dies: afterwards nobody knows whose child it was.
+            family = self._processes.family(self.identity, self.job.uid)
+            escaped = [member for member in family if member.pgid != self.identity.pgid]
+        self._processes.signal_group(self.identity, signal)
+        for member in escaped:
+            self._processes.signal(member, signal)
+
+    def _timed_out(self) -> None:
+        if self._exit is None and not self._done:
+            self._log_status("timeout", after_secs=self.job.spec.timeout_s)
+            self.stop(StopCause.TIMEOUT)
+
+    def _finish(self) -> None:
+        assert self._exit is not None
+        self._done = True
+        for timer in (*self._timers, *self._quiet.values()):
+            timer.cancel()
+        for fd in list(self._leftovers):
+            self._reactor.unwatch(fd)
+            os.close(fd)
+        self._leftovers.clear()
+        for kind in list(self._readers):
+            self._close_reader(kind)
+        self._show(self.log.flush_partial(self._now_ms()))
+        number = self._exit.signal
+        ending = classify(
+            exit_code=self._exit.code,
+            term_signal=number,
+            cause=self.cause,
+            timeout_s=self.job.spec.timeout_s,
+            signal_name=_signal_name(number),
+        )
+        if ending.status is not JobStatus.COMPLETED:
+            self.log.keep_ring()
+        for note in self.notes:
+            self._log_status("note", text=note)
+        if self.log.trouble is not None:
+            self._log_status("note", text=self.log.trouble)
+        if number is not None:
+            self._log_status("signaled", signal=number)
+        else:
+            self._log_status("finished", exit_code=self._exit.code)
+        silent = self.job.spec.background_output is BackgroundOutput.SILENT
+        if silent and ending.status is JobStatus.COMPLETED and self.job.spec.background:
+            self.log.remove()
+        else:
+            self.log.close()
+        self._outlet.job_ended(self, ending)
+
+    # --- output -------------------------------------------------------------------------------
+
+    def _read(self, kind: str) -> bool:
+        """Read once from a pipe. True when there may be more at once."""
+        try:
+            data = os.read(self._readers[kind], READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.notes.append(f"{kind} could not be read: {error.strerror}")
+            data = b""
+        if not data:
+            self._close_reader(kind)
+            if self._exit is not None:
+                self._try_finish()
+            return False
+        timer = self._quiet.pop(kind, None)
+        if timer is not None:
+            timer.cancel()
+        self._show(self.log.output(kind, data, self._now_ms()))
+        if self.log.has_partial(kind):
+            self._quiet[kind] = self._reactor.call_after(
+                QUIET_S, lambda: self._show(self.log.flush_partial(self._now_ms(), kind))
+            )
+        return True
+
+    def _close_reader(self, kind: str) -> None:
+        fd = self._readers.pop(kind)
+        self._reactor.unwatch(fd)
+        os.close(fd)
+
+    def _show(self, encoded: list[str]) -> None:
+        if encoded and self._outlet.wants_records:
+            self._outlet.job_logged(self.job, [decode_record(line) for line in encoded])
+
+    def _log_status(self, event: str, /, **fields: object) -> None:
+        record = self.log.status(event, self._now_ms(), **fields)
+        if self._outlet.wants_records:
+            self._outlet.job_logged(self.job, [record])
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+    def _after(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self._timers.append(self._reactor.call_after(delay_s, callback))
+
+    def _bury(self) -> None:
+        if self._processes.reap(self.identity) is None and self._exit_fd is not None:
+            return
+        if self._exit_fd is not None:
+            self._reactor.unwatch(self._exit_fd)
+            os.close(self._exit_fd)
+            self._exit_fd = None
+
+
+def start(
+    job: Job,
+    *,
+    environment: Mapping[str, str],
+    umask: int | None,
+    log: JobLog,
+    reactor: Reactor,
+    processes: ProcessControl,
+    clock: Clock,
+    policy: StopPolicy,
+    outlet: Outlet,
+) -> JobRun:
+    """Start `job` behind its gate. Nothing of it runs before `open_gate`.
+
+    Raises: SpawnFailed; then there is no process.
+    """
+    spawned = processes.spawn(
+        job.spec.command,
+        working_dir=job.spec.working_dir,
+        environment=environment,
+        terminal=job.spec.interactive,
+        umask=umask,
+    )
+    return JobRun(
+        job,
+        spawned,
+        log,
+        reactor=reactor,
+        processes=processes,
+        clock=clock,
+        policy=policy,
+        outlet=outlet,
+    )
+
+
+def _signal_name(number: int | None) -> str:
+    if number is None:
+        return ""
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,125 @@
+"""From a specification to rows: the one way invocations and jobs come into being."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from daft_protocol.jobs import Invocation, InvocationSpec, Job
+from daft_protocol.names import directory_name, new_job_uid
+from daft_protocol.status import EndReason, InvocationStatus, JobStatus
+
+from .domain import graph
+from .domain.schedule import InvocationFacts, JobFacts, Snapshot, schedule
+from .ports import JobStore
+
+
+def record(
+    store: JobStore, spec: InvocationSpec, *, owner: str | None, now: datetime
+) -> tuple[Job, ...]:
+    """Commit an invocation and its jobs in one transaction, before anything of it runs.
+
+    An invocation that is recorded already gets further jobs; these may need jobs recorded
+    before. A job whose `skip` is set, or that needs one that ended badly, is recorded as
+    skipped, and so is whatever needs it.
+    Returns: the new jobs with their full specification, also what the store left out.
+    Raises: DuplicateJob, UnknownDependency, DependencyCycle, StoreUnavailable; then nothing
+    was recorded.
+    """
+    known = store.invocation(spec.invocation_id)
+    earlier = store.jobs_of(spec.invocation_id) if known is not None else ()
+    names = [job.name for job in spec.jobs]
+    needs = {job.name: job.needs for job in spec.jobs}
+    graph.check(names, needs, known={job.name for job in earlier})
+    jobs = _queued(spec, owner=owner, now=now, first_position=len(earlier))
+    jobs = _skip_hopeless(spec, jobs, earlier, now)
+    invocation = None if known is not None else _invocation(spec, owner, now)
+    stored = store.record(invocation, jobs)
+    return tuple(
+        evolve(job, removed_env=kept.removed_env) for job, kept in zip(jobs, stored, strict=True)
+    )
+
+
+def secrets_of(jobs: Sequence[Job]) -> dict[str, dict[str, str]]:
+    """Return job name -> the variables that the store left out, for those that have any."""
+    return {
+        job.name: {name: job.spec.env[name] for name in job.removed_env if name in job.spec.env}
+        for job in jobs
+        if job.removed_env
+    }
+
+
+def _invocation(spec: InvocationSpec, owner: str | None, now: datetime) -> Invocation:
+    skipped = spec.skip_reason is not None
+    return Invocation(
+        invocation_id=spec.invocation_id,
+        hook_type=spec.hook_type,
+        trigger_command=spec.trigger_command,
+        worktree=spec.worktree,
+        worktree_id=spec.worktree_id,
+        worktree_path=spec.worktree_path,
+        source=spec.source,
+        created_at=now,
+        status=InvocationStatus.SKIPPED if skipped else InvocationStatus.COMPLETED,
+        skip_reason=spec.skip_reason,
+        coordinator_id=owner,
+    )
+
+
+def _queued(
+    spec: InvocationSpec, *, owner: str | None, now: datetime, first_position: int
+) -> list[Job]:
+    return [
+        Job(
+            uid=new_job_uid(),
+            invocation_id=spec.invocation_id,
+            hook_type=spec.hook_type,
+            worktree=spec.worktree,
+            position=position,
+            spec=job if job.full_needs else evolve(job, full_needs=job.needs),
+            status=JobStatus.QUEUED,
+            updated_at=now,
+            queued_at=now,
+            owner=owner,
+            dir_name=directory_name(job.name),
+            mode=spec.mode,
+            max_parallel=spec.max_parallel,
+        )
+        for position, job in enumerate(spec.jobs, first_position)
+    ]
+
+
+def _skip_hopeless(
+    spec: InvocationSpec, jobs: list[Job], earlier: Sequence[Job], now: datetime
+) -> list[Job]:
+    skipped = {
+        job.uid: (EndReason.CONDITION, job.spec.skip.reason)
+        for job in jobs
+        if job.spec.skip is not None
+    }
+    statuses = {
+        job.uid: JobStatus.SKIPPED if job.uid in skipped else job.status
+        for job in (*earlier, *jobs)
+    }
+    facts = [
+        JobFacts(uid=job.uid, name=job.name, status=statuses[job.uid], needs=job.needs)
+        for job in (*earlier, *jobs)
+    ]
+    invocation = InvocationFacts(invocation_id=spec.invocation_id, jobs=facts, mode=spec.mode)
+    for skip in schedule(Snapshot(invocations=[invocation], workers=1)).skip:
+        skipped[skip.uid] = (EndReason.DEP_FAILED, skip.detail)
+    return [
+        evolve(
+            job,
+            status=JobStatus.SKIPPED,
+            owner=None,
+            started_at=now,
+            end_reason=skipped[job.uid][0],
+            end_detail=skipped[job.uid][1],
+        )
+        if job.uid in skipped
+        else job
+        for job in jobs
+    ]
