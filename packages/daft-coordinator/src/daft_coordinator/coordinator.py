@@ -111,6 +111,7 @@ class Coordinator:
         self._retry_until = 0.0
         self._planned = False
         self._listeners: list[Callable[[], None]] = []
+        self._log_listeners: list[Callable[[str], None]] = []
         self._closed = False
 
     # --- verbs --------------------------------------------------------------------------------
@@ -318,6 +319,15 @@ class Coordinator:
     def job_logged(self, job: Job, records: Sequence[LogRecord]) -> None:
         """Pass records on to whoever watches (called by a run)."""
         self._plugins.tell("daft_log_records", job=job, records=records)
+
+    def job_wrote(self, job: Job) -> None:
+        """Wake whoever follows the log of `job` (called by a run)."""
+        for listener in self._log_listeners:
+            listener(job.uid)
+
+    def on_log(self, listener: Callable[[str], None]) -> None:
+        """Call `listener(job_uid)` whenever something was written to a job's log."""
+        self._log_listeners.append(listener)
 
     def job_ended(self, run: JobRun, ending: Ending) -> None:
         """Take note of an end (called by a run); it is committed with the next step."""
@@ -586,6 +596,11 @@ class Coordinator:
                 )
         if again:
             self._save(again)
+
+    def save(self, change: JobChange) -> None:
+        """Commit a change that must not be lost (called by recovery)."""
+        self._save([change])
+        self._plan_soon()
 
     def _retry_later(self) -> None:
         if self._retry is None or self._retry.callback is None:

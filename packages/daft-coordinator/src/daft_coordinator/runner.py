@@ -48,6 +48,9 @@ class Outlet(Protocol):
     def job_logged(self, job: Job, records: Sequence[LogRecord]) -> None:
         """Records were written."""
 
+    def job_wrote(self, job: Job) -> None:
+        """Something was added to the job's log."""
+
     def job_ended(self, run: JobRun, ending: Ending) -> None:
         """The process group is gone and the log is complete but for its last record."""
 
@@ -350,11 +353,15 @@ class JobRun:
         os.close(fd)
 
     def _show(self, encoded: list[str]) -> None:
-        if encoded and self._outlet.wants_records:
+        if not encoded:
+            return
+        self._outlet.job_wrote(self.job)
+        if self._outlet.wants_records:
             self._outlet.job_logged(self.job, [decode_record(line) for line in encoded])
 
     def _log_status(self, event: str, /, **fields: object) -> None:
         record = self.log.status(event, self._now_ms(), **fields)
+        self._outlet.job_wrote(self.job)
         if self._outlet.wants_records:
             self._outlet.job_logged(self.job, [record])
 

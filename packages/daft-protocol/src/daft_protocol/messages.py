@@ -46,12 +46,14 @@ class Submit:
 
     environment: the submitter's whole environment; None keeps the coordinator's own.
     secrets: job name -> variables of that job which were not stored. Neither is ever written
-    to disk.
+        to disk.
+    umask: file mode mask of the submitter, for its jobs; None: 0o022.
     """
 
     invocation_id: str
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
+    umask: int | None = None
 
 
 @frozen(kw_only=True)

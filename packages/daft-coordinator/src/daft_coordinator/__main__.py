@@ -1,0 +1,122 @@
+"""The leader as a process: `python -m daft_coordinator --state-root DIR --repository ID`.
+
+Started by clients, never by hand. This is the program's one wiring module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+
+from daft_protocol import messages
+from daft_protocol.codec import encode_response
+from daft_protocol.frames import encode_frame
+
+from . import __version__
+from .adapters.sqlite import SqliteJobStore, open_station
+from .coordinator import Coordinator
+from .leader import Leader
+from .station import LeaderLock, Station
+
+JOURNAL_LIMIT_BYTES = 1024 * 1024
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Lead a repository until nothing is left to do. Returns the exit code.
+
+    0: led and left, or somebody else leads. 1: could not lead; the journal says why.
+    """
+    options = _parse(sys.argv[1:] if argv is None else argv)
+    client = None if options.client_fd is None else socket.socket(fileno=options.client_fd)
+    _detach(options.client_fd)
+    station = open_station(options.state_root, options.repository)
+    lock = LeaderLock.try_acquire(station.lock_path)
+    if lock is None:
+        _refuse(client, messages.NOT_LEADER, "another coordinator leads this repository")
+        return 0
+    _redirect_to_journal(station)
+    try:
+        store = SqliteJobStore.open(options.state_root, options.repository)
+        coordinator = Coordinator(
+            store,
+            kind="leader",
+            workers=options.workers,
+            socket_path=station.socket_path,
+            version=__version__,
+            report=_journal,
+        )
+        leader = Leader(
+            station, lock, coordinator, client=client, version=__version__, report=_journal
+        )
+    except Exception as error:
+        # Whoever started us runs the jobs itself, and shows this line.
+        _journal(f"cannot lead: {type(error).__name__}: {error}")
+        _refuse(client, messages.INTERNAL, f"{type(error).__name__}: {error}")
+        lock.release()
+        return 1
+    gc.collect()
+    gc.freeze()
+    try:
+        leader.run()
+    finally:
+        store.close()
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="daft_coordinator", allow_abbrev=False)
+    parser.add_argument("--state-root", required=True)
+    parser.add_argument("--repository", required=True)
+    parser.add_argument("--client-fd", type=int)
+    parser.add_argument("--workers", type=int, default=_workers_from(os.environ))
+    return parser.parse_args(argv)
+
+
+def _workers_from(environ: os._Environ[str]) -> int | None:
+    text = environ.get("DAFT_JOBS_WORKERS", "")
+    return int(text) if text.isdigit() else None
+
+
+def _detach(client_fd: int | None) -> None:
+    """Hold nothing of the place we were started in: no directory, no descriptor, no mask."""
+    os.chdir("/")
+    os.umask(0o077)
+    keep = 3 if client_fd is None else client_fd + 1
+    os.closerange(keep, os.sysconf("SC_OPEN_MAX") if keep < 1024 else keep)
+
+
+def _refuse(client: socket.socket | None, code: str, text: str) -> None:
+    if client is None:
+        return
+    try:
+        client.sendall(encode_frame(encode_response(messages.Error(code=code, message=text))))
+    except OSError:
+        pass  # it did not wait for us
+    client.close()
+
+
+def _redirect_to_journal(station: Station) -> None:
+    """Send standard error, tracebacks included, to a private file of bounded size."""
+    path = station.journal_path
+    try:
+        if os.path.getsize(path) > JOURNAL_LIMIT_BYTES:
+            os.replace(path, f"{path}.1")
+    except FileNotFoundError:
+        pass  # the first leader of this repository
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags, 0o600)
+    os.dup2(fd, 2)
+    os.close(fd)
+
+
+def _journal(line: str) -> None:
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    print(f"{stamp} [{os.getpid()}] {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,486 @@
+"""Talking to a repository's leader, and starting one when there is none. Synchronous."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from attrs import frozen
+
+from daft_protocol import messages
+from daft_protocol.codec import decode_response, encode_request
+from daft_protocol.errors import ProtocolError
+from daft_protocol.frames import FrameDecoder, encode_frame
+from daft_protocol.jobs import InvocationSpec, Job
+from daft_protocol.messages import (
+    Accepted,
+    CancelAll,
+    Cancelled,
+    CancelMatching,
+    Error,
+    Hello,
+    JobEntry,
+    Jobs,
+    ListJobs,
+    Reconcile,
+    Request,
+    Response,
+    Shutdown,
+    StreamEnd,
+    StreamFrame,
+    Submit,
+    TailLogs,
+    Wait,
+    Welcome,
+)
+from daft_protocol.names import new_invocation_id
+from daft_protocol.records import LogRecord, record_from_json
+from daft_protocol.status import JobStatus
+
+from . import submission
+from .errors import CoordinatorError, CoordinatorUnavailable, RequestRefused
+from .ports import Clock, JobStore, Owner, ProcessControl
+from .station import Station, check_peer
+
+ANSWER_S = 10.0
+"""How long a leader may take for an ordinary answer."""
+_READ_BYTES = 64 * 1024
+_ATTEMPTS = 40
+_PAUSES_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
+
+# What would make the leader's interpreter load code from the worktree it was started in.
+_LEADER_STRIPS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "VIRTUAL_ENV")
+_CLIENT_FD = 3
+
+
+@frozen(kw_only=True)
+class Submission:
+    """What became of a submit: the rows, and who runs them.
+
+    leader_pid: 0 when there was nothing to run.
+    """
+
+    invocation_id: str
+    jobs: tuple[Job, ...]
+    leader_pid: int = 0
+    started_leader: bool = False
+
+
+class _Link:
+    """One connection: frames out, frames in, each within its time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._decoder = FrameDecoder()
+        self._bodies: list[bytes] = []
+        self._ids = itertools.count(1)
+
+    def ask(self, request: Request, *, answer_s: float | None = ANSWER_S) -> Response:
+        """Send `request` and return its answer.
+
+        Raises: RequestRefused for an `Error` answer; OSError when the leader is gone or slow.
+        """
+        self.send(request)
+        return self.receive(answer_s)
+
+    def send(self, request: Request) -> None:
+        self._sock.settimeout(ANSWER_S)
+        self._sock.sendall(encode_frame(encode_request(request, next(self._ids))))
+
+    def receive(self, answer_s: float | None) -> Response:
+        while not self._bodies:
+            self._sock.settimeout(answer_s)
+            data = self._sock.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionResetError("the coordinator closed the connection")
+            self._bodies += self._decoder.feed(data)
+        message: Response = decode_response(self._bodies.pop(0)).message
+        if isinstance(message, Error):
+            raise RequestRefused(message.code, message.message)
+        return message
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class CoordinatorClient:
+    """The verbs of a coordinator, over the socket of a repository's leader.
+
+    store: written to by `submit`, before anybody is told.
+    start: whether a leader may be started when none answers.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        store: JobStore,
+        *,
+        start: bool = True,
+        processes: ProcessControl | None = None,
+        clock: Clock | None = None,
+        version: str = "",
+    ) -> None:
+        self._station = station
+        self._store = store
+        self._may_start = start
+        self._processes = processes
+        self._clock = clock
+        self._version = version
+        self._link: _Link | None = None
+        self._owner: Owner | None = None
+        self._started: list[int] = []
+
+    @classmethod
+    def connect(cls, station: Station, store: JobStore) -> CoordinatorClient | None:
+        """Return a client of the leader that is there, or None when none answers."""
+        client = cls(station, store, start=False)
+        client._link = client._knock()
+        return client if client._link is not None else None
+
+    # --- verbs --------------------------------------------------------------------------------
+
+    def submit(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str] | None = None
+    ) -> Submission:
+        """Commit an invocation and its jobs, then hand it to the leader, starting one if needed.
+
+        Raises: as `submission.record`, with nothing recorded; CoordinatorUnavailable when no
+        leader could take it: the rows are committed and stay `queued`.
+        """
+        owner = self._register()
+        jobs = submission.record(self._store, invocation, owner=owner.id, now=self._now())
+        waiting = [job for job in jobs if job.status is JobStatus.QUEUED and job.spec.background]
+        if not waiting:
+            return Submission(invocation_id=invocation.invocation_id, jobs=jobs)
+        request = Submit(
+            invocation_id=invocation.invocation_id,
+            environment=dict(os.environ if environment is None else environment),
+            secrets=submission.secrets_of(jobs),
+            umask=_current_umask(),
+        )
+        pid, started = self._deliver(request)
+        return Submission(
+            invocation_id=invocation.invocation_id,
+            jobs=jobs,
+            leader_pid=pid,
+            started_leader=started,
+        )
+
+    def cancel(self, request: CancelMatching | CancelAll, *, wait_s: float = 30.0) -> Cancelled:
+        """Ask the leader to stop jobs. With `request.wait` it answers when they are gone."""
+        answer = self._ask(request, answer_s=wait_s if request.wait else ANSWER_S)
+        if isinstance(answer, Cancelled):
+            return answer
+        return Cancelled(count=0)
+
+    def wait(self, request: Wait) -> tuple[JobEntry, ...]:
+        """Return the jobs of `request` when all are final, or as they are when time is up.
+
+        A leader that dies meanwhile is replaced, and the wait goes on.
+        """
+        deadline = None if request.timeout_ms is None else time.monotonic() + (
+            request.timeout_ms / 1000
+        )
+        for _ in range(_ATTEMPTS):
+            left_ms = None
+            if deadline is not None:
+                left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            asked = Wait(
+                job_uids=request.job_uids,
+                invocation_ids=request.invocation_ids,
+                timeout_ms=left_ms,
+            )
+            try:
+                limit = None if left_ms is None else left_ms / 1000 + ANSWER_S
+                answer = self._ask(asked, answer_s=limit)
+            except CoordinatorUnavailable:
+                raise
+            except OSError:
+                self._drop()
+                continue
+            assert isinstance(answer, Jobs)
+            return answer.jobs
+        raise CoordinatorUnavailable("it died again and again while we waited")
+
+    def tail(
+        self, job_uid: str, *, since_seq: int = 0, follow: bool = False
+    ) -> Iterator[LogRecord]:
+        """Yield the records of a job's log; with `follow`, until it has ended.
+
+        A leader that dies meanwhile is replaced, and the stream goes on where it stopped.
+        """
+        next_seq = since_seq
+        for _ in range(_ATTEMPTS):
+            try:
+                link = self._connected()
+                link.send(TailLogs(job_uid=job_uid, follow=follow, since_seq=next_seq))
+                while True:
+                    answer = link.receive(None if follow else ANSWER_S)
+                    if isinstance(answer, StreamEnd):
+                        return
+                    if isinstance(answer, StreamFrame):
+                        record = record_from_json(answer.record)
+                        next_seq = record.seq + 1
+                        yield record
+            except OSError:
+                self._drop()
+        raise CoordinatorUnavailable("it died again and again while we followed a log")
+
+    def jobs(self, request: ListJobs | None = None) -> Iterator[JobEntry]:
+        """Yield the jobs the leader lists, page by page."""
+        asked = request or ListJobs()
+        while True:
+            answer = self._ask(asked)
+            assert isinstance(answer, Jobs)
+            yield from answer.jobs
+            if answer.cursor is None:
+                return
+            asked = ListJobs(
+                worktree=asked.worktree,
+                statuses=asked.statuses,
+                invocation_id=asked.invocation_id,
+                limit=asked.limit,
+                cursor=answer.cursor,
+            )
+
+    def reconcile(self) -> str:
+        """Have the leader compare the record with the world now; return its words."""
+        answer = self._ask(Reconcile(), answer_s=30.0)
+        return getattr(answer, "message", "")
+
+    def hello(self) -> Welcome:
+        """Return who leads. It answers once its record agrees with the world."""
+        answer = self._ask(Hello(client_version=self._version), answer_s=30.0)
+        assert isinstance(answer, Welcome)
+        return answer
+
+    def shutdown(self) -> None:
+        """Have the leader stop all jobs and leave."""
+        self._ask(Shutdown())
+
+    def close(self) -> None:
+        """Hang up. Calling it again does nothing."""
+        self._drop()
+        if self._owner is not None:
+            self._store.retire(self._owner.id)
+            self._owner = None
+        for pid in self._started:
+            # A leader that has left already must not stay behind as a zombie of ours.
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+        self._started.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- finding and starting a leader --------------------------------------------------------
+
+    def _ask(self, request: Request, *, answer_s: float | None = ANSWER_S) -> Response:
+        """Ask over the standing connection, or over a new one if that has died meanwhile."""
+        if self._link is not None:
+            try:
+                return self._link.ask(request, answer_s=answer_s)
+            except TimeoutError:
+                raise
+            except (OSError, ProtocolError):
+                self._drop()
+        return self._connected().ask(request, answer_s=answer_s)
+
+    def _connected(self) -> _Link:
+        if self._link is None:
+            self._link, _ = self._meet(None)
+        return self._link
+
+    def _deliver(self, submit: Submit) -> tuple[int, bool]:
+        """Hand over a committed invocation; return the leader's pid and whether we started it."""
+        if self._link is not None:
+            try:
+                answer = self._link.ask(submit)
+                assert isinstance(answer, Accepted)
+                return self._leader_pid(), False
+            except (OSError, RequestRefused, ProtocolError):
+                self._drop()
+        self._link, started = self._meet(submit)
+        return self._leader_pid(), started
+
+    def _leader_pid(self) -> int:
+        return self._started[-1] if self._started else 0
+
+    def _meet(self, submit: Submit | None) -> tuple[_Link, bool]:
+        """Find the leader or become the one who starts it, and say what we came for.
+
+        A door that closes just as we knock, and a leader that starts beside ours, are ordinary:
+        look again, a little later each time. The limit is generous because every round ends at
+        once; only a leader that cannot live at all uses it up.
+        """
+        request: Request = submit or Hello(client_version=self._version)
+        reason = "nobody answers"
+        for attempt in range(_ATTEMPTS):
+            time.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
+            link, started = self._knock(), False
+            if link is None:
+                if not self._may_start:
+                    raise CoordinatorUnavailable("none is running")
+                link, started = self._start_leader(), True
+            try:
+                link.ask(request, answer_s=ANSWER_S if submit else 30.0)
+            except RequestRefused as refused:
+                link.close()
+                reason = refused.message
+                if refused.code not in (messages.NOT_LEADER, messages.SHUTTING_DOWN):
+                    raise CoordinatorUnavailable(reason) from refused
+                if started and refused.code == messages.NOT_LEADER:
+                    self._bury_last()
+                continue
+            except (OSError, ProtocolError) as error:
+                link.close()
+                reason = str(error)
+                if started and self._bury_last():
+                    # Ours died at birth; a second try would die of the same.
+                    raise CoordinatorUnavailable(
+                        f"it ended while starting; see {self._station.journal_path}"
+                    ) from error
+                continue
+            return link, started
+        raise CoordinatorUnavailable(reason)
+
+    def _knock(self) -> _Link | None:
+        """Connect to the leader that listens, None when there is none."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(ANSWER_S)
+            sock.connect(self._station.socket_path)
+            check_peer(sock)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            sock.close()
+            return None
+        except OSError as error:
+            sock.close()
+            raise CoordinatorUnavailable(f"its socket: {error}") from error
+        except CoordinatorError:
+            sock.close()
+            raise
+        return _Link(sock)
+
+    def _start_leader(self) -> _Link:
+        """Start a leader that is born with a connection to us."""
+        ours, theirs = socket.socketpair()
+        environment = {
+            name: value for name, value in os.environ.items() if name not in _LEADER_STRIPS
+        }
+        environment["DAFT_IS_COORDINATOR"] = "1"
+        argv = [
+            sys.executable,
+            "-P",
+            "-m",
+            "daft_coordinator",
+            "--state-root",
+            self._station.state_root,
+            "--repository",
+            self._station.repository,
+            "--client-fd",
+            str(_CLIENT_FD),
+        ]
+        try:
+            pid = os.posix_spawn(
+                sys.executable,
+                argv,
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, _above(theirs), _CLIENT_FD),
+                ],
+                setsid=True,
+            )
+        except (OSError, ValueError) as error:
+            ours.close()
+            raise CoordinatorUnavailable(f"it could not be started: {error}") from error
+        finally:
+            theirs.close()
+        self._started.append(pid)
+        return _Link(ours)
+
+    def _bury_last(self) -> bool:
+        """True when the leader started last has ended already."""
+        pid = self._started.pop()
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if not done:
+            self._started.append(pid)
+        return bool(done)
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _register(self) -> Owner:
+        if self._owner is None:
+            processes = self._processes or _posix_processes()
+            identity = processes.identify(os.getpid())
+            if identity is None:
+                raise CoordinatorError("this process cannot see itself; is /proc mounted?")
+            owner = Owner(
+                id=new_invocation_id(), kind="command", process=identity, version=self._version
+            )
+            self._store.register(owner)
+            self._owner = owner
+        return self._owner
+
+    def _now(self) -> datetime:
+        clock = self._clock or _system_clock()
+        return clock.now()
+
+
+def _above(sock: socket.socket) -> int:
+    """Return the socket's descriptor, moved out of the way of the one the child expects."""
+    if sock.fileno() == _CLIENT_FD:
+        # dup2 onto itself would leave close-on-exec set.
+        os.set_inheritable(sock.fileno(), True)
+    return sock.fileno()
+
+
+def _current_umask() -> int:
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    except (OSError, ValueError):
+        pass  # not Linux: ask the portable way, which changes it for a moment
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _posix_processes() -> ProcessControl:
+    from .adapters.processes import PosixProcessControl
+
+    return PosixProcessControl()
+
+
+def _system_clock() -> Clock:
+    from .adapters.clock import SystemClock
+
+    return SystemClock()

@@ -1,0 +1,260 @@
+"""The leader of a repository: holds the lock, listens, and leaves when nothing is left to do.
+
+What makes others look is published only after what would turn them away is gone. Leaving, the
+leader closes its door, looks at the queue once more while it still holds the lock, and only
+then lets go. A submitter commits first and knocks afterwards; whoever finds the door closed
+starts the next leader. So one of the two always sees the other's work.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal as signals
+import socket
+from collections.abc import Callable
+
+from daft_protocol.messages import Request, Response
+
+from . import requests
+from .coordinator import Coordinator
+from .errors import CoordinatorError
+from .reactor import READ, Timer
+from .recovery import Recovery
+from .server import MAX_CONNECTIONS, Connection, Operation
+from .station import LeaderLock, Station, check_peer
+
+LINGER_S = 2.0
+_ACCEPT_AGAIN_S = 0.2
+
+
+class Leader:
+    """Serves one repository until there is nothing left to do.
+
+    lock: held already; given back by `run` at the very end.
+    client: the connection this process was started with, if any.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        lock: LeaderLock,
+        coordinator: Coordinator,
+        *,
+        client: socket.socket | None = None,
+        linger_s: float = LINGER_S,
+        version: str = "",
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.station = station
+        self.coordinator = coordinator
+        self.recovery = Recovery(coordinator)
+        self.version = version
+        self.followers: dict[str, int] = {}
+        self.is_leaving = False
+        self._lock = lock
+        self._report = report
+        self._linger_s = linger_s
+        self._linger: Timer | None = None
+        self._listener: socket.socket | None = None
+        self._inode: int | None = None
+        self._connections: set[Connection] = set()
+        self._poll_planned = False
+        self._finished = False
+        coordinator.on_change(self._changed)
+        coordinator.on_log(self._logged)
+        if client is not None:
+            self._greet(client, patient=True)
+
+    def run(self) -> None:
+        """Lead until idle. Returns with the door closed and the lock released."""
+        signals_read, restore = self._catch_signals()
+        try:
+            self._open_door()
+            self._lock.describe(f"{os.getpid()} daft {self.version}\n")
+            repairs = self.recovery.run()
+            if repairs:
+                self._report(f"repaired the record: {repairs}")
+            self._changed()
+            while not self._finished:
+                self.coordinator.reactor.wait()
+        finally:
+            self._close_door()
+            for connection in list(self._connections):
+                connection.close()
+            self.coordinator.reactor.unwatch(signals_read.fileno())
+            restore()
+            self.coordinator.close()
+            self._lock.release()
+
+    def shut_down(self) -> None:
+        """Stop all jobs, record their ends, and leave as soon as that is done."""
+        self.is_leaving = True
+        self.coordinator.shutdown()
+        self.poll_soon()
+
+    def poll_soon(self) -> None:
+        """Let every running operation look again, in the next turn."""
+        if not self._poll_planned:
+            self._poll_planned = True
+            self.coordinator.reactor.call_soon(self._poll)
+
+    # --- the door -----------------------------------------------------------------------------
+
+    def _open_door(self) -> None:
+        """Bind under another name, then rename over: clients never meet a half-made socket."""
+        path = self.station.socket_path
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        temporary = f"{path}.{secrets.token_hex(3)}"
+        try:
+            listener.bind(temporary)
+            os.chmod(temporary, 0o600)
+            listener.listen(MAX_CONNECTIONS)
+            listener.setblocking(False)
+            self._inode = os.stat(temporary).st_ino
+            os.rename(temporary, path)
+        except OSError:
+            listener.close()
+            raise
+        self._listener = listener
+        self.coordinator.reactor.watch(listener.fileno(), READ, lambda _: self._accept())
+
+    def _close_door(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        self.coordinator.reactor.unwatch(listener.fileno())
+        try:
+            # Only our own: somebody may have put another one in its place.
+            if os.stat(self.station.socket_path).st_ino == self._inode:
+                os.unlink(self.station.socket_path)
+        except FileNotFoundError:
+            pass  # the state directory was cleared under us
+        listener.close()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # Out of descriptors, most likely. Waiting costs the clients a moment; going on at
+            # once would spin.
+            self._report(f"cannot accept a connection: {error.strerror}")
+            fd = self._listener.fileno()
+            self.coordinator.reactor.unwatch(fd)
+            self.coordinator.reactor.call_after(_ACCEPT_AGAIN_S, self._listen_again)
+            return
+        if len(self._connections) >= MAX_CONNECTIONS:
+            sock.close()
+            return
+        try:
+            check_peer(sock)
+        except CoordinatorError as error:
+            self._report(str(error))
+            sock.close()
+            return
+        self._greet(sock)
+
+    def _listen_again(self) -> None:
+        if self._listener is not None:
+            fd = self._listener.fileno()
+            self.coordinator.reactor.watch(fd, READ, lambda _: self._accept())
+
+    def _greet(self, sock: socket.socket, *, patient: bool = False) -> None:
+        connection = Connection(
+            sock,
+            reactor=self.coordinator.reactor,
+            handle=self._handle,
+            closed=self._disconnected,
+            patient=patient,
+        )
+        self._connections.add(connection)
+        self._stay()
+
+    def _handle(self, connection: Connection, request: Request) -> Operation | Response:
+        return requests.handle(self, request)
+
+    def _disconnected(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self.poll_soon()
+
+    # --- staying and leaving ------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self.poll_soon()
+
+    def _logged(self, job_uid: str) -> None:
+        if job_uid in self.followers:
+            self.poll_soon()
+
+    def _poll(self) -> None:
+        self._poll_planned = False
+        for connection in list(self._connections):
+            connection.poll()
+        if self._has_work:
+            self._stay()
+        elif self.is_leaving:
+            self._try_to_leave()
+        elif self._linger is None or self._linger.callback is None:
+            self._linger = self.coordinator.reactor.call_after(self._linger_s, self._try_to_leave)
+
+    @property
+    def _has_work(self) -> bool:
+        return (
+            not self.coordinator.is_idle
+            or not self.recovery.is_settled
+            or (not self.is_leaving and any(one.is_patient for one in self._connections))
+            or any(connection.is_busy for connection in self._connections)
+        )
+
+    def _stay(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+    def _try_to_leave(self) -> None:
+        self._linger = None
+        if self._finished or self._has_work:
+            return
+        self._close_door()
+        # The door is closed, the lock is still ours: whoever committed before finding it closed
+        # is seen now; whoever comes later finds the lock free in a moment.
+        if not self.is_leaving:
+            self.recovery.run()
+            if self._has_work:
+                self._open_door()
+                return
+        self._finished = True
+
+    # --- signals ------------------------------------------------------------------------------
+
+    def _catch_signals(self) -> tuple[socket.socket, Callable[[], None]]:
+        """Make SIGTERM and SIGINT readable, and forget SIGHUP: jobs outlive the terminal."""
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        old_wakeup = signals.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        old = {
+            number: signals.signal(number, handler)
+            for number, handler in (
+                (signals.SIGTERM, lambda *_: None),
+                (signals.SIGINT, lambda *_: None),
+                (signals.SIGHUP, signals.SIG_IGN),
+            )
+        }
+
+        def ready(_: int) -> None:
+            reader.recv(64)
+            self.shut_down()
+
+        def restore() -> None:
+            signals.set_wakeup_fd(old_wakeup)
+            for number, handler in old.items():
+                signals.signal(number, handler)
+            reader.close()
+            writer.close()
+
+        self.coordinator.reactor.watch(reader.fileno(), READ, ready)
+        return reader, restore

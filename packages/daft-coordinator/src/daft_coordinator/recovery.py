@@ -1,0 +1,304 @@
+"""Repairing the record after somebody died: gather facts, ask the core, carry it out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal as signals
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from daft_protocol.jobs import Job
+from daft_protocol.status import EndReason, JobStatus
+
+from .domain.lifecycle import Ending, classify
+from .domain.reconcile import ObservedJob, Verdict, reconcile, why_skipped
+from .joblog import ending_of, last_record, reopen
+from .ports import JobChange
+from .reactor import READ
+
+if TYPE_CHECKING:
+    from .coordinator import Coordinator
+
+RESULT_FILE = "result.json"
+
+
+@frozen(kw_only=True)
+class Repairs:
+    """What a pass changed, by job name, for people who want to read it."""
+
+    crashed: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    requeued: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        parts = (self.crashed, self.repaired, self.stopped, self.requeued, self.skipped)
+        return any(parts)
+
+
+class Recovery:
+    """Brings a repository's record in line with the world. Only the lock holder may use it."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self._orphans: dict[str, Job] = {}
+        self._watched: dict[int, str] = {}  # descriptor -> job uid
+
+    @property
+    def is_settled(self) -> bool:
+        """True when no orphan is being stopped any more."""
+        return not self._orphans
+
+    def run(self) -> Repairs:
+        """Judge every unfinished job and act. Orphans are stopped in the turns that follow."""
+        coordinator = self._coordinator
+        owners = {owner.id: owner for owner in coordinator.store.owners()}
+        jobs: dict[str, Job] = {}
+        observed: dict[str, ObservedJob] = {}
+        for job in coordinator.store.unfinished():
+            if job.owner == coordinator.owner.id or job.uid in self._orphans:
+                continue
+            owner = owners.get(job.owner) if job.owner is not None else None
+            alive = False if owner is None else coordinator.processes.is_alive(owner.process)
+            jobs[job.uid] = job
+            observed[job.uid] = self._observe(job, alive)
+        verdicts = reconcile(observed.values())
+        by_verdict: dict[Verdict, list[Job]] = {}
+        for uid, verdict in verdicts.items():
+            by_verdict.setdefault(verdict, []).append(jobs[uid])
+        for job in by_verdict.get(Verdict.SKIP, []):
+            self._skip(job, why_skipped(observed[job.uid]))
+        for job in by_verdict.get(Verdict.REPAIR, []):
+            self._repair(job)
+        for job in by_verdict.get(Verdict.CRASH, []):
+            self._crash(job)
+        for job in by_verdict.get(Verdict.FINISH_CANCEL, []):
+            self._finish_cancel(job)
+        for job in by_verdict.get(Verdict.STOP_ORPHAN, []):
+            self._stop(job)
+        requeued = by_verdict.get(Verdict.REQUEUE, [])
+        for invocation_id in dict.fromkeys(job.invocation_id for job in requeued):
+            coordinator.take_over(invocation_id)
+        return Repairs(
+            crashed=_names(by_verdict.get(Verdict.CRASH, [])),
+            repaired=_names(by_verdict.get(Verdict.REPAIR, [])),
+            stopped=_names(by_verdict.get(Verdict.STOP_ORPHAN, [])),
+            requeued=_names(requeued),
+            skipped=_names(by_verdict.get(Verdict.SKIP, [])),
+        )
+
+    def has_claimable(self) -> bool:
+        """True when some unfinished job has no living owner: somebody must look after it."""
+        coordinator = self._coordinator
+        owners = {owner.id: owner for owner in coordinator.store.owners()}
+        for job in coordinator.store.unfinished():
+            if job.owner == coordinator.owner.id:
+                return True
+            owner = owners.get(job.owner) if job.owner is not None else None
+            if owner is None or coordinator.processes.is_alive(owner.process) is False:
+                return True
+        return False
+
+    def _observe(self, job: Job, owner_alive: bool | None) -> ObservedJob:
+        coordinator = self._coordinator
+        group_alive = job.process is not None and bool(
+            coordinator.processes.group_members(job.process)
+        )
+        waited_s = 0.0
+        if job.queued_at is not None:
+            # A wall clock that went backwards makes nothing older than new.
+            waited_s = max(0.0, (coordinator.clock.now() - job.queued_at).total_seconds())
+        return ObservedJob(
+            uid=job.uid,
+            status=job.status,
+            owner_alive=owner_alive,
+            group_alive=group_alive,
+            has_ending=self._ending(job) is not None,
+            restartable=job.spec.background and os.path.isdir(job.spec.working_dir),
+            missing_env=job.removed_env,
+            waited_s=waited_s,
+        )
+
+    def _ending(self, job: Job) -> Ending | None:
+        """Return how the job ended, if its log or a result file tells."""
+        directory = self._coordinator.store.log_directory(job)
+        if directory is None or job.status is JobStatus.QUEUED:
+            return None
+        found: Mapping[str, Any] | None = _read_result(directory)
+        if found is None:
+            found = ending_of(last_record(directory))
+        if found is None or found.get("event") == "crashed":
+            return None
+        code, number = found.get("exit_code"), found.get("signal")
+        return classify(
+            exit_code=code if isinstance(code, int) else None,
+            term_signal=number if isinstance(number, int) else None,
+            signal_name="" if number is None else f"signal {number}",
+        )
+
+    def _repair(self, job: Job) -> None:
+        ending = self._ending(job)
+        assert ending is not None
+        status, reason, detail = ending.status, ending.reason, ending.detail
+        if job.status is JobStatus.CANCELLING:
+            status, reason, detail = JobStatus.CANCELLED, EndReason.CANCEL, "cancelled"
+        now = self._coordinator.clock.now()
+        self._coordinator.save(
+            JobChange(
+                job_uid=job.uid,
+                allowed=(job.status,),
+                to=status,
+                at=now,
+                finished_at=now,
+                exit_code=ending.exit_code,
+                term_signal=ending.term_signal,
+                end_reason=reason,
+                end_detail=detail,
+            )
+        )
+
+    def _crash(self, job: Job, detail: str = "its coordinator died") -> None:
+        now = self._coordinator.clock.now()
+        # Log record before row: whoever sees the row must find the reason in the log.
+        self._append(job, "crashed", message=detail)
+        self._coordinator.save(
+            JobChange(
+                job_uid=job.uid,
+                allowed=(job.status,),
+                to=JobStatus.CRASHED,
+                at=now,
+                finished_at=now,
+                end_reason=EndReason.CRASH,
+                end_detail=detail,
+            )
+        )
+
+    def _finish_cancel(self, job: Job) -> None:
+        now = self._coordinator.clock.now()
+        self._append(job, "crashed", message="cancelled; its coordinator died meanwhile")
+        self._coordinator.save(
+            JobChange(
+                job_uid=job.uid,
+                allowed=(JobStatus.CANCELLING,),
+                to=JobStatus.CANCELLED,
+                at=now,
+                finished_at=now,
+                end_reason=EndReason.CANCEL,
+                end_detail="cancelled; its coordinator died meanwhile",
+            )
+        )
+
+    def _skip(self, job: Job, why: str) -> None:
+        self._append(job, "note", text=why)
+        self._coordinator.save(
+            JobChange(
+                job_uid=job.uid,
+                allowed=(JobStatus.QUEUED,),
+                to=JobStatus.SKIPPED,
+                at=self._coordinator.clock.now(),
+                end_reason=EndReason.CRASH,
+                end_detail=why,
+            )
+        )
+
+    def _stop(self, job: Job) -> None:
+        """Bring an orphan's group to an end, then record it."""
+        self._orphans[job.uid] = job
+        self._signal(job, signals.SIGTERM)
+        self._signal(job, signals.SIGCONT)
+        policy = self._coordinator.policy
+        reactor = self._coordinator.reactor
+        reactor.call_after(policy.grace_s, lambda: self._signal(job, signals.SIGKILL))
+        reactor.call_after(policy.grace_s + policy.give_up_s, lambda: self._give_up(job))
+        self._watch(job)
+
+    def _signal(self, job: Job, number: int) -> None:
+        if job.uid not in self._orphans or job.process is None:
+            return
+        processes = self._coordinator.processes
+        for member in processes.family(job.process, job.uid):
+            processes.signal(member, number)
+
+    def _watch(self, job: Job) -> None:
+        assert job.process is not None
+        members = self._coordinator.processes.family(job.process, job.uid)
+        watched = False
+        for member in members:
+            fd = self._coordinator.processes.watch(member)
+            if fd is None:
+                continue
+            watched = True
+            self._watched[fd] = job.uid
+            self._coordinator.reactor.watch(fd, READ, lambda _, fd=fd: self._one_gone(fd))
+        if not members:
+            self._ended(job)
+        elif not watched:
+            # No such descriptors here: the deadlines of the stop look again.
+            self._coordinator.reactor.call_after(0.05, lambda: self._look_again(job))
+
+    def _look_again(self, job: Job) -> None:
+        if job.uid in self._orphans:
+            self._watch(job)
+
+    def _one_gone(self, fd: int) -> None:
+        self._coordinator.reactor.unwatch(fd)
+        os.close(fd)
+        uid = self._watched.pop(fd)
+        if uid in self._orphans and uid not in self._watched.values():
+            # The last one known is gone; there may be new ones meanwhile.
+            self._watch(self._orphans[uid])
+
+    def _give_up(self, job: Job) -> None:
+        if job.uid in self._orphans:
+            self._orphans.pop(job.uid)
+            self._crash(job, "its coordinator died, and its processes do not react to SIGKILL")
+
+    def _ended(self, job: Job) -> None:
+        self._orphans.pop(job.uid, None)
+        if job.status is JobStatus.CANCELLING:
+            self._finish_cancel(job)
+        else:
+            self._crash(job, "its coordinator died; what still ran of it was stopped")
+
+    def _append(self, job: Job, event: str, /, **fields: object) -> None:
+        directory = self._coordinator.store.log_directory(job)
+        if directory is None:
+            return
+        log = reopen(directory, limit_bytes=job.spec.log.limit_bytes)
+        log.status(event, int(self._coordinator.clock.now().timestamp() * 1000), **fields)
+        log.close()
+
+
+def write_result(directory: str, *, exit_code: int | None, term_signal: int | None) -> None:
+    """Leave a job's end beside its log, for the case that its row cannot be written.
+
+    Raises: OSError when that cannot be written either.
+    """
+    path = os.path.join(directory, RESULT_FILE)
+    body = {"exit_code": exit_code, "signal": term_signal}
+    fd = os.open(
+        f"{path}.new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
+    try:
+        os.write(fd, json.dumps(body).encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(f"{path}.new", path)
+
+
+def _read_result(directory: str) -> Mapping[str, Any] | None:
+    try:
+        with open(os.path.join(directory, RESULT_FILE), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return None  # none was left, or half of one: the log decides
+    return found if isinstance(found, dict) else None
+
+
+def _names(jobs: list[Job]) -> tuple[str, ...]:
+    return tuple(job.name for job in jobs)

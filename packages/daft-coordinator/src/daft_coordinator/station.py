@@ -1,0 +1,100 @@
+"""Where the leader of a repository is met: its lock and its socket."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+import sys
+
+from attrs import define, frozen
+
+from .errors import CoordinatorError, PeerNotOurs
+
+
+@frozen(kw_only=True)
+class Station:
+    """The meeting place of one repository's leader and its clients.
+
+    state_root: passed on to a leader that is started, so that both mean the same place.
+    lock_path: held for life by the leader; never deleted.
+    socket_path: exists only while a leader listens.
+    journal_path: takes the leader's own messages.
+    """
+
+    repository: str
+    state_root: str
+    lock_path: str
+    socket_path: str
+    journal_path: str
+
+
+@define
+class LeaderLock:
+    """The right to lead. The kernel takes it back when the holder dies, however it dies."""
+
+    _fd: int | None
+
+    @classmethod
+    def try_acquire(cls, path: str) -> LeaderLock | None:
+        """Return the lock, or None when somebody else holds it. Never waits."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return None
+            raise
+        return cls(fd)
+
+    def describe(self, text: str) -> None:
+        """Write who holds it, for people who look into the file."""
+        if self._fd is not None:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text.encode(), 0)
+
+    def release(self) -> None:
+        """Let somebody else lead. Calling it again does nothing."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def leader_lives(lock_path: str) -> bool:
+    """True when somebody holds the leader's lock now. Creates nothing."""
+    try:
+        fd = os.open(lock_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def check_peer(connection: socket.socket) -> None:
+    """Refuse a peer that belongs to another user.
+
+    Raises: PeerNotOurs; CoordinatorError where the system does not tell who it is.
+    """
+    uid = _peer_uid(connection)
+    if uid != os.geteuid():
+        raise PeerNotOurs(uid, os.geteuid())
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    if sys.platform.startswith("linux"):
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", raw)[1])
+    # struct xucred: version, uid, … at level 0, option LOCAL_PEERCRED (1); unix(4) of the BSDs.
+    try:
+        raw = connection.getsockopt(0, 1, 76)
+        return int(struct.unpack_from("II", raw)[1])
+    except (OSError, struct.error) as error:
+        raise CoordinatorError(f"this system does not tell who is at a socket: {error}") from error

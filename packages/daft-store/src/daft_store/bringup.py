@@ -1,0 +1,149 @@
+"""The one door to a SQLite file: everything that must be true of a connection is made true here.
+
+A writer creates the file (private before SQLite sees it), tightens it, brings it to the present
+schema. A reader does none of that: a missing file is no data.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Literal
+
+import apsw
+
+from .errors import ForeignFile, SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreIO
+from .migrations import APPLICATION_ID, Lineage, apply_pending
+from .places import check_private_file, private_directory, private_file
+
+WRITER_BUSY_MS = 5000
+READER_BUSY_MS = 300
+SIDE_FILES = ("-wal", "-shm")
+
+# Run one by one: apsw stops a multi-statement text at the first statement that yields a row.
+_WRITER_PRAGMAS = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # has effect only before the first table
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA wal_autocheckpoint = 1000",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+)
+_SYNCHRONOUS = {"NORMAL": "PRAGMA synchronous = NORMAL", "FULL": "PRAGMA synchronous = FULL"}
+
+
+def open_writer(
+    path: str, lineage: Lineage, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+) -> apsw.Connection:
+    """Open `path` for writing, creating and migrating it as needed.
+
+    synchronous: NORMAL may lose the last commits when the power fails, never consistency;
+        FULL loses nothing that was committed.
+    The connection belongs to one thread.
+    Raises: NotOurs, ForeignFile, SchemaTooNew, MigrationMismatch, StoreCorrupt, StoreBusy,
+    StoreIO; the file is then as it was.
+    """
+    try:
+        private_directory(os.path.dirname(path))
+        private_file(path)
+    except OSError as error:
+        raise StoreIO(path, error.strerror or str(error)) from error
+    db = _connect(path, apsw.SQLITE_OPEN_READWRITE, WRITER_BUSY_MS)
+    try:
+        check_header(db, path, lineage)
+        for pragma in (*_WRITER_PRAGMAS, _SYNCHRONOUS[synchronous]):
+            for _ in db.execute(pragma):
+                pass  # drained, so that it has really run
+        apply_pending(db, path, lineage)
+    except apsw.Error as error:
+        db.close()
+        raise translated(error, path) from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: str, lineage: Lineage) -> apsw.Connection | None:
+    """Open `path` for reading; None when there is no file, or nothing in it yet.
+
+    Creates, migrates and tightens nothing. Raises as `open_writer`.
+    """
+    try:
+        check_private_file(path, tighten=False)
+        if os.path.getsize(path) == 0:
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreIO(path, error.strerror or str(error)) from error
+    db = _connect(path, apsw.SQLITE_OPEN_READONLY, READER_BUSY_MS)
+    try:
+        check_header(db, path, lineage)
+        if int(db.pragma("user_version")) == 0:
+            db.close()
+            return None
+        for pragma in ("PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON"):
+            db.execute(pragma)
+    except apsw.Error as error:
+        db.close()
+        raise translated(error, path) from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def check_header(db: apsw.Connection, path: str, lineage: Lineage) -> None:
+    """Refuse a file of another program, or of a newer one.
+
+    A file with neither application id nor version nor tables is fresh, whoever created it.
+    Raises: ForeignFile, SchemaTooNew.
+    """
+    application = int(db.pragma("application_id"))
+    version = int(db.pragma("user_version"))
+    if application == 0 and version == 0:
+        if db.execute("SELECT count(*) FROM sqlite_schema").get == 0:
+            return
+        raise ForeignFile(path, application, APPLICATION_ID)
+    if application != APPLICATION_ID:
+        raise ForeignFile(path, application & 0xFFFFFFFF, APPLICATION_ID)
+    if version > lineage.version:
+        raise SchemaTooNew(path, version, lineage.version)
+
+
+def set_aside_corrupt(path: str) -> str:
+    """Move a damaged file and its side files away, never deleting; return the new path.
+
+    The caller makes sure that nobody else has it open (it holds the leader's lock).
+    """
+    kept = f"{path}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
+    os.rename(path, kept)
+    for suffix in SIDE_FILES:
+        try:
+            os.rename(path + suffix, kept + suffix)
+        except FileNotFoundError:
+            continue
+    return kept
+
+
+def translated(error: apsw.Error, path: str) -> StoreError:
+    """Return what an error of SQLite means for the file at `path`."""
+    match error:
+        case apsw.NotADBError() | apsw.CorruptError():
+            return StoreCorrupt(path, str(error))
+        case apsw.BusyError() | apsw.LockedError():
+            return StoreBusy(path)
+        case _:
+            return StoreIO(path, str(error))
+
+
+def _connect(path: str, flags: int, busy_ms: int) -> apsw.Connection:
+    try:
+        # Extension loading is off unless asked for; we never ask.
+        db = apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_NOMUTEX)
+    except apsw.Error as error:
+        raise translated(error, path) from error
+    # First of all, and without a Python-level handler, which would hold the interpreter.
+    db.set_busy_timeout(busy_ms)
+    return db

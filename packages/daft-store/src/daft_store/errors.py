@@ -1,0 +1,132 @@
+"""What can be wrong with a store, a path to it, or a repository's identity."""
+
+from __future__ import annotations
+
+from attrs import define
+
+
+class StoreError(Exception):
+    """Base of everything `daft_store` raises on purpose."""
+
+
+@define
+class BadDirectoryVariable(StoreError):
+    """A directory variable does not hold an absolute path. Nothing was created."""
+
+    variable: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is {self.value!r}; it must be an absolute path"
+
+
+@define
+class PathOutsideState(StoreError):
+    """A name would lead out of the state directory. Nothing was touched."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} does not name anything inside the state directory"
+
+
+@define
+class NotOurs(StoreError):
+    """A file or directory in the way is a link, of another kind, or another user's.
+
+    Nothing was followed or changed.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}; move it away, or set DAFT_STATE_DIR to another place"
+
+
+@define
+class ForeignFile(StoreError):
+    """The file belongs to another program. It was left alone."""
+
+    path: str
+    found: int
+    expected: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} belongs to another program "
+            f"(application id {self.found:08x}, ours is {self.expected:08x}); it was left alone"
+        )
+
+
+@define
+class SchemaTooNew(StoreError):
+    """The file was written by a newer program. Nothing in it was changed."""
+
+    path: str
+    found: int
+    expected: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: schema {self.found} is newer than {self.expected}; upgrade daft"
+
+
+@define
+class MigrationMismatch(StoreError):
+    """A step the file has taken is not the step this program knows by that number."""
+
+    path: str
+    version: int
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: schema step {self.version} is {self.found!r}, "
+            f"this program calls it {self.expected!r}; the file comes from another build of daft"
+        )
+
+
+@define
+class StoreCorrupt(StoreError):
+    """SQLite cannot make sense of the file. It was not changed."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is damaged ({self.reason}); it was left as it is"
+
+
+@define
+class StoreBusy(StoreError):
+    """Another process held the store for longer than we wait. Nothing was changed."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is in use by another process; try again"
+
+
+@define
+class StoreIO(StoreError):
+    """The system refused to read or write the store."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@define
+class BadIdentity(StoreError):
+    """A repository's identity file holds something else. It was not changed."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} does not hold a repository id; "
+            "deleting it makes a new one and orphans the job history so far"
+        )

@@ -1,0 +1,141 @@
+"""The shortest way from a store to the rows a listing shows.
+
+A shell prompt and a Tab key wait for this module, so it imports apsw and nothing else of
+weight, returns plain tuples, and reads one page, however long the history is.
+"""
+
+import apsw
+
+APPLICATION_ID = 0x44465059
+SCHEMA_VERSION = 1
+BUSY_MS = 300
+
+INVOCATION_COLUMNS = (
+    "invocation_id",
+    "worktree",
+    "hook_type",
+    "trigger_command",
+    "created_at",
+    "status",
+    "skip_reason",
+    "job_count",
+    "unfinished_count",
+    "failed_count",
+    "worktree_path",
+)
+JOB_COLUMNS = (
+    "invocation_id",
+    "name",
+    "status",
+    "background",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "exit_code",
+    "term_signal",
+    "end_reason",
+    "end_detail",
+    "command",
+    "log_bytes",
+    "job_uid",
+    "dir_name",
+    "queued_at",
+    "coordinator_id",
+    "tags_json",
+)
+OWNER_COLUMNS = ("coordinator_id", "pid", "proc_start", "boot_id", "kind")
+
+_INVOCATIONS = """
+SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
+       job_count, unfinished_count, failed_count, worktree_path
+  FROM invocations
+ WHERE (:worktree IS NULL OR worktree = :worktree)
+   AND (:hook IS NULL OR hook_type = :hook)
+   AND (:statuses IS NULL OR EXISTS (
+        SELECT 1 FROM jobs
+         WHERE jobs.repo_hash = invocations.repo_hash
+           AND jobs.invocation_id = invocations.invocation_id
+           AND jobs.status IN (SELECT value FROM json_each(:statuses))))
+ ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
+"""
+_JOBS = """
+SELECT invocation_id, name, status, background, started_at, finished_at, duration_ms, exit_code,
+       term_signal, end_reason, end_detail, command, log_bytes, job_uid, dir_name, queued_at,
+       coordinator_id, tags_json
+  FROM jobs WHERE repo_hash = :repo AND invocation_id IN (SELECT value FROM json_each(:ids))
+ ORDER BY position, name
+"""
+_OWNERS = """
+SELECT DISTINCT jobs.coordinator_id, c.pid, c.proc_start, c.boot_id, c.kind
+  FROM jobs LEFT JOIN coordinators AS c ON c.id = jobs.coordinator_id AND c.ended_at IS NULL
+ WHERE jobs.repo_hash = :repo
+   AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
+"""
+
+
+class ListingError(Exception):
+    """The store cannot be listed; `code` tells what kind of trouble it is."""
+
+    def __init__(self, code, text):  # type: ignore[no-untyped-def]
+        super().__init__(text)
+        self.code = code
+
+
+def open_listing(path):  # type: ignore[no-untyped-def]
+    """Return a read-only connection, or None when there is no history yet.
+
+    Raises: ListingError for a file of another or a newer program, or one SQLite cannot read.
+    """
+    try:
+        db = apsw.Connection(
+            path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
+        )
+    except apsw.CantOpenError:
+        return None
+    db.set_busy_timeout(BUSY_MS)
+    try:
+        application = db.pragma("application_id")
+        version = db.pragma("user_version")
+    except apsw.Error as error:
+        raise ListingError("unreadable", f"{path}: {error}") from error
+    if version == 0 and application in (0, APPLICATION_ID):
+        return None
+    if application != APPLICATION_ID:
+        raise ListingError(
+            "foreign",
+            f"{path} belongs to another program (application id {application:08x}, "
+            f"ours is {APPLICATION_ID:08x}); it was left alone",
+        )
+    if version > SCHEMA_VERSION:
+        raise ListingError(
+            "newer", f"{path}: schema {version} is newer than {SCHEMA_VERSION}; upgrade daft"
+        )
+    return db
+
+
+def newest_invocations(db, *, worktree=None, hook=None, statuses=None, limit=20):  # type: ignore[no-untyped-def]
+    """Return the newest invocations as tuples of INVOCATION_COLUMNS, newest first.
+
+    statuses: JSON array text; keeps invocations with at least one such job.
+    """
+    return list(
+        db.execute(
+            _INVOCATIONS,
+            {"worktree": worktree, "hook": hook, "statuses": statuses, "limit": limit},
+        )
+    )
+
+
+def jobs_of(db, repository, invocation_ids):  # type: ignore[no-untyped-def]
+    """Return the jobs of some invocations as tuples of JOB_COLUMNS, in declaration order."""
+    # Ids are hex digits, so the JSON needs no escaping.
+    ids = "[" + ",".join(['"' + one + '"' for one in invocation_ids]) + "]"
+    return list(db.execute(_JOBS, {"repo": repository, "ids": ids}))
+
+
+def unfinished_owners(db, repository):  # type: ignore[no-untyped-def]
+    """Return who answers for unfinished jobs, as tuples of OWNER_COLUMNS.
+
+    An owner that ended, or none at all, has None for everything but its id.
+    """
+    return list(db.execute(_OWNERS, {"repo": repository}))

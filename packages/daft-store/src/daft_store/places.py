@@ -1,0 +1,205 @@
+"""Where things are kept, and the one way to a path below it.
+
+Every component below the state directory is checked to be a real directory of ours before
+anything in it is used; names come in checked forms only. So no id, no job name and no planted
+link leads anywhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import uuid
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from .errors import BadDirectoryVariable, NotOurs, PathOutsideState
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+SOCKET_PATH_LIMIT_BYTES = 100
+"""The shortest limit of the systems we run on is 104 bytes, and a temporary name is longer."""
+
+
+def state_root(environ: Mapping[str, str]) -> str:
+    """Return the directory for job history, sockets and locks.
+
+    Raises: BadDirectoryVariable.
+    """
+    return _root(environ, "DAFT_STATE_DIR", "XDG_STATE_HOME", (".local", "state"))
+
+
+def data_root(environ: Mapping[str, str]) -> str:
+    """Return the directory for the registry of repositories and trust. Raises as above."""
+    return _root(environ, "DAFT_DATA_DIR", "XDG_DATA_HOME", (".local", "share"), mac=True)
+
+
+def config_root(environ: Mapping[str, str]) -> str:
+    """Return the directory for the user's own configuration. Raises as above."""
+    return _root(environ, "DAFT_CONFIG_DIR", "XDG_CONFIG_HOME", (".config",), mac=True)
+
+
+def _root(
+    environ: Mapping[str, str],
+    override: str,
+    xdg: str,
+    below_home: tuple[str, ...],
+    *,
+    mac: bool = False,
+) -> str:
+    value = environ.get(override, "")
+    if value:
+        if not os.path.isabs(value):
+            raise BadDirectoryVariable(override, value)
+        return os.path.normpath(value)
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if mac and sys.platform == "darwin":
+        return os.path.join(home, "Library", "Application Support", "daft")
+    base = environ.get(xdg, "")
+    # The XDG rule: a relative value is ignored.
+    if not os.path.isabs(base):
+        base = os.path.join(home, *below_home)
+    return os.path.join(base, "daft")
+
+
+@frozen
+class RepositoryPlaces:
+    """The paths of one repository below a state directory. Asking creates nothing.
+
+    root: absolute. repository: its id; checked to be a UUID.
+    """
+
+    root: str
+    repository: str
+
+    def __attrs_post_init__(self) -> None:
+        check_repository_id(self.repository)
+
+    @property
+    def directory(self) -> str:
+        """The repository's own directory."""
+        return os.path.join(self.root, "jobs", self.repository)
+
+    @property
+    def database(self) -> str:
+        """The store."""
+        return os.path.join(self.directory, "coordinator.db")
+
+    @property
+    def journal(self) -> str:
+        """The leader's own messages."""
+        return os.path.join(self.directory, "coordinator.log")
+
+    @property
+    def lock(self) -> str:
+        """The leader's lock."""
+        return os.path.join(self.root, f"coordinator-{self.repository}.lock")
+
+    def socket(self, environ: Mapping[str, str]) -> str:
+        """Return the leader's socket: in the state directory, or at a short path if that is long.
+
+        The short path is in `$XDG_RUNTIME_DIR`, else in a private directory of `/tmp`, and the
+        same for every process of this user.
+        """
+        usual = os.path.join(self.root, f"coordinator-{self.repository}.sock")
+        if len(os.fsencode(usual)) <= SOCKET_PATH_LIMIT_BYTES:
+            return usual
+        # The state directory takes part: two of them must not meet at one socket.
+        mark = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.root}\0{self.repository}").hex[:12]
+        runtime = environ.get("XDG_RUNTIME_DIR", "")
+        if os.path.isabs(runtime) and len(os.fsencode(runtime)) < 60:
+            return os.path.join(runtime, f"daft-{mark}.sock")
+        return os.path.join(f"/tmp/daft-{os.getuid()}", f"daft-{mark}.sock")  # noqa: S108
+
+    def make(self, environ: Mapping[str, str]) -> None:
+        """Create the directories, private from the first moment.
+
+        Raises: NotOurs.
+        """
+        private_directory(self.root)
+        private_directory(os.path.join(self.root, "jobs"))
+        private_directory(self.directory)
+        holder = os.path.dirname(self.socket(environ))
+        if holder.startswith("/tmp/daft-"):  # noqa: S108
+            private_directory(holder)
+
+    def job_directory(self, invocation_id: str, dir_name: str, *, create: bool) -> str:
+        """Return a job's directory; with `create`, make it.
+
+        Raises: PathOutsideState for a name that is none, NotOurs for a planted link.
+        """
+        if not (len(invocation_id) == 16 and set(invocation_id) <= set("0123456789abcdef")):
+            raise PathOutsideState(invocation_id)
+        if not dir_name or dir_name.startswith(".") or "/" in dir_name or "\0" in dir_name:
+            raise PathOutsideState(dir_name)
+        invocation = os.path.join(self.directory, invocation_id)
+        path = os.path.join(invocation, dir_name)
+        if create:
+            private_directory(self.directory)
+            private_directory(invocation)
+            private_directory(path)
+        return path
+
+
+def check_repository_id(text: str) -> str:
+    """Return `text` if it is a UUID in canonical form. Raises: PathOutsideState."""
+    try:
+        if str(uuid.UUID(text)) == text:
+            return text
+    except ValueError:
+        pass
+    raise PathOutsideState(text)
+
+
+def private_directory(path: str) -> None:
+    """Make `path` a directory that only we can enter; parents are created like `mkdir -p`.
+
+    A directory of ours that is too open is tightened.
+    Raises: NotOurs for a link, a file, or another user's directory.
+    """
+    try:
+        os.mkdir(path, DIRECTORY_MODE)
+        return
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), DIRECTORY_MODE, exist_ok=True)
+        private_directory(path)
+        return
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotOurs(path, "is not a directory")
+    if found.st_uid != os.geteuid():
+        raise NotOurs(path, "belongs to another user")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        os.chmod(path, DIRECTORY_MODE)
+
+
+def private_file(path: str) -> bool:
+    """Make sure `path` is a regular file that only we can read; create it empty if missing.
+
+    Returns: True when it was created. Raises: NotOurs.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, FILE_MODE))
+        return True
+    except FileExistsError:
+        check_private_file(path, tighten=True)
+        return False
+
+
+def check_private_file(path: str, *, tighten: bool) -> None:
+    """Refuse a path that is no regular file of ours; with `tighten`, close it to others.
+
+    Raises: NotOurs; FileNotFoundError.
+    """
+    found = os.lstat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotOurs(path, "is not a regular file")
+    if found.st_uid != os.geteuid():
+        raise NotOurs(path, "belongs to another user")
+    if tighten and stat.S_IMODE(found.st_mode) & 0o077:
+        os.chmod(path, FILE_MODE)

@@ -1,0 +1,1 @@
+"""The steps by which each kind of file came to its present form."""
