@@ -1,3 +1,66 @@
-"""Git worktrees as a library: find, lay out, create and remove them safely, also in parallel."""
+"""Git worktrees as a library: find, lay out, create and remove them safely, also in parallel.
+
+Verbs come in two halves: a plan decides and touches nothing; applying it does everything or
+leaves nothing behind. What a program does between the two is its own business.
+"""
+
+from __future__ import annotations
+
+from .branches import default_branch, local_branches, remote_branches
+from .carry import Carried, restore, stash_changes
+from .cloning import directory_name, fetch_clone, first_worktree, initialise
+from .creation import (
+    Creation,
+    Existing,
+    create,
+    plan_start,
+    plan_visit,
+    previous_worktree,
+    remember_previous,
+)
+from .describe import Description, describe
+from .errors import WorktreeError
+from .layouts import BUILT_IN, Layout
+from .removal import Removed, Target, plan_removal, reap_trash, remove
+from .repository import Repository, discover
+from .settings import Settings, read_settings
+from .worktrees import Worktree, find, list_worktrees
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BUILT_IN",
+    "Carried",
+    "Creation",
+    "Description",
+    "Existing",
+    "Layout",
+    "Removed",
+    "Repository",
+    "Settings",
+    "Target",
+    "Worktree",
+    "WorktreeError",
+    "create",
+    "default_branch",
+    "describe",
+    "directory_name",
+    "discover",
+    "fetch_clone",
+    "find",
+    "first_worktree",
+    "initialise",
+    "list_worktrees",
+    "local_branches",
+    "plan_removal",
+    "plan_start",
+    "plan_visit",
+    "previous_worktree",
+    "read_settings",
+    "reap_trash",
+    "remember_previous",
+    "remote_branches",
+    "remove",
+    "restore",
+    "stash_changes",
+]

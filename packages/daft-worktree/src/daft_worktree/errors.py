@@ -1,0 +1,168 @@
+"""Refusals and failures. Facts are fields; the message says what to do."""
+
+from __future__ import annotations
+
+
+class WorktreeError(Exception):
+    """Base of everything `daft_worktree` raises on purpose.
+
+    tips: what the user can do, one line each.
+    """
+
+    tips: tuple[str, ...] = ()
+
+    def __init__(self, message: str, *, tips: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.tips = tips
+
+
+class GitFailed(WorktreeError):
+    """git ended with an error; its own words are in the message. What it did is git's to undo."""
+
+    def __init__(self, doing: str, stderr: str, code: int) -> None:
+        self.stderr = stderr.strip()
+        self.code = code
+        said = self.stderr or f"git ended with exit code {code} and said nothing"
+        super().__init__(f"{doing}: {said}")
+
+
+class GitMissing(WorktreeError):
+    """There is no usable git."""
+
+    def __init__(self, found: str = "") -> None:
+        have = f"found {found}" if found else "none found on PATH"
+        super().__init__(f"git 2.31 or newer is needed, {have}")
+
+
+class NotARepository(WorktreeError):
+    """The directory belongs to no repository."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"Not inside a Git repository: {path}",
+            tips=("make one with `daft clone <url>` or `daft init <name>`",),
+        )
+
+
+class InsideSubmodule(WorktreeError):
+    """Worktrees of a submodule would land inside the superproject's git directory."""
+
+    def __init__(self, superproject: str) -> None:
+        super().__init__(
+            "inside a submodule; its worktrees have no place of their own",
+            tips=(f"use `daft -C {superproject} …` for the superproject",),
+        )
+
+
+class BadBranchName(WorktreeError):
+    """git would not accept the name, or it could deceive a reader."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name!r} is not a valid branch name: {reason}")
+
+
+class BranchExists(WorktreeError):
+    """The branch to be made is there already."""
+
+    def __init__(self, branch: str) -> None:
+        super().__init__(
+            f"branch '{branch}' already exists", tips=(f"open it with `daft go {branch}`",)
+        )
+
+
+class BranchConflict(WorktreeError):
+    """A branch `a` and a branch `a/b` cannot both exist."""
+
+    def __init__(self, branch: str, existing: str) -> None:
+        super().__init__(
+            f"'{branch}' conflicts with existing branch '{existing}'",
+            tips=("choose a name that is no prefix of the other",),
+        )
+
+
+class BranchNotFound(WorktreeError):
+    """No branch of that name, local or remote."""
+
+    def __init__(self, name: str, similar: tuple[str, ...] = (), asked: str = "") -> None:
+        tips = [f"create it with `daft go --start {name}`"]
+        if similar:
+            tips.append(f"similar: {', '.join(similar)}")
+        super().__init__(f"branch '{name}' not found{asked}", tips=tuple(tips))
+
+
+class BaseNotFound(WorktreeError):
+    """The base to branch from does not resolve to a commit."""
+
+    def __init__(self, base: str, similar: tuple[str, ...] = ()) -> None:
+        tips = (f"similar: {', '.join(similar)}",) if similar else ()
+        super().__init__(f"base '{base}' does not resolve to a commit", tips=tips)
+
+
+class NoCommits(WorktreeError):
+    """The repository has no commit to start from."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the repository has no commits yet",
+            tips=("commit something first, then start branches from it",),
+        )
+
+
+class PathTaken(WorktreeError):
+    """Something is where the worktree should go. It was not touched."""
+
+    def __init__(self, path: str, holder: str | None = None) -> None:
+        if holder is not None:
+            text = f"{path} is already used by branch '{holder}'"
+        else:
+            text = f"{path} already exists"
+        super().__init__(text, tips=("place the worktree elsewhere with `--at <path>`",))
+
+
+class BadPath(WorktreeError):
+    """The place for the worktree cannot hold one."""
+
+
+class BadLayout(WorktreeError):
+    """A layout that is not known, or a template that cannot be rendered."""
+
+
+class LockTimeout(WorktreeError):
+    """Another command held the repository's worktree lock for too long."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(
+            f"another daft command is changing worktrees of this repository{owner}",
+            tips=("wait for it to end, then try again",),
+        )
+
+
+class Refused(WorktreeError):
+    """Some targets must not be removed. Nothing was removed.
+
+    refusals: (target, reason) for each of them.
+    """
+
+    def __init__(self, refusals: tuple[tuple[str, str], ...], tips: tuple[str, ...] = ()) -> None:
+        self.refusals = refusals
+        lines = [f"cannot delete '{target}': {reason}" for target, reason in refusals]
+        super().__init__("\n".join(lines), tips=tips)
+
+
+class RemoveFailed(WorktreeError):
+    """A removal stopped half way; the message says what is left."""
+
+
+class NoWorktree(WorktreeError):
+    """No worktree is meant by the word."""
+
+
+class CloneFailed(WorktreeError):
+    """A clone did not come to be; what was made of it has been removed."""
+
+
+class CannotWrite(WorktreeError):
+    """The repository's git directory cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot write {path}: {reason}")

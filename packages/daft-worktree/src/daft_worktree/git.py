@@ -1,0 +1,153 @@
+"""The one place that runs git: always told where, never confused by its surroundings."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+
+from .errors import GitFailed, GitMissing
+
+# Set by whoever called us, a git hook for example, these point at another repository.
+SCRUBBED = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_QUARANTINE_PATH",
+)
+_CONTENDED = ("index.lock", "config.lock", "packed-refs.lock", "shallow.lock", "HEAD.lock")
+_RETRIES = 8
+_FIRST_PAUSE_S = 0.05
+
+observer: Callable[[tuple[str, ...]], None] | None = None
+"""Called with the arguments of every git that is started; for tests and verbose output."""
+
+
+class Output:
+    """What a git said: `code`, `out` without its last newline, `err`."""
+
+    __slots__ = ("code", "err", "out")
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def ok(self) -> bool:
+        """True for exit code 0."""
+        return self.code == 0
+
+
+def environment() -> dict[str, str]:
+    """Return the environment git gets."""
+    env = {name: value for name, value in os.environ.items() if name not in SCRUBBED}
+    env["LC_ALL"] = "C"
+    return env
+
+
+def run(
+    directory: str,
+    *args: str,
+    doing: str = "",
+    stdin: str | None = None,
+    network: bool = False,
+    timeout_s: float | None = None,
+    extra_env: Mapping[str, str] | None = None,
+) -> str:
+    """Run git in `directory` and return what it printed.
+
+    doing: what it is for, in the error. network: it may ask for credentials, on a terminal.
+    Raises: GitFailed with git's own words; GitMissing.
+    """
+    found = attempt(
+        directory,
+        *args,
+        stdin=stdin,
+        network=network,
+        timeout_s=timeout_s,
+        extra_env=extra_env,
+    )
+    if not found.ok:
+        raise GitFailed(doing or f"git {args[0]}", found.err or found.out, found.code)
+    return found.out
+
+
+def attempt(
+    directory: str,
+    *args: str,
+    stdin: str | None = None,
+    network: bool = False,
+    timeout_s: float | None = None,
+    extra_env: Mapping[str, str] | None = None,
+) -> Output:
+    """Run git in `directory` and return how it went; only a missing git raises.
+
+    A lock file that another git holds for a moment is waited out, a few times.
+    """
+    pause = _FIRST_PAUSE_S
+    for _ in range(_RETRIES):
+        found = _once(directory, args, stdin, network, timeout_s, extra_env)
+        if found.ok or not _is_contention(found.err):
+            return found
+        # Nothing tells when another process's lock file goes away; the jitter keeps several
+        # waiters from meeting again.
+        time.sleep(pause * (0.5 + random.random()))  # noqa: S311
+        pause *= 2
+    return found
+
+
+def _once(
+    directory: str,
+    args: tuple[str, ...],
+    stdin: str | None,
+    network: bool,
+    timeout_s: float | None,
+    extra_env: Mapping[str, str] | None,
+) -> Output:
+    if observer is not None:
+        observer(args)
+    env = environment()
+    if extra_env:
+        env.update(extra_env)
+    ask = network and os.isatty(0)
+    if not ask:
+        env["GIT_TERMINAL_PROMPT"] = "0"
+    try:
+        done = subprocess.run(
+            ["git", "-C", directory, *args],
+            env=env,
+            input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
+            stdin=(None if ask else subprocess.DEVNULL) if stdin is None else None,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitMissing from error
+    except subprocess.TimeoutExpired:
+        return Output(124, "", f"no answer within {timeout_s:g} s")
+    out = done.stdout.decode("utf-8", "surrogateescape")
+    err = done.stderr.decode("utf-8", "replace")
+    return Output(done.returncode, out.removesuffix("\n"), err.strip())
+
+
+def _is_contention(stderr: str) -> bool:
+    if "File exists" in stderr or "could not lock" in stderr:
+        return any(name in stderr for name in _CONTENDED) or "could not lock config" in stderr
+    return "cannot lock ref" in stderr and "File exists" in stderr
+
+
+def fields(text: str) -> list[str]:
+    """Return the NUL-separated fields of `text`, without the empty one behind the last NUL."""
+    return text.removesuffix("\0").split("\0") if text else []

@@ -1,0 +1,56 @@
+"""One change of worktrees at a time in one repository."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import CannotWrite, LockTimeout
+
+LOCK_TIMEOUT_S = 30.0
+_PAUSE_S = 0.01
+
+
+@contextmanager
+def worktree_lock(common_dir: str, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold the repository's worktree lock for the body. Never held while hooks run.
+
+    The kernel takes it back when we die. Raises: LockTimeout, CannotWrite.
+    """
+    directory = os.path.join(common_dir, ".daft", "locks")
+    path = os.path.join(directory, "worktree.lock")
+    try:
+        os.makedirs(directory, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CannotWrite(directory, error.strerror or str(error)) from error
+    try:
+        _wait_for(fd, timeout_s)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _wait_for(fd: int, timeout_s: float) -> None:
+    # flock has no time limit of its own, and a library may neither start threads nor take
+    # SIGALRM from its host; so it asks again, at ever longer distances.
+    deadline = time.monotonic() + timeout_s
+    pause = _PAUSE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        if time.monotonic() >= deadline:
+            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+            raise LockTimeout(f" (pid {owner})" if owner else "")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)

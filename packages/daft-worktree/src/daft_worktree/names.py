@@ -1,0 +1,61 @@
+"""Branch names: what git accepts, what could deceive, what is near to what."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+from .errors import BadBranchName, BranchConflict
+
+_FORBIDDEN = frozenset(" ~^:?*[\\")
+MAX_COMPONENT_BYTES = 255
+
+
+def check_branch_name(name: str) -> str:
+    """Return `name` if it can be a branch.
+
+    The rules are those of git-check-ref-format(1) with `--branch`, and a refusal of invisible
+    characters that make two names look alike.
+    Raises: BadBranchName.
+    """
+    if not name:
+        raise BadBranchName(name, "it is empty")
+    if name.startswith("-"):
+        raise BadBranchName(name, "it begins with a dash")
+    if name in ("HEAD", "@"):
+        raise BadBranchName(name, "the word has a meaning of its own")
+    if name.startswith("refs/"):
+        raise BadBranchName(name, "leave out refs/heads/")
+    for char in name:
+        if char in _FORBIDDEN or ord(char) < 0x20 or ord(char) == 0x7F:
+            raise BadBranchName(name, f"it holds {char!r}")
+        if unicodedata.category(char) in ("Cf", "Zl", "Zp"):
+            raise BadBranchName(name, "it holds an invisible character")
+    if ".." in name or "@{" in name:
+        raise BadBranchName(name, "`..` and `@{` have meanings of their own")
+    if name.endswith("."):
+        raise BadBranchName(name, "it ends in a dot")
+    for part in name.split("/"):
+        if not part:
+            raise BadBranchName(name, "a part between slashes is empty")
+        if part.startswith(".") or part.endswith(".lock"):
+            raise BadBranchName(name, f"{part!r} begins with a dot or ends in .lock")
+        if len(part.encode("utf-8", "surrogateescape")) > MAX_COMPONENT_BYTES:
+            raise BadBranchName(name, f"a part is too long, {MAX_COMPONENT_BYTES} bytes at most")
+    return name
+
+
+def check_no_conflict(name: str, existing: Iterable[str]) -> None:
+    """Refuse a name that is a directory of another branch's name, or the reverse.
+
+    Raises: BranchConflict.
+    """
+    for other in existing:
+        if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
+            raise BranchConflict(name, other)
+
+
+def similar(name: str, existing: Iterable[str], limit: int = 5) -> tuple[str, ...]:
+    """Return the names most like `name`, best first."""
+    return tuple(difflib.get_close_matches(name, list(existing), n=limit, cutoff=0.6))

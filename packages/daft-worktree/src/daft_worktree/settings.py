@@ -1,0 +1,93 @@
+"""The `daft.*` settings of a repository, from git's configuration, in one look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from . import git
+
+
+class Settings(NamedTuple):
+    """What applies to one repository. `values` holds every `daft.*` key, lower case.
+
+    warnings: one line for each value that makes no sense; its default is used.
+    """
+
+    values: Mapping[str, str]
+    remotes: tuple[str, ...] = ()
+    remote: str = "origin"
+    autocd: bool = True
+    fetch: bool = False
+    push: bool = False
+    upstream: bool = True
+    carry_on_go: bool = False
+    carry_on_start: bool = True
+    delete_remote: bool = False
+    auto_start: bool = False
+    layout: str | None = None
+    initial_branch: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+_BOOLEANS = {
+    "daft.autocd": "autocd",
+    "daft.checkout.fetch": "fetch",
+    "daft.checkout.push": "push",
+    "daft.checkout.upstream": "upstream",
+    "daft.checkout.carry": "carry_on_go",
+    "daft.checkoutbranch.carry": "carry_on_start",
+    "daft.branchdelete.remote": "delete_remote",
+    "daft.go.autostart": "auto_start",
+}
+_TRUE = frozenset({"true", "yes", "on", "1", ""})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+def read_settings(directory: str) -> Settings:
+    """Return the settings that apply in `directory` (any directory: the user's own apply)."""
+    found = git.attempt(
+        directory,
+        "config",
+        "--null",
+        "--get-regexp",
+        r"^(daft\..*|remote\..*\.url|init\.defaultbranch)$",
+    )
+    values: dict[str, str] = {}
+    remotes: list[str] = []
+    for item in git.fields(found.out):
+        # A key without a value is git's short form of true.
+        key, _, value = item.partition("\n")
+        lower = key.lower()
+        if lower.startswith("remote."):
+            name = key[len("remote.") : -len(".url")]
+            if name not in remotes:
+                remotes.append(name)
+        else:
+            values[lower] = value
+    return interpret(values, tuple(remotes))
+
+
+def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Settings:
+    """Return the settings in `values` (keys in lower case)."""
+    given: dict[str, bool] = {}
+    warnings: list[str] = []
+    for key, field in _BOOLEANS.items():
+        if key not in values:
+            continue
+        text = values[key].lower()
+        if text in _TRUE:
+            given[field] = True
+        elif text in _FALSE:
+            given[field] = False
+        else:
+            warnings.append(f"git config {key} is {values[key]!r}, not a boolean; default used")
+    return Settings(
+        values=values,
+        remotes=remotes,
+        remote=values.get("daft.remote", "origin"),
+        layout=values.get("daft.layout"),
+        initial_branch=values.get("init.defaultbranch"),
+        warnings=tuple(warnings),
+        **given,
+    )
