@@ -1,3 +1,89 @@
-"""Lifecycle hooks from daft.yml: find, parse, merge, validate, plan and run them."""
+"""Lifecycle hooks from daft.yml: find, parse, merge, validate, plan and run them.
+
+Names load on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .consent import allow, changes_since_consent, consent_for, deny
+    from .discovery import Loaded, load, load_from
+    from .domain.event import Event
+    from .domain.planning import Options, Placement, Plan, plan
+    from .domain.selection import Narrowing, Selectors, parse_selectors
+    from .errors import BadConfiguration, HooksError, Problem
+    from .fire import Consenting, FireOutcome, FireStatus, Firing, fire
+    from .hooktypes import HOOK_TYPES, FailMode
+    from .settings import HookSettings, hook_settings
 
 __version__ = "0.1.0"
+
+_MODULE_OF = {
+    "HOOK_TYPES": "hooktypes",
+    "BadConfiguration": "errors",
+    "Consenting": "fire",
+    "Event": "domain.event",
+    "FailMode": "hooktypes",
+    "FireOutcome": "fire",
+    "FireStatus": "fire",
+    "Firing": "fire",
+    "HookSettings": "settings",
+    "HooksError": "errors",
+    "Loaded": "discovery",
+    "Narrowing": "domain.selection",
+    "Options": "domain.planning",
+    "Placement": "domain.planning",
+    "Plan": "domain.planning",
+    "Problem": "errors",
+    "Selectors": "domain.selection",
+    "allow": "consent",
+    "changes_since_consent": "consent",
+    "consent_for": "consent",
+    "deny": "consent",
+    "fire": "fire",
+    "hook_settings": "settings",
+    "load": "discovery",
+    "load_from": "discovery",
+    "parse_selectors": "domain.selection",
+    "plan": "domain.planning",
+}
+
+__all__ = [
+    "HOOK_TYPES",
+    "BadConfiguration",
+    "Consenting",
+    "Event",
+    "FailMode",
+    "FireOutcome",
+    "FireStatus",
+    "Firing",
+    "HookSettings",
+    "HooksError",
+    "Loaded",
+    "Narrowing",
+    "Options",
+    "Placement",
+    "Plan",
+    "Problem",
+    "Selectors",
+    "allow",
+    "changes_since_consent",
+    "consent_for",
+    "deny",
+    "fire",
+    "hook_settings",
+    "load",
+    "load_from",
+    "parse_selectors",
+    "plan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{module}", __name__), name)

@@ -1,0 +1,82 @@
+"""What can be wrong with a configuration, a request, or a repository's consent."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@frozen(kw_only=True)
+class Problem:
+    """One thing that is wrong, and where.
+
+    path: the way to it, such as `hooks.post-clone.jobs[build].needs`.
+    excerpt: the offending line. is_error: False for a warning.
+    """
+
+    mark: Mark
+    message: str
+    path: str = ""
+    excerpt: str = ""
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        where = f" {self.path}:" if self.path else ""
+        return f"{self.mark}:{where} {self.message}"
+
+
+class HooksError(Exception):
+    """Base of everything `daft_hooks` raises on purpose."""
+
+
+class BadConfiguration(HooksError):
+    """`daft.yml` cannot be used. `problems` holds everything found, errors and warnings."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        errors = [problem for problem in problems if problem.is_error]
+        first = str(errors[0]) if errors else "no error"
+        more = f" (and {len(errors) - 1} more; see `daft hooks validate`)" if errors[1:] else ""
+        super().__init__(f"{first}{more}")
+
+
+class UnreadableConfiguration(HooksError):
+    """The file is there and cannot be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+
+
+class UnplannableHook(HooksError):
+    """The jobs of a hook cannot be turned into a plan. Nothing was started or recorded."""
+
+    def __init__(self, message: str, mark: Mark | None = None) -> None:
+        self.mark = mark
+        super().__init__(f"{mark}: {message}" if mark is not None else message)
+
+
+class UnknownHook(HooksError):
+    """No hook of that name exists, or none is configured."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class BadSelection(HooksError):
+    """The request selects jobs that do not exist, or contradicts itself."""
+
+
+class RegistryUnavailable(HooksError):
+    """The trust registry cannot be read or written. Nothing is trusted meanwhile."""

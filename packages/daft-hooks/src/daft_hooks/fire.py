@@ -1,0 +1,326 @@
+"""Firing a hook: the one entry point for every verb.
+
+load -> consent -> plan -> record -> foreground -> background -> outcome. Trouble with the store
+or the log never changes what a hook achieved; a broken configuration never turns a gate off.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Callable, Mapping
+
+from attrs import evolve, field, frozen
+
+from daft_coordinator.errors import CoordinatorUnavailable
+from daft_protocol.jobs import InvocationSpec, Job, JobSpec, Skip
+from daft_protocol.names import new_invocation_id
+from daft_protocol.status import EndReason, JobStatus, SkipKind
+
+from . import probes
+from .consent import consent_for
+from .discovery import Loaded
+from .domain.config import Configuration, HookConfig
+from .domain.event import Event
+from .domain.planning import Options, Placement, Plan, hopeless, plan
+from .domain.trust import Consent, TrustLevel, Verdict
+from .errors import RegistryUnavailable, UnplannableHook
+from .hooktypes import HOOK_TYPES, FailMode
+from .ports import FireObserver, JobEngine, TrustRegistry
+from .settings import HookSettings
+
+ERROR_LINES = 20
+
+
+class FireStatus(enum.Enum):
+    """How a fire went, for the verb that made it."""
+
+    RAN = "ran"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@frozen(kw_only=True)
+class FireOutcome:
+    """What became of a fire. Background jobs never change it.
+
+    reason: why it was skipped, or what could not be planned.
+    job, command, exit_code, error_lines: of the first job that failed, in declaration order.
+    consent: set when consent was missing.
+    """
+
+    hook: str
+    status: FireStatus
+    fail_mode: FailMode
+    invocation_id: str | None = None
+    reason: str = ""
+    job: str | None = None
+    command: str = ""
+    exit_code: int | None = None
+    fail_text: str = ""
+    error_lines: tuple[str, ...] = ()
+    background: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    consent: Consent | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing failed."""
+        return self.status in (FireStatus.RAN, FireStatus.SKIPPED)
+
+    @property
+    def must_stop(self) -> bool:
+        """True when the verb must not go on."""
+        if self.status is FireStatus.INTERRUPTED:
+            return True
+        return self.status is FireStatus.FAILED and self.fail_mode is FailMode.ABORT
+
+
+@frozen(kw_only=True)
+class Consenting:
+    """Where consent is asked for; None instead of this bypasses it (a hook run by hand).
+
+    ask: called when the user wants to be asked and can be; True runs the hooks this once.
+    """
+
+    registry: TrustRegistry
+    remote_url: str | None
+    default: TrustLevel = TrustLevel.DENY
+    ask: Callable[[Event, Loaded], bool] | None = None
+
+
+@frozen(kw_only=True)
+class Firing:
+    """What all fires of one command share.
+
+    engine: called when there is something to record or run, not before.
+    environment: what jobs inherit.
+    """
+
+    engine: Callable[[], JobEngine]
+    observer: FireObserver
+    settings: HookSettings = field(factory=HookSettings)
+    consenting: Consenting | None = None
+    options: Options = field(factory=Options)
+    environment: Mapping[str, str] = field(factory=lambda: dict(os.environ))
+
+
+def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
+    """Fire the hook (or task) that `event` names, by the configuration in `loaded`.
+
+    Raises: BadConfiguration before anything runs; BadSelection.
+    """
+    kind = HOOK_TYPES.get(event.hook)
+    usual = FailMode.WARN if kind is None else kind.default_fail_mode
+    skipped = _not_at_all(event, loaded, firing.settings)
+    if skipped is not None or loaded is None:
+        return FireOutcome(
+            hook=event.hook, status=FireStatus.SKIPPED, fail_mode=usual, reason=skipped or ""
+        )
+    configuration = loaded.configuration
+    hook = _hook_of(configuration, event)
+    if hook is None:
+        return FireOutcome(
+            hook=event.hook, status=FireStatus.SKIPPED, fail_mode=usual, reason="not defined"
+        )
+    fail_mode = firing.settings.fail_modes.get(event.hook) or hook.fail_mode or usual
+    options = _with_environment(firing)
+    whole = options.placement is Placement.OFF or options.selectors.skips_whole(hook.name)
+    if firing.consenting is not None and not whole:
+        consent = _consent(event, loaded, firing.consenting)
+        if not consent.allowed:
+            _record_skipped(event, consent.verdict.value, firing)
+            return FireOutcome(
+                hook=event.hook,
+                status=FireStatus.SKIPPED,
+                fail_mode=fail_mode,
+                reason=consent.reason,
+                consent=consent,
+            )
+        if hook.jobs:
+            firing.engine().fire_allowed(event.hook, event.label)
+    try:
+        facts = probes.gather(event, hook, firing.environment, warn=firing.observer.notice)
+        made = plan(event, configuration, hook, facts, options)
+    except UnplannableHook as error:
+        return FireOutcome(
+            hook=event.hook, status=FireStatus.FAILED, fail_mode=fail_mode, reason=str(error)
+        )
+    if made.skip_reason is not None:
+        if not whole:
+            _record_skipped(event, made.skip_reason, firing)
+        return FireOutcome(
+            hook=event.hook,
+            status=FireStatus.SKIPPED,
+            fail_mode=fail_mode,
+            reason=made.skip_reason,
+        )
+    return _Run(event, made, firing, fail_mode).carry_out()
+
+
+def _not_at_all(event: Event, loaded: Loaded | None, settings: HookSettings) -> str | None:
+    if event.task is None and not settings.enabled:
+        return "hooks are globally disabled"
+    if event.hook in settings.disabled:
+        return f"{event.hook} hook is disabled"
+    return "no daft.yml" if loaded is None else None
+
+
+def _hook_of(configuration: Configuration, event: Event) -> HookConfig | None:
+    if event.task is not None:
+        return configuration.tasks.get(event.task)
+    return configuration.hooks.get(event.hook)
+
+
+def _with_environment(firing: Firing) -> Options:
+    options = evolve(firing.options, timeout_s=firing.settings.timeout_s)
+    # Any value counts, even an empty one: the promise of older scripts.
+    if "DAFT_NO_BACKGROUND_JOBS" in firing.environment and options.placement is not Placement.OFF:
+        return evolve(options, placement=Placement.FOREGROUND)
+    return options
+
+
+def _consent(event: Event, loaded: Loaded, consenting: Consenting) -> Consent:
+    try:
+        consent = consent_for(
+            consenting.registry,
+            event.git_dir,
+            loaded,
+            remote_url=consenting.remote_url,
+            default=consenting.default,
+        )
+    except RegistryUnavailable as error:
+        return Consent(verdict=Verdict.UNTRUSTED, reason=str(error))
+    if (
+        consent.verdict in (Verdict.PROMPT, Verdict.CONTENT_CHANGED)
+        and consenting.ask is not None
+        and consenting.ask(event, loaded)
+    ):
+        return Consent(verdict=Verdict.ALLOWED, reason="allowed this once")
+    return consent
+
+
+def _record_skipped(event: Event, reason: str, firing: Firing) -> None:
+    firing.engine().skipped_fire(evolve(_invocation(event, new_invocation_id()), skip_reason=reason))
+
+
+def _invocation(event: Event, invocation_id: str) -> InvocationSpec:
+    return InvocationSpec(
+        invocation_id=invocation_id,
+        hook_type=event.task or event.hook,
+        trigger_command=event.trigger or event.hook,
+        worktree=event.label,
+        worktree_id=event.worktree_id,
+        worktree_path=event.worktree_path,
+        source=event.source,
+    )
+
+
+class _Run:
+    """Carries out one plan."""
+
+    def __init__(self, event: Event, made: Plan, firing: Firing, fail_mode: FailMode) -> None:
+        self._event = event
+        self._plan = made
+        self._firing = firing
+        self._fail_mode = fail_mode
+        self._invocation = evolve(
+            _invocation(event, new_invocation_id()), mode=made.mode
+        )
+
+    def carry_out(self) -> FireOutcome:
+        firing, made = self._firing, self._plan
+        for notice in made.notices:
+            firing.observer.notice(notice)
+        for spec in made.skipped:
+            firing.observer.job_skipped(made.hook, spec)
+        engine = firing.engine()
+        if made.foreground:
+            firing.observer.hook_started(made.hook, self._event.label, len(made.foreground))
+        foreground = evolve(self._invocation, jobs=(*made.skipped, *made.foreground))
+        engine.submit(foreground, environment=firing.environment)
+        jobs = engine.wait(self._invocation.invocation_id)
+        interrupted = any(job.status is JobStatus.CANCELLED for job in jobs)
+        background = self._background(engine, jobs, interrupted=interrupted)
+        outcome = self._outcome(engine, jobs, background, interrupted=interrupted)
+        if made.foreground:
+            firing.observer.hook_finished(made.hook, outcome.ok)
+        return outcome
+
+    def _background(
+        self, engine: JobEngine, jobs: tuple[Job, ...], *, interrupted: bool
+    ) -> tuple[str, ...]:
+        """Hand over what is left; return the names of jobs that go on after us."""
+        if not self._plan.background:
+            return ()
+        foreground = {spec.name for spec in self._plan.foreground}
+        failed = {
+            job.name: job.status.value
+            for job in jobs
+            if job.name in foreground and job.status is not JobStatus.COMPLETED
+        }
+        specs = hopeless(self._plan, failed)
+        if interrupted:
+            specs = tuple(_as_cancelled(spec) for spec in specs)
+        invocation = evolve(self._invocation, jobs=specs)
+        environment = self._firing.environment
+        try:
+            submission = engine.submit_background(invocation, environment=environment)
+        except CoordinatorUnavailable as error:
+            self._firing.observer.notice(
+                f"warning: {error}; background jobs run in the foreground"
+            )
+            engine.take_over(invocation.invocation_id, environment=environment)
+            engine.wait(invocation.invocation_id)
+            return ()
+        names = tuple(job.name for job in submission.jobs if job.status is JobStatus.QUEUED)
+        if names:
+            self._firing.observer.background_submitted(self._plan.hook, names)
+        return names
+
+    def _outcome(
+        self,
+        engine: JobEngine,
+        jobs: tuple[Job, ...],
+        background: tuple[str, ...],
+        *,
+        interrupted: bool,
+    ) -> FireOutcome:
+        base = FireOutcome(
+            hook=self._plan.hook,
+            status=FireStatus.RAN,
+            fail_mode=self._fail_mode,
+            invocation_id=self._invocation.invocation_id,
+            background=background,
+            unmatched=self._plan.unmatched,
+        )
+        order = {spec.name: place for place, spec in enumerate(self._plan.foreground)}
+        failed = sorted(
+            (
+                job
+                for job in jobs
+                if job.name in order and job.status in (JobStatus.FAILED, JobStatus.CRASHED)
+            ),
+            key=lambda job: order[job.name],
+        )
+        if not failed:
+            if interrupted:
+                return evolve(base, status=FireStatus.INTERRUPTED, exit_code=130)
+            return base
+        first = failed[0]
+        timed_out = first.end_reason is EndReason.TIMEOUT
+        return evolve(
+            base,
+            status=FireStatus.FAILED,
+            job=first.name,
+            command=first.spec.command,
+            exit_code=124 if timed_out else first.shell_exit_code,
+            reason=first.end_detail or "",
+            fail_text=first.spec.fail_text,
+            error_lines=engine.error_tail(first, ERROR_LINES),
+        )
+
+
+def _as_cancelled(spec: JobSpec) -> JobSpec:
+    return evolve(spec, needs=(), skip=Skip(kind=SkipKind.CANCELLED, reason="cancelled"))

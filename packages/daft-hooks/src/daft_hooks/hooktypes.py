@@ -1,0 +1,77 @@
+"""The lifecycle events: names, defaults, and whether the verb goes on with their result."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import frozen
+
+
+class FailMode(enum.Enum):
+    """What a failed hook does to the verb that fired it."""
+
+    ABORT = "abort"
+    WARN = "warn"
+
+
+@frozen(kw_only=True)
+class HookType:
+    """One lifecycle event.
+
+    precedes_work: the verb goes on with the result, so its jobs cannot be detached.
+    setting: its name in git's configuration, `daft.hooks.<setting>.…`.
+    """
+
+    name: str
+    default_fail_mode: FailMode
+    precedes_work: bool
+    setting: str
+
+
+HOOK_TYPES = {
+    hook.name: hook
+    for hook in (
+        HookType(
+            name="post-clone",
+            default_fail_mode=FailMode.WARN,
+            precedes_work=True,
+            setting="postClone",
+        ),
+        HookType(
+            name="worktree-pre-create",
+            default_fail_mode=FailMode.ABORT,
+            precedes_work=True,
+            setting="worktreePreCreate",
+        ),
+        HookType(
+            name="worktree-post-create",
+            default_fail_mode=FailMode.ABORT,
+            precedes_work=False,
+            setting="worktreePostCreate",
+        ),
+        HookType(
+            name="worktree-pre-remove",
+            default_fail_mode=FailMode.WARN,
+            precedes_work=True,
+            setting="worktreePreRemove",
+        ),
+        HookType(
+            name="worktree-post-remove",
+            default_fail_mode=FailMode.WARN,
+            precedes_work=False,
+            setting="worktreePostRemove",
+        ),
+        HookType(
+            name="pre-merge",
+            default_fail_mode=FailMode.ABORT,
+            precedes_work=True,
+            setting="preMerge",
+        ),
+        HookType(
+            name="post-merge",
+            default_fail_mode=FailMode.WARN,
+            precedes_work=False,
+            setting="postMerge",
+        ),
+    )
+}

@@ -1,0 +1,83 @@
+"""What firing a hook needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from daft_coordinator.client import Submission
+from daft_protocol.jobs import InvocationSpec, Job, JobSpec
+
+from .domain.trust import TrustEntry, TrustLevel
+
+
+class TrustRegistry(Protocol):
+    """Where a user's decisions about repositories are kept."""
+
+    def get(self, common_dir: str) -> TrustEntry | None:
+        """Return the entry of a repository, by its canonical git common directory."""
+
+    def put(self, common_dir: str, entry: TrustEntry) -> None:
+        """Add an entry or replace it."""
+
+    def delete(self, common_dir: str) -> bool:
+        """Delete an entry; False when there was none."""
+
+    def entries(self) -> Mapping[str, TrustEntry]:
+        """Return every entry, by common directory."""
+
+    def patterns(self) -> tuple[tuple[str, TrustLevel], ...]:
+        """Return (pattern, level), the first that fits counting."""
+
+
+class JobEngine(Protocol):
+    """Runs and records jobs for a fire; `Coordinator` and `CoordinatorClient` stand behind it."""
+
+    def submit(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
+    ) -> tuple[Job, ...]:
+        """Record an invocation and its foreground jobs, and begin to run them here."""
+
+    def wait(self, invocation_id: str) -> tuple[Job, ...]:
+        """Return when the jobs submitted here are final; Ctrl+C cancels them, twice kills."""
+
+    def submit_background(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
+    ) -> Submission:
+        """Record further jobs and hand them to the repository's leader.
+
+        Raises: CoordinatorUnavailable; the rows are queued, see `take_over`.
+        """
+
+    def take_over(
+        self, invocation_id: str, *, environment: Mapping[str, str]
+    ) -> tuple[Job, ...]:
+        """Run queued background jobs of an invocation here instead."""
+
+    def skipped_fire(self, invocation: InvocationSpec) -> None:
+        """Record a fire that was skipped whole."""
+
+    def fire_allowed(self, hook: str, worktree: str) -> None:
+        """Forget earlier skipped fires of this hook and worktree."""
+
+    def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
+        """Return the last lines a job wrote to its standard error (or output, if none)."""
+
+
+class FireObserver(Protocol):
+    """Watches fires; never decides."""
+
+    def hook_started(self, hook: str, worktree: str, jobs: int) -> None:
+        """Jobs of a hook are about to run in the foreground."""
+
+    def notice(self, text: str) -> None:
+        """One line for the user."""
+
+    def job_skipped(self, hook: str, job: JobSpec) -> None:
+        """A job will not run."""
+
+    def background_submitted(self, hook: str, names: tuple[str, ...]) -> None:
+        """Jobs go on in the background."""
+
+    def hook_finished(self, hook: str, ok: bool) -> None:
+        """The foreground part of a hook has ended."""
