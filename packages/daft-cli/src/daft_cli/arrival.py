@@ -1,0 +1,187 @@
+"""Getting to a worktree that is not there yet: the steps `start` and `go` share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import daft_worktree
+from daft_hooks.discovery import Loaded
+from daft_hooks.domain.event import Event
+from daft_hooks.fire import FireOutcome, FireStatus
+from daft_worktree import carry as carrying
+from daft_worktree import git
+from daft_worktree.branches import default_branch
+from daft_worktree.carry import Carried
+from daft_worktree.creation import Creation
+from daft_worktree.worktrees import Worktree
+
+from .context import Session, change_directory, run_after
+from .failures import Trouble
+from .terminal import show_path, warn
+
+COPIED = ("daft.yml", "daft.yaml", ".daft.yml", ".daft.yaml", "daft.local.yml", "daft.local.yaml")
+"""Configuration that git does not track travels to new worktrees, byte for byte."""
+
+
+def arrive(
+    session: Session,
+    creation: Creation,
+    *,
+    carry: bool,
+    result: str,
+    no_cd: bool,
+    commands: Sequence[str],
+) -> int:
+    """Make the worktree with its hooks around it; return the exit code.
+
+    Order: pre-create hook, carry, creation, untracked configuration, post-create hook, cd, -x.
+    """
+    repository = session.repository
+    source = repository.current or _source(session)
+    refs = [creation.start] if creation.new_branch else [f"refs/heads/{creation.branch}"]
+    before = session.load_for_creation([ref for ref in refs if ref])
+    if before is None and source is not None:
+        before = session.load(source.path)
+    elif source is not None:
+        session.load(source.path)  # what will run afterwards may be broken as well
+    event = _event(session, creation, source, "worktree-pre-create", creation.path, "")
+    outcome = session.fire(event, before)
+    if outcome.must_stop:
+        if outcome.status is FireStatus.INTERRUPTED:
+            return 130
+        raise Trouble(f"nothing was created; '{creation.branch}' needs its pre-create hook")
+    carried = _carry_away(session, source) if carry else None
+    try:
+        worktree = daft_worktree.create(creation)
+    except BaseException:
+        if carried is not None:
+            _give_back(carried)
+        raise
+    if carried is not None:
+        _bring(carried, worktree)
+    _copy_configuration(source, worktree)
+    after: Loaded | None = session.load(worktree.path)
+    event = _event(
+        session, creation, source, "worktree-post-create", worktree.path, worktree.worktree_id
+    )
+    outcome = session.fire(event, after)
+    if outcome.must_stop:
+        return _kept(session, creation, worktree, outcome, commands)
+    session.say(result)
+    if source is not None:
+        daft_worktree.remember_previous(repository, source.path)
+    change_directory(repository, worktree.path, wanted=not no_cd)
+    run_after(commands, worktree.path)
+    return 0
+
+
+def _source(session: Session) -> Worktree | None:
+    """Return the worktree to stand for "here" at the root of a bare layout."""
+    repository = session.repository
+    default = default_branch(repository)
+    if default is not None:
+        found = repository.worktree_of(default)
+        if found is not None and not found.missing:
+            return found
+    live = (one for one in repository.worktrees if not one.is_bare and not one.missing)
+    return next(live, None)
+
+
+def _event(
+    session: Session,
+    creation: Creation,
+    source: Worktree | None,
+    hook: str,
+    path: str,
+    worktree_id: str,
+) -> Event:
+    repository = session.repository
+    here = source.path if source is not None else repository.project_root
+    return Event(
+        hook=hook,
+        command="checkout",
+        project_root=repository.project_root,
+        git_dir=repository.common_dir,
+        remote=repository.remote or repository.settings.remote,
+        source_worktree=here,
+        worktree_path=path,
+        branch=creation.branch,
+        cwd=here if hook == "worktree-pre-create" else path,
+        label=creation.branch,
+        worktree_id=worktree_id,
+        is_new_branch=creation.record_origin,
+        base_branch=creation.base if creation.record_origin else None,
+    )
+
+
+def _carry_away(session: Session, source: Worktree | None) -> Carried | None:
+    if source is None or source.head is None:
+        return None
+    if source.operation is not None:
+        session.presenter.notice(
+            f"changes stay in {show_path(source.path)}: a {source.operation} is paused there"
+        )
+        return None
+    carried = daft_worktree.stash_changes(source)
+    if carried is not None:
+        count = "1 changed file" if carried.files == 1 else f"{carried.files} changed files"
+        session.presenter.notice(f"carrying {count} along")
+    return carried
+
+
+def _give_back(carried: Carried) -> None:
+    trouble = carrying.restore(carried, carried.source)
+    if trouble is not None:
+        _tell_stash(carried, carried.source, trouble)
+
+
+def _bring(carried: Carried, worktree: Worktree) -> None:
+    trouble = carrying.restore(carried, worktree.path)
+    if trouble is not None:
+        _tell_stash(carried, worktree.path, trouble)
+
+
+def _tell_stash(carried: Carried, where: str, trouble: str) -> None:
+    warn(f"the carried changes do not apply in {where}: {trouble.splitlines()[0]}")
+    sys.stderr.write(f"  they are safe in the stash: git stash apply {carried.oid[:12]}\n")
+    sys.stderr.write(f"  or back where they were: git -C {carried.source} stash pop\n")
+
+
+def _copy_configuration(source: Worktree | None, worktree: Worktree) -> None:
+    if source is None:
+        return
+    for name in COPIED:
+        origin, target = os.path.join(source.path, name), os.path.join(worktree.path, name)
+        if os.path.isfile(origin) and not os.path.lexists(target):
+            tracked = git.attempt(
+                source.path, "ls-files", "--error-unmatch", "--", name
+            )
+            if tracked.ok:
+                continue
+            with open(origin, "rb") as read, open(target, "xb") as written:
+                written.write(read.read())
+
+
+def _kept(
+    session: Session,
+    creation: Creation,
+    worktree: Worktree,
+    outcome: FireOutcome,
+    commands: Sequence[str],
+) -> int:
+    if outcome.status is FireStatus.INTERRUPTED:
+        sys.stderr.write(f"the worktree is kept at '{worktree.path}'\n")
+        return 130
+    discard = f"git worktree remove {worktree.path}"
+    if creation.record_origin:
+        discard = f"daft remove -f {creation.branch}"
+    skipped = "; -x was skipped" if commands else ""
+    raise Trouble(
+        f"the worktree is kept at '{worktree.path}', its setup is not complete{skipped}",
+        tips=(
+            f"to finish it: daft -C {worktree.path} hooks run worktree-post-create",
+            f"to discard it: {discard}",
+        ),
+    )

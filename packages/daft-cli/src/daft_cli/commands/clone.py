@@ -1,0 +1,205 @@
+"""`daft clone`: a repository, its first worktree, and its hooks."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+import daft_worktree
+from daft_hooks import discovery
+from daft_hooks.domain.event import Event
+from daft_hooks.errors import HooksError
+from daft_worktree import cloning, git, layouts
+from daft_worktree.cloning import Cloned
+from daft_worktree.errors import CloneFailed, WorktreeError
+from daft_worktree.repository import Repository, discover
+from daft_worktree.settings import read_settings
+
+from ..arrival import arrive
+from ..context import Session, change_directory, run_after
+from ..failures import Trouble
+from ..options import hooking, landing, refuse_trust_without_hooks, speaking
+from ..terminal import show_path, warn
+from ..wiring import data_directory
+
+
+@click.command(name="clone")
+@click.argument("source")
+@click.argument("directory", required=False)
+@click.option("-b", "--branch", "branches", multiple=True, metavar="BRANCH", help="Open this one.")
+@click.option("-n", "--no-checkout", is_flag=True, help="No worktree (bare layouts only).")
+@click.option("--layout", metavar="NAME", help="Where worktrees go.")
+@click.option("--trust-hooks", is_flag=True, help="Consent to what its hooks run.")
+@click.option("--depth", type=click.IntRange(min=1), help="Only the newest commits.")
+@click.option("--filter", "filter_spec", metavar="SPEC", help="A partial clone.")
+@click.option("--single-branch", is_flag=True, help="Only one branch's history.")
+@landing
+@hooking
+@speaking
+def command(
+    source: str,
+    directory: str | None,
+    branches: tuple[str, ...],
+    no_checkout: bool,
+    layout: str | None,
+    trust_hooks: bool,
+    depth: int | None,
+    filter_spec: str | None,
+    single_branch: bool,
+    commands: tuple[str, ...],
+    no_cd: bool,
+    skip_hooks: tuple[str, ...],
+    placement: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Clone SOURCE into DIRECTORY and open a worktree."""
+    if no_checkout and branches:
+        raise Trouble("--no-checkout and --branch cannot be used together")
+    refuse_trust_without_hooks(trust_hooks, skip_hooks, placement)
+    if layout is not None:
+        layouts.named(layout)
+    cwd = os.getcwd()
+    url = source
+    if "://" not in source and os.path.exists(source):
+        url = os.path.abspath(source)
+    cloned = cloning.fetch_clone(
+        url,
+        directory or cloning.directory_name(source),
+        cwd=cwd,
+        remote=read_settings("/").remote,
+        depth=depth,
+        filter_spec=filter_spec,
+        single_branch=single_branch,
+    )
+    try:
+        wanted = [cloned.default if name in ("HEAD", "@") else name for name in branches]
+        chosen, missing = _choose(cloned, [name for name in wanted if name])
+        chosen_layout, _ = layouts.resolve(
+            explicit=layout, configured=_configured_layout(cloned.common_dir)
+        )
+    except BaseException:
+        cloning.discard(cloned.directory, list(cloned.made_parents))
+        raise
+    if no_checkout:
+        cloning.without_worktree(cloned, chosen_layout)
+        repository = discover(cloned.directory)
+        click.echo(f"Cloned into '{show_path(cloned.directory)}'")
+        change_directory(repository, cloned.directory, wanted=not no_cd)
+        return 0
+    repository = cloning.first_worktree(
+        cloned, chosen[0], chosen_layout, data_dir=data_directory(), url=url
+    )
+    with Session(
+        repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
+    ) as session:
+        code = _settle(session, cloned, url, trust=trust_hooks)
+        for name in chosen[1:]:
+            code = _further(session, name) or code
+        for name in missing:
+            sys.stderr.write(f"error: branch '{name}' not found on remote\n")
+            code = code or 1
+        if code == 130:
+            return code
+        here = repository.current
+        assert here is not None
+        session.say(f"Cloned into '{show_path(here.path)}'")
+        change_directory(repository, here.path, wanted=not no_cd)
+        run_after(commands, here.path)
+        return code
+
+
+def _choose(cloned: Cloned, wanted: list[str]) -> tuple[list[str], list[str]]:
+    """Return the branches to open, and those that do not exist. Raises: CloneFailed."""
+    if not wanted:
+        if cloned.default is None:
+            raise CloneFailed(
+                "the remote does not tell its default branch", tips=("name one with -b",)
+            )
+        return [cloned.default], []
+    if cloned.is_empty:
+        raise CloneFailed(f"branch '{wanted[0]}' not found on remote: it is an empty repository")
+    text = git.run(cloned.common_dir, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/")
+    known = set(text.split("\n"))
+    found = [name for name in dict.fromkeys(wanted) if name in known]
+    missing = [name for name in dict.fromkeys(wanted) if name not in known]
+    if not found:
+        raise CloneFailed(f"branch '{missing[0]}' not found on remote; the clone was removed")
+    return found, missing
+
+
+def _configured_layout(common_dir: str) -> str | None:
+    """Return the layout that the repository's `daft.yml` asks for."""
+
+    def read(name: str) -> bytes | None:
+        shown = git.attempt(common_dir, "show", f"HEAD:{name}")
+        return f"{shown.out}\n".encode("utf-8", "surrogateescape") if shown.ok else None
+
+    try:
+        loaded = discovery.load_from(read)
+        return None if loaded is None else loaded.decoded.configuration.layout
+    except HooksError as error:
+        warn(f"its layout cannot be read: {error}")
+        return None
+
+
+def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
+    """Run the hooks of the first worktree; return an exit code."""
+    here = session.repository.current
+    assert here is not None
+    # A new repository at an old path must not inherit the old one's consent.
+    session.registry.delete(session.repository.common_dir)
+    loaded = session.load_leniently(here.path)
+    if trust:
+        session.trust(loaded)
+    for hook in ("post-clone", "worktree-post-create"):
+        outcome = session.fire(_event(session.repository, hook, cloned, url), loaded)
+        if outcome.must_stop:
+            return outcome.exit_code if outcome.exit_code == 130 else 1
+    return 0
+
+
+def _event(repository: Repository, hook: str, cloned: Cloned, url: str) -> Event:
+    here = repository.current
+    assert here is not None
+    is_clone = hook == "post-clone"
+    return Event(
+        hook=hook,
+        command="clone",
+        project_root=repository.project_root,
+        git_dir=repository.common_dir,
+        remote=repository.remote or repository.settings.remote,
+        source_worktree=here.path,
+        worktree_path=here.path,
+        branch=here.branch or "",
+        cwd=here.path,
+        label=here.label,
+        worktree_id=here.worktree_id,
+        repository_url=url if is_clone else None,
+        default_branch=cloned.default if is_clone else None,
+    )
+
+
+def _further(session: Session, name: str) -> int:
+    """Open another branch of the clone; its failure does not keep the others away."""
+    fresh = session.repository.refreshed()
+    session.repository = fresh
+    try:
+        planned = daft_worktree.plan_visit(
+            fresh, name, layout=session.layout(), data_dir=session.data_dir
+        )
+        if isinstance(planned, daft_worktree.Existing):
+            return 0
+        return arrive(
+            session,
+            planned,
+            carry=False,
+            result=f"Prepared worktree '{name}'",
+            no_cd=True,
+            commands=(),
+        )
+    except (WorktreeError, HooksError, Trouble) as error:
+        sys.stderr.write(f"error: '{name}': {error}\n")
+        return 1

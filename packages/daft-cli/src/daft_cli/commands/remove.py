@@ -1,0 +1,215 @@
+"""`daft remove`: worktrees and branches, without losing anything unsaid."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import click
+
+import daft_worktree
+from daft_coordinator.errors import CoordinatorError
+from daft_hooks.discovery import Loaded
+from daft_hooks.domain.event import Event
+from daft_hooks.fire import FireOutcome
+from daft_protocol.messages import CancelMatching
+from daft_store.errors import StoreError
+from daft_worktree.branches import default_branch
+from daft_worktree.errors import WorktreeError
+from daft_worktree.removal import Target
+from daft_worktree.repository import Repository
+from daft_worktree.worktrees import same_path
+
+from ..context import Session, change_directory, discover
+from ..failures import Trouble
+from ..options import speaking
+from ..terminal import show_path, warn
+
+CANCEL_S = 30.0
+
+
+@click.command(name="remove")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
+@click.option("-f", "--force", is_flag=True, help="Also what would lose work.")
+@click.option("--keep-branch", is_flag=True, help="Remove the worktree only.")
+@click.option("--local", is_flag=True, help="Never touch the remote.")
+@click.option("--remote", is_flag=True, help="Delete the remote branch as well.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and why it may be.")
+@speaking
+def command(
+    targets: tuple[str, ...],
+    force: bool,
+    keep_branch: bool,
+    local: bool,
+    remote: bool,
+    dry_run: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Remove the worktrees of TARGETs (branches or paths) and their branches."""
+    if local and remote:
+        raise click.UsageError("--local is not allowed with --remote")
+    repository = discover()
+    with Session(repository, quiet=quiet, verbose=verbose) as session:
+        planned = daft_worktree.plan_removal(
+            repository,
+            targets,
+            force=force,
+            keep_branch=keep_branch,
+            delete_remote=remote or (repository.settings.delete_remote and not local),
+        )
+        if dry_run:
+            for target in planned:
+                click.echo(_describe(target))
+            return 0
+        failed = False
+        for target in planned:
+            try:
+                failed = not _remove(session, target, force=force) or failed
+            except (WorktreeError, Trouble) as error:
+                sys.stderr.write(f"error: '{target.label}': {error}\n")
+                for tip in error.tips:
+                    sys.stderr.write(f"  tip: {tip}\n")
+                failed = True
+        _reap(repository.common_dir)
+        return 1 if failed else 0
+
+
+def _describe(target: Target) -> str:
+    parts = []
+    if target.worktree is not None:
+        parts.append(f"worktree {show_path(target.worktree.path)}")
+    if target.delete_branch and target.branch is not None:
+        parts.append(f"local branch {target.branch.name} ({target.proof})")
+    if target.delete_remote and target.branch is not None:
+        parts.append(f"remote branch {target.branch.remote}/{target.branch.remote_ref}")
+    return f"would delete {target.label}: {', '.join(parts)}"
+
+
+def _remove(session: Session, target: Target, *, force: bool) -> bool:
+    """Remove one target with its hooks around it; False when something went wrong."""
+    worktree = target.worktree
+    loaded: Loaded | None = None
+    ok = True
+    _stop_jobs(session, target, force=force)
+    if worktree is not None and not worktree.missing:
+        loaded = session.load_leniently(worktree.path)
+        outcome = _fire(session, target, "worktree-pre-remove", loaded, worktree.path)
+        if outcome is not None and outcome.must_stop:
+            raise Trouble("it was kept: its pre-remove hook failed")
+    stood_inside = worktree is not None and _is_inside(session.repository.cwd, worktree.path)
+    refuge = _refuge(session.repository, target)
+    if stood_inside:
+        # The one permitted change of directory: out of what is about to be deleted.
+        os.chdir(refuge)
+    removed = daft_worktree.remove(session.repository, target)
+    if worktree is not None:
+        # The removed worktree's own configuration, kept from before it went.
+        outcome = _fire(session, target, "worktree-post-remove", loaded, refuge)
+        ok = outcome is None or not outcome.must_stop
+    line = f"Deleted {removed.label} ({', '.join(removed.parts)})"
+    if target.forced and removed.oid is not None and "local branch" in removed.parts:
+        line += f", was {removed.oid[:12]}"
+    session.say(line)
+    if stood_inside:
+        change_directory(session.repository, refuge, wanted=True)
+    return ok
+
+
+def _stop_jobs(session: Session, target: Target, *, force: bool) -> None:
+    """Stop what still runs for the worktree, and make sure it is gone. Raises: Trouble."""
+    if not session.jobs.has_history:
+        return
+    try:
+        unfinished = [
+            job for job in session.jobs.store().unfinished() if job.worktree == target.label
+        ]
+        if not unfinished:
+            return
+        names = ", ".join(sorted({job.name for job in unfinished}))
+        session.presenter.notice(f"stopping jobs of '{target.label}': {names}")
+        with session.jobs.client() as client:
+            client.hello()
+            request = CancelMatching(worktree=target.label, wait=True)
+            answer = client.cancel(request, wait_s=CANCEL_S)
+    except (StoreError, CoordinatorError, OSError) as error:
+        if force:
+            warn(f"its jobs could not be stopped: {error}")
+            return
+        raise Trouble(
+            f"its jobs could not be stopped: {error}", tips=("`--force` removes it all the same",)
+        ) from error
+    survivors = [result.name for result in answer.results if result.outcome == "survived"]
+    if survivors and not force:
+        raise Trouble(
+            f"still running: {', '.join(survivors)}", tips=("`--force` removes it all the same",)
+        )
+    if survivors:
+        warn(f"still running: {', '.join(survivors)}")
+
+
+def _fire(
+    session: Session, target: Target, hook: str, loaded: Loaded | None, cwd: str
+) -> FireOutcome | None:
+    worktree = target.worktree
+    if worktree is None or loaded is None:
+        return None
+    repository = session.repository
+    here = repository.current
+    event = Event(
+        hook=hook,
+        command="branch-delete",
+        project_root=repository.project_root,
+        git_dir=repository.common_dir,
+        remote=repository.remote or repository.settings.remote,
+        source_worktree=here.path if here is not None else repository.project_root,
+        worktree_path=worktree.path,
+        branch=worktree.branch or worktree.paused_branch or "",
+        cwd=cwd,
+        label=target.label,
+        worktree_id=worktree.worktree_id,
+        removal_reason="manual",
+    )
+    return session.fire(event, loaded)
+
+
+def _refuge(repository: Repository, target: Target) -> str:
+    """Return a directory that outlives the removal."""
+    gone = target.worktree
+    here = repository.current
+    if here is not None and (gone is None or not same_path(here.path, gone.path)):
+        return here.path
+    default = default_branch(repository)
+    home = repository.worktree_of(default) if default is not None else None
+    if repository.settings.values.get("daft.prune.cdtarget") != "default-branch" or home is None:
+        main = repository.main
+        if main is not None:
+            return main.path
+        if gone is None or home is None or same_path(home.path, gone.path):
+            return repository.project_root
+    return home.path if not repository.is_bare else repository.project_root
+
+
+def _is_inside(path: str, root: str) -> bool:
+    real, base = os.path.realpath(path), os.path.realpath(root)
+    return real == base or real.startswith(base + os.sep)
+
+
+def _reap(common_dir: str) -> None:
+    """Delete what was moved to the trash, in a process nobody waits for."""
+    trash = os.path.join(common_dir, ".daft", "trash")
+    if not os.path.isdir(trash) or not os.listdir(trash):
+        return
+    if "DAFT_NO_TRASH_REAP" in os.environ:
+        daft_worktree.reap_trash(common_dir)
+        return
+    code = "import sys, daft_worktree as d; d.reap_trash(sys.argv[1])"
+    subprocess.Popen(
+        [sys.executable, "-P", "-c", code, common_dir],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,358 @@
+"""What the worktree verbs share: where one stands, what is configured, how hooks are fired."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import daft_worktree
+from daft_hooks import consent, discovery
+from daft_hooks.adapters.registry import SqliteTrustRegistry
+from daft_hooks.discovery import Loaded
+from daft_hooks.domain.event import Event
+from daft_hooks.domain.planning import Options, Placement
+from daft_hooks.domain.selection import Narrowing, Selectors, parse_selectors
+from daft_hooks.domain.trust import TrustLevel, Verdict
+from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
+from daft_hooks.fire import Consenting, FireOutcome, FireStatus, Firing, fire
+from daft_hooks.hooktypes import HOOK_TYPES, FailMode
+from daft_hooks.settings import HookSettings, hook_settings
+from daft_worktree import git, layouts
+from daft_worktree.layouts import Layout
+from daft_worktree.repository import Repository
+
+from .failures import Trouble
+from .presenter import Presenter
+from .terminal import harmless, warn
+from .wiring import Engine, RepositoryJobs, data_directory
+
+
+class Session:
+    """One command at work in one repository: hooks, jobs, messages.
+
+    skip_hooks, placement: from `--skip-hooks` and `--hooks`.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        skip_hooks: Sequence[str] = (),
+        placement: str = "auto",
+    ) -> None:
+        self.repository = repository
+        self.quiet = quiet
+        self.presenter = Presenter(quiet=quiet, verbose=verbose)
+        self.jobs = RepositoryJobs(repository.common_dir)
+        self.registry = SqliteTrustRegistry(data_directory())
+        self.settings: HookSettings = hook_settings(repository.settings.values)
+        self._selectors: Selectors = parse_selectors(skip_hooks)
+        self._placement = Placement(placement)
+        self._engine: Engine | None = None
+        self._told_untrusted = False
+        self._unmatched: list[frozenset[str]] = []
+        self._remote_url: str | None = None
+        self._remote_asked = False
+        self._warned: set[str] = set()
+        for line in (*repository.settings.warnings, *self.settings.warnings):
+            warn(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and self._unmatched:
+            for selector in sorted(frozenset.intersection(*self._unmatched)):
+                warn(f"--skip-hooks: '{selector}' matches no hook or job")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of jobs and store."""
+        if self._engine is not None:
+            self._engine.close()
+        self.jobs.close()
+
+    # --- configuration ------------------------------------------------------------------------
+
+    @property
+    def data_dir(self) -> str:
+        """The user's data directory."""
+        return data_directory()
+
+    def layout(self, explicit: str | None = None) -> Layout:
+        """Return the layout that applies to new worktrees."""
+        repository = self.repository
+        placed = {
+            worktree.branch: worktree.path
+            for worktree in repository.worktrees
+            if worktree.branch and not worktree.is_main and not worktree.is_bare
+        }
+        detected = layouts.detect(
+            placed,
+            root=repository.project_root,
+            is_bare=repository.is_bare,
+            data_dir=self.data_dir,
+        )
+        layout, _ = layouts.resolve(
+            explicit=explicit, stored=repository.settings.layout, detected=detected
+        )
+        return layout
+
+    def load(self, worktree: str) -> Loaded | None:
+        """Return the configuration of a worktree. Raises: BadConfiguration for broken YAML."""
+        loaded = discovery.load(worktree)
+        if loaded is not None:
+            _ = loaded.configuration  # a broken gate must not be skipped silently
+            self._warn_about(loaded)
+        return loaded
+
+    def load_leniently(self, worktree: str) -> Loaded | None:
+        """Return the configuration of a worktree that goes away; a broken one is only a warning.
+
+        A typo must not make worktrees undeletable.
+        """
+        try:
+            return self.load(worktree)
+        except (BadConfiguration, UnreadableConfiguration) as error:
+            warn(f"hooks are skipped, their configuration cannot be read: {error}")
+            return None
+
+    def load_for_creation(self, refs: Sequence[str]) -> Loaded | None:
+        """Return the configuration for a worktree that is not there yet, out of git's objects.
+
+        The first of `refs` that has one counts.
+        """
+        for ref in refs:
+
+            def read(name: str, ref: str = ref) -> bytes | None:
+                shown = git.attempt(self.repository.common_dir, "show", f"{ref}:{name}")
+                if not shown.ok:
+                    return None
+                return f"{shown.out}\n".encode("utf-8", "surrogateescape")
+
+            loaded = discovery.load_from(read)
+            if loaded is not None:
+                _ = loaded.configuration
+                self._warn_about(loaded)
+                return loaded
+        return None
+
+    def _warn_about(self, loaded: Loaded) -> None:
+        for problem in loaded.decoded.problems:
+            text = str(problem)
+            if not problem.is_error and text not in self._warned:
+                self._warned.add(text)
+                if not self.quiet:
+                    warn(text)
+
+    # --- hooks --------------------------------------------------------------------------------
+
+    def options(self, narrowing: Narrowing | None = None) -> Options:
+        """Return what this command asks of a plan."""
+        return Options(
+            selectors=self._selectors,
+            narrowing=narrowing or Narrowing(),
+            placement=self._placement,
+            timeout_s=self.settings.timeout_s,
+        )
+
+    def fire(
+        self,
+        event: Event,
+        loaded: Loaded | None,
+        *,
+        trusted: bool = False,
+        narrowing: Narrowing | None = None,
+    ) -> FireOutcome:
+        """Fire a hook and say what went wrong.
+
+        trusted: ask for no consent, the user runs it by hand. narrowing: only some jobs.
+        """
+        consenting = None
+        if not trusted:
+            consenting = Consenting(
+                registry=self.registry,
+                remote_url=self.remote_url(),
+                default=_default_trust(),
+                ask=self._ask,
+            )
+        outcome = fire(
+            event,
+            loaded,
+            Firing(
+                engine=self.engine,
+                observer=self.presenter,
+                settings=self.settings,
+                consenting=consenting,
+                options=self.options(narrowing),
+                environment=dict(os.environ),
+            ),
+        )
+        if outcome.status is not FireStatus.SKIPPED:
+            self._unmatched.append(frozenset(outcome.unmatched))
+        if outcome.consent is not None and loaded is not None:
+            self.tell_untrusted(loaded, outcome, event)
+        elif not outcome.ok:
+            self._tell_failure(outcome)
+        return outcome
+
+    def engine(self) -> Engine:
+        """Return what runs jobs, opened on first use."""
+        if self._engine is None:
+            self._engine = Engine(self.jobs, (self.presenter,))
+        return self._engine
+
+    def remote_url(self) -> str | None:
+        """Return the URL of the repository's remote, as git rewrites it."""
+        if not self._remote_asked:
+            self._remote_asked = True
+            remote = self.repository.remote
+            if remote is not None:
+                found = git.attempt(
+                    self.repository.common_dir, "remote", "get-url", "--", remote
+                )
+                self._remote_url = found.out if found.ok and found.out else None
+        return self._remote_url
+
+    def trust(self, loaded: Loaded | None) -> None:
+        """Record consent to what `loaded` runs."""
+        consent.allow(
+            self.registry, self.repository.common_dir, loaded, remote_url=self.remote_url()
+        )
+
+    def tell_untrusted(self, loaded: Loaded, outcome: FireOutcome, event: Event) -> None:
+        """Say once that hooks did not run, and how to make them."""
+        if self._told_untrusted or outcome.consent is None:
+            return
+        self._told_untrusted = True
+        names = [name for name in HOOK_TYPES if name in loaded.configuration.hooks]
+        shown = ", ".join(names[:4])
+        if len(names) > 4:
+            shown += f" and {len(names) - 4} more hooks"
+        count = "1 daft.yml hook" if len(names) == 1 else f"{len(names)} daft.yml hooks"
+        lines = [f"Untrusted repo — {count} not run: {shown}"]
+        if outcome.consent.verdict is Verdict.CONTENT_CHANGED:
+            lines.append(f"   {outcome.consent.reason}:")
+            changed = consent.changes_since_consent(
+                self.registry, self.repository.common_dir, loaded
+            )
+            lines += [f"     {harmless(line)}" for line in changed[:10]]
+        elif outcome.consent.verdict is not Verdict.UNTRUSTED:
+            lines.append(f"   {outcome.consent.reason}")
+        if "DAFT_NO_HINTS" not in os.environ:
+            lines.append("   To run them, trust this repo:       daft hooks trust")
+            replay = {
+                "worktree-pre-create": "worktree-post-create",
+                "worktree-post-create": "worktree-post-create",
+                "post-clone": "post-clone",
+            }.get(event.hook)
+            if replay in names:
+                lines.append(f"   Then replay this worktree's setup:  daft hooks run {replay}")
+        sys.stderr.write("\n".join(lines) + "\n")
+
+    def _tell_failure(self, outcome: FireOutcome) -> None:
+        if outcome.status is FireStatus.INTERRUPTED:
+            sys.stderr.write(f"interrupted: {outcome.hook} was stopped\n")
+            return
+        if outcome.job is None:
+            what = f"{outcome.hook} hook failed: {outcome.reason}"
+        else:
+            code = outcome.exit_code
+            why = outcome.reason or f"exit code {code}"
+            command = harmless(" ".join(outcome.command.split()))
+            shown = command if len(command) <= 80 else f"{command[:77]}..."
+            what = f"{outcome.hook} hook failed: job '{harmless(outcome.job)}' {why}: `{shown}`"
+        if outcome.fail_mode is FailMode.ABORT:
+            sys.stderr.write(f"error: {what}\n")
+        else:
+            sys.stderr.write(f"warning: {what} (continuing anyway)\n")
+        if self.quiet or not sys.stderr.isatty():
+            # On a terminal the presenter has shown them already.
+            for line in outcome.error_lines if self.quiet else ():
+                sys.stderr.write(f"  {harmless(line)}\n")
+        if outcome.invocation_id is not None:
+            sys.stderr.write(f"  inspect: daft jobs --last --hook {outcome.hook}\n")
+
+    def _ask(self, event: Event, loaded: Loaded) -> bool:
+        """Ask for consent to one fire; only on a terminal, and never in CI."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()) or os.environ.get("CI"):
+            return False
+        hook = loaded.configuration.hooks[event.hook]
+        sys.stderr.write(f"{event.hook} wants to run:\n")
+        for job in hook.jobs:
+            command = loaded.commands.get(f"{hook.name}/{job.name}", "")
+            sys.stderr.write(f"  {harmless(job.name)}: {harmless(' '.join(command.split()))}\n")
+        sys.stderr.write("Run it? [y]es once, [a]lways, [N]o: ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip().lower()
+        if answer in ("a", "always"):
+            self.trust(loaded)
+            return True
+        return answer in ("y", "yes")
+
+    # --- messages -----------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Print a result."""
+        if not self.quiet:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+
+def discover() -> Repository:
+    """Return the repository one stands in."""
+    return daft_worktree.discover(os.getcwd())
+
+
+def _default_trust() -> TrustLevel:
+    """Return the user's own default; a repository must not raise its own trust."""
+    found = git.attempt("/", "config", "--global", "--get", "daft.hooks.defaultTrust")
+    try:
+        return TrustLevel(found.out.lower()) if found.ok else TrustLevel.DENY
+    except ValueError:
+        warn(f"git config daft.hooks.defaultTrust is {found.out!r}, not deny, prompt or allow")
+        return TrustLevel.DENY
+
+
+def change_directory(repository: Repository, path: str, *, wanted: bool) -> None:
+    """Tell the shell's wrapper where to go, or the user what to type."""
+    if not wanted or not repository.settings.autocd:
+        return
+    target = os.environ.get("DAFT_CD_FILE")
+    if target:
+        try:
+            with open(target, "wb") as file:
+                file.write(os.fsencode(path))
+        except OSError as error:
+            warn(f"the shell cannot be told where to go: {target}: {error.strerror}")
+    elif sys.stdout.isatty():
+        import shlex
+
+        sys.stderr.write(f"  cd {shlex.quote(path)}\n")
+        if "DAFT_NO_HINTS" not in os.environ:
+            sys.stderr.write('  (to go there by itself: eval "$(daft shell-init bash)")\n')
+
+
+def run_after(commands: Sequence[str], path: str) -> None:
+    """Run the `-x` commands in the new worktree, the terminal theirs, until one fails."""
+    import subprocess
+
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    environment = {name: value for name, value in os.environ.items() if name != "DAFT_CD_FILE"}
+    for command in commands:
+        done = subprocess.run([shell, "-c", command], cwd=path, env=environment, check=False)
+        if done.returncode == 130 or done.returncode == -2:
+            raise KeyboardInterrupt
+        if done.returncode != 0:
+            code = done.returncode if done.returncode > 0 else 128 - done.returncode
+            raise Trouble(f"`{command}` exited with status {code}")

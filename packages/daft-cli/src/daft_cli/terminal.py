@@ -1,0 +1,86 @@
+"""What may reach a terminal, and how it looks there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+_STYLES = {
+    "green": "32",
+    "red": "31",
+    "yellow": "33",
+    "blue": "34",
+    "dim": "2",
+    "bold": "1",
+}
+
+
+def has_colour(stream: TextIO) -> bool:
+    """True when `stream` is a terminal and the user does not forbid colour."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def paint(text: str, style: str, *, on: bool) -> str:
+    """Return `text` in `style` when colour is on."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if on else text
+
+
+def harmless(text: str) -> str:
+    """Return `text` without anything that could drive a terminal; tabs stay.
+
+    What a job prints is data of somebody else's making: escape sequences could rewrite the
+    screen, the title or the clipboard.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char == "\t" or (char >= " " and not "\x7f" <= char <= "\x9f")
+        else f"\\x{ord(char):02x}"
+        for char in text
+    )
+
+
+def show_path(path: str) -> str:
+    """Return `path` relative to the current directory when that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except OSError:
+        return path  # the current directory is gone
+    return relative if len(relative) < len(path) else path
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    sys.stderr.write(f"warning: {text}\n")
+
+
+def duration(seconds: float) -> str:
+    """Return a span for people: `36ms`, `12s`, `1m32s`, `1h5m`, `2d3h`."""
+    if seconds < 1:
+        return f"{max(0, int(seconds * 1000))}ms"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago: `5s`, `3m`, `2h`, `6d`, `3w`, `5mo`, `1y`."""
+    whole = max(0, int(seconds))
+    for limit, unit, step in (
+        (60, "s", 1),
+        (3600, "m", 60),
+        (86400, "h", 3600),
+        (7 * 86400, "d", 86400),
+        (30 * 86400, "w", 7 * 86400),
+        (365 * 86400, "mo", 30 * 86400),
+    ):
+        if whole < limit:
+            return f"{whole // step}{unit}"
+    return f"{whole // (365 * 86400)}y"

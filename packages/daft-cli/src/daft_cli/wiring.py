@@ -1,0 +1,231 @@
+"""The one module that builds adapters and hands them to whoever needs them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+
+from daft_coordinator.adapters.clock import SystemClock
+from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_coordinator.client import CoordinatorClient, Submission
+from daft_coordinator.coordinator import Coordinator
+from daft_coordinator.errors import CoordinatorError, CoordinatorUnavailable, StoreUnavailable
+from daft_coordinator.joblog import read_log
+from daft_coordinator.ports import JobStore
+from daft_coordinator.station import Station, leader_lives
+from daft_coordinator.submission import record
+from daft_protocol.jobs import Invocation, InvocationSpec, Job
+from daft_protocol.records import RecordKind
+from daft_protocol.status import InvocationStatus
+from daft_store.errors import StoreError
+from daft_store.identity import ensure_repository_id, read_repository_id
+from daft_store.places import RepositoryPlaces, data_root, state_root
+
+from . import __version__
+from .terminal import warn
+
+FOREGROUND_WORKERS = max(4, os.cpu_count() or 1)
+"""Set-up jobs mostly wait for the network; fewer workers than this would waste that time."""
+
+
+def data_directory() -> str:
+    """Return the user's data directory. Raises: BadDirectoryVariable."""
+    return data_root(os.environ)
+
+
+def repair(root: str, repository: str) -> bool:
+    """Have a leader bring the record of a repository in line with the world.
+
+    Returns: False when no leader could be had; what is shown then says `stale`.
+    """
+    store = None
+    try:
+        store = SqliteJobStore.open(root, repository)
+        with CoordinatorClient(open_station(root, repository), store, version=__version__) as client:
+            client.hello()
+            client.reconcile()
+    except (StoreError, CoordinatorError, OSError) as error:
+        warn(f"the record could not be repaired: {error}")
+        return False
+    finally:
+        if store is not None:
+            store.close()
+    return True
+
+
+class RepositoryJobs:
+    """The jobs of one repository, opened when first needed.
+
+    common_dir: its git common directory.
+    """
+
+    def __init__(self, common_dir: str) -> None:
+        self._common_dir = common_dir
+        self._root = state_root(os.environ)
+        self._store: SqliteJobStore | None = None
+
+    @property
+    def repository(self) -> str | None:
+        """The repository's id, None when it has none yet. Creates nothing."""
+        return read_repository_id(self._common_dir)
+
+    @property
+    def has_history(self) -> bool:
+        """True when there is a store. Creates nothing."""
+        known = self.repository
+        if known is None:
+            return False
+        return os.path.exists(RepositoryPlaces(self._root, known).database)
+
+    def store(self) -> SqliteJobStore:
+        """Open the store, making it if there is none. Raises: StoreError, OSError."""
+        if self._store is None:
+            repository = ensure_repository_id(self._common_dir)
+            self._store = SqliteJobStore.open(self._root, repository)
+        return self._store
+
+    def station(self) -> Station:
+        """Return where the leader is met, making the directories. Raises: StoreError."""
+        return open_station(self._root, ensure_repository_id(self._common_dir))
+
+    def client(self) -> CoordinatorClient:
+        """Return a client that starts a leader when it needs one."""
+        return CoordinatorClient(self.station(), self.store(), version=__version__)
+
+    def leader_lives(self) -> bool:
+        """True when a leader runs now. Creates nothing."""
+        known = self.repository
+        return known is not None and leader_lives(RepositoryPlaces(self._root, known).lock)
+
+    def log_directory(self, job: Job) -> str:
+        """Return where a job's log is. Creates nothing."""
+        known = self.repository or ""
+        places = RepositoryPlaces(self._root, known)
+        return places.job_directory(job.invocation_id, job.dir_name, create=False)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+class Engine:
+    """Runs the jobs of fires: the foreground here, the background under the leader.
+
+    Without a store it warns once, keeps the record in memory and runs everything here.
+    """
+
+    def __init__(self, jobs: RepositoryJobs, plugins: Iterable[object]) -> None:
+        self._jobs = jobs
+        self._plugins = tuple(plugins)
+        self._store: JobStore | None = None
+        self._sqlite: SqliteJobStore | None = None
+        self._coordinator: Coordinator | None = None
+        self._client: CoordinatorClient | None = None
+        self._errors: dict[str, deque[str]] = {}
+
+    def submit(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
+    ) -> tuple[Job, ...]:
+        """Record an invocation and its foreground jobs, and begin to run them here."""
+        return self._here().submit(invocation, environment=environment)
+
+    def wait(self, invocation_id: str) -> tuple[Job, ...]:
+        """Return when the jobs submitted here are final; Ctrl+C cancels them, twice kills."""
+        return self._here().wait(invocation_id, on_interrupt=True)
+
+    def submit_background(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
+    ) -> Submission:
+        """Record further jobs and hand them to the repository's leader."""
+        store = self._open_store()
+        if self._sqlite is None:
+            record(store, invocation, owner=None, now=SystemClock().now())
+            raise CoordinatorUnavailable("jobs cannot be recorded")
+        if self._client is None:
+            self._client = CoordinatorClient(self._jobs.station(), store, version=__version__)
+        return self._client.submit(invocation, environment=environment)
+
+    def take_over(
+        self, invocation_id: str, *, environment: Mapping[str, str]
+    ) -> tuple[Job, ...]:
+        """Run queued background jobs of an invocation here instead."""
+        return self._here().take_over(invocation_id, environment=environment)
+
+    def skipped_fire(self, invocation: InvocationSpec) -> None:
+        """Record a fire that was skipped whole."""
+        self._open_store()
+        if self._sqlite is not None:
+            self._sqlite.record_skipped_fire(_skipped(invocation))
+
+    def fire_allowed(self, hook: str, worktree: str) -> None:
+        """Forget earlier skipped fires of this hook and worktree."""
+        self._open_store()
+        if self._sqlite is not None:
+            self._sqlite.clear_skipped_fires(hook, worktree)
+
+    def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
+        """Return the last lines a job wrote to its standard error, or output if none."""
+        try:
+            directory = self._open_store().log_directory(job)
+        except StoreUnavailable:
+            return ()
+        if directory is None:
+            return ()
+        by_kind: dict[RecordKind, deque[str]] = {
+            RecordKind.STDERR: deque(maxlen=lines),
+            RecordKind.STDOUT: deque(maxlen=lines),
+        }
+        for found in read_log(directory):
+            if isinstance(found.data, str) and found.kind in by_kind:
+                by_kind[found.kind].append(found.data)
+        return tuple(by_kind[RecordKind.STDERR] or by_kind[RecordKind.STDOUT])
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._client is not None:
+            self._client.close()
+        if self._coordinator is not None:
+            self._coordinator.close()
+
+    def _here(self) -> Coordinator:
+        if self._coordinator is None:
+            self._coordinator = Coordinator(
+                self._open_store(),
+                kind="command",
+                workers=FOREGROUND_WORKERS,
+                plugins=self._plugins,
+                version=__version__,
+                report=warn,
+            )
+        return self._coordinator
+
+    def _open_store(self) -> JobStore:
+        if self._store is None:
+            try:
+                self._store = self._sqlite = self._jobs.store()
+            except (StoreError, OSError) as error:
+                warn(f"jobs run unrecorded, and all in the foreground: {error}")
+                self._store = MemoryJobStore()
+        return self._store
+
+
+def _skipped(invocation: InvocationSpec) -> Invocation:
+    return Invocation(
+        invocation_id=invocation.invocation_id,
+        hook_type=invocation.hook_type,
+        trigger_command=invocation.trigger_command,
+        worktree=invocation.worktree,
+        worktree_id=invocation.worktree_id,
+        worktree_path=invocation.worktree_path,
+        source=invocation.source,
+        created_at=SystemClock().now(),
+        status=InvocationStatus.SKIPPED,
+        skip_reason=invocation.skip_reason,
+    )
+
+
