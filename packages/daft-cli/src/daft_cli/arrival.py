@@ -155,9 +155,7 @@ def _copy_configuration(source: Worktree | None, worktree: Worktree) -> None:
     for name in COPIED:
         origin, target = os.path.join(source.path, name), os.path.join(worktree.path, name)
         if os.path.isfile(origin) and not os.path.lexists(target):
-            tracked = git.attempt(
-                source.path, "ls-files", "--error-unmatch", "--", name
-            )
+            tracked = git.attempt(source.path, "ls-files", "--error-unmatch", "--", name)
             if tracked.ok:
                 continue
             with open(origin, "rb") as read, open(target, "xb") as written:

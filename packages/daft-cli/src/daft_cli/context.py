@@ -218,9 +218,7 @@ class Session:
             self._remote_asked = True
             remote = self.repository.remote
             if remote is not None:
-                found = git.attempt(
-                    self.repository.common_dir, "remote", "get-url", "--", remote
-                )
+                found = git.attempt(self.repository.common_dir, "remote", "get-url", "--", remote)
                 self._remote_url = found.out if found.ok and found.out else None
         return self._remote_url
 

@@ -101,7 +101,7 @@ def _say(text: str) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough. Nothing may be flushed into the pipe at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     return 0
 
 

@@ -5,9 +5,22 @@ record may not be true (an unfinished job whose owner is gone) the coordinator i
 repair it first.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # nothing of this exists at run time
+    from typing import Any
+
+    Row = tuple[Any, ...]
+    Rows = list[Row]
+    Options = dict[str, Any]
+    Stale = frozenset[str | None]
+    Found = tuple[Rows, Rows, Stale]
+    Cells = tuple[tuple[str, str], ...]
 
 STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled", "skipped", "crashed")  # fmt: skip  # noqa: E501
 FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "markdown")
@@ -46,7 +59,7 @@ class _Usage(Exception):
     pass
 
 
-def run(args):  # type: ignore[no-untyped-def]
+def run(args: list[str]) -> int:
     """List jobs; return the exit code."""
     try:
         options = _parse(args)
@@ -67,7 +80,7 @@ def run(args):  # type: ignore[no-untyped-def]
         os._exit(0)
 
 
-def _finish(code):  # type: ignore[no-untyped-def]
+def _finish(code: int) -> int:
     """Leave at once: tearing an interpreter down takes longer than the listing."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -76,8 +89,8 @@ def _finish(code):  # type: ignore[no-untyped-def]
     os._exit(code)
 
 
-def _parse(args):  # type: ignore[no-untyped-def]
-    found = {
+def _parse(args: list[str]) -> Options:
+    found: Options = {
         "all": False, "worktree": None, "status": None, "hook": None, "last": None, "limit": 20,
         "format": None, "headers": True, "help": False,
     }  # fmt: skip
@@ -121,19 +134,19 @@ def _parse(args):  # type: ignore[no-untyped-def]
     return found
 
 
-def _set_once(found, key, value):  # type: ignore[no-untyped-def]
+def _set_once(found: Options, key: str, value: str) -> None:
     if found[key] is not None:
         raise _Usage("--failed is not allowed with --status")
     found[key] = value
 
 
-def _number(name, value):  # type: ignore[no-untyped-def]
+def _number(name: str, value: str) -> int:
     if not value.isdigit():
         raise _Usage(f"{name} takes a number, not {value!r}")
     return int(value)
 
 
-def _choice(name, value, known):  # type: ignore[no-untyped-def]
+def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise _Usage(f"{name}: invalid choice: {value!r} (choose from {', '.join(known)})")
 
@@ -141,7 +154,7 @@ def _choice(name, value, known):  # type: ignore[no-untyped-def]
 # --- finding things without git ---------------------------------------------------------------
 
 
-def find_repository(start):  # type: ignore[no-untyped-def]
+def find_repository(start: str) -> tuple[str, str | None] | None:
     """Return (common directory, worktree label or None, project root), None outside of one."""
     path = start
     while True:
@@ -169,7 +182,7 @@ def find_repository(start):  # type: ignore[no-untyped-def]
         path = parent
 
 
-def _label(private, path):  # type: ignore[no-untyped-def]
+def _label(private: str, path: str) -> str:
     head = _first_line(private + "/HEAD")
     if head.startswith("ref: refs/heads/"):
         return head[16:]
@@ -180,7 +193,7 @@ def _label(private, path):  # type: ignore[no-untyped-def]
     return os.path.basename(path)
 
 
-def _is_bare(common):  # type: ignore[no-untyped-def]
+def _is_bare(common: str) -> bool:
     try:
         with open(common + "/config", encoding="utf-8", errors="replace") as file:
             return "bare = true" in file.read()
@@ -188,7 +201,7 @@ def _is_bare(common):  # type: ignore[no-untyped-def]
         return False
 
 
-def _first_line(path):  # type: ignore[no-untyped-def]
+def _first_line(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.readline().rstrip("\n")
@@ -196,7 +209,7 @@ def _first_line(path):  # type: ignore[no-untyped-def]
         return ""
 
 
-def state_directory():  # type: ignore[no-untyped-def]
+def state_directory() -> str:
     """Return the state directory by the rules of `daft_store.places`, without importing them."""
     override = os.environ.get("DAFT_STATE_DIR", "")
     if override:
@@ -216,7 +229,7 @@ def state_directory():  # type: ignore[no-untyped-def]
 # --- reading ----------------------------------------------------------------------------------
 
 
-def _list(here, options):  # type: ignore[no-untyped-def]
+def _list(here: tuple[str, str | None], options: Options) -> int:
     common, label = here
     repository = _first_line(common + "/daft-id").strip()
     rows = None
@@ -233,6 +246,7 @@ def _list(here, options):  # type: ignore[no-untyped-def]
         else:
             sys.stdout.write("No background job history found.\n")
         return 0
+    assert not isinstance(rows, int)
     invocations, jobs, stale = rows
     if options["format"] is not None:
         _write_structured(invocations, jobs, stale, options)
@@ -241,7 +255,7 @@ def _list(here, options):  # type: ignore[no-untyped-def]
     return 0
 
 
-def _read(repository, label, options):  # type: ignore[no-untyped-def]
+def _read(repository: str, label: str | None, options: Options) -> Found | int | None:
     """Return (invocations oldest first, their jobs, job owners without life), or an exit code."""
     from daft_store import listing
 
@@ -280,16 +294,16 @@ def _read(repository, label, options):  # type: ignore[no-untyped-def]
         return 4
 
 
-def _dead_owners(owners):  # type: ignore[no-untyped-def]
+def _dead_owners(owners: Rows) -> frozenset[str | None] | None:
     """Return the ids of owners that are gone (None for no owner), None when all live."""
-    dead = set()
+    dead: set[str | None] = set()
     for owner, pid, start, boot, _ in owners:
         if pid is None or not _lives(pid, start, boot):
             dead.add(owner)
     return frozenset(dead) if dead else None
 
 
-def _lives(pid, start, boot):  # type: ignore[no-untyped-def]
+def _lives(pid: int, start: str, boot: str) -> bool:
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             if file.read().strip() != boot:
@@ -307,7 +321,7 @@ def _lives(pid, start, boot):  # type: ignore[no-untyped-def]
     return PosixProcessControl().is_alive(who) is not False
 
 
-def _repair(repository):  # type: ignore[no-untyped-def]
+def _repair(repository: str) -> bool:
     """Have a leader look after jobs nobody answers for; True when one did."""
     from daft_cli.wiring import repair
 
@@ -317,7 +331,7 @@ def _repair(repository):  # type: ignore[no-untyped-def]
 # --- writing ----------------------------------------------------------------------------------
 
 
-def _short_length(ids):  # type: ignore[no-untyped-def]
+def _short_length(ids: list[str]) -> int:
     ordered = sorted(set(ids))
     needed = 4
     for left, right in zip(ordered, ordered[1:]):  # noqa: B905  (strict= costs nothing, zip is fine)
@@ -328,7 +342,7 @@ def _short_length(ids):  # type: ignore[no-untyped-def]
     return needed
 
 
-def _write_structured(invocations, jobs, stale, options):  # type: ignore[no-untyped-def]
+def _write_structured(invocations: Rows, jobs: Rows, stale: Stale, options: Options) -> None:
     from daft_cli.formats import write_rows
 
     short = _short_length([one[0] for one in invocations])
@@ -363,15 +377,15 @@ def _write_structured(invocations, jobs, stale, options):  # type: ignore[no-unt
     write_rows(options["format"], rows, COLUMNS, headers=options["headers"])
 
 
-def _is_stale(job, stale):  # type: ignore[no-untyped-def]
+def _is_stale(job: Row, stale: Stale) -> bool:
     return job[2] in ("queued", "running", "cancelling") and job[16] in stale
 
 
-def _write_table(invocations, jobs, stale, label):  # type: ignore[no-untyped-def]
+def _write_table(invocations: Rows, jobs: Rows, stale: Stale, label: str | None) -> None:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     short = _short_length([one[0] for one in invocations])
     now = time.time()
-    by_id = {}
+    by_id: dict[str, Rows] = {}
     for job in jobs:
         by_id.setdefault(job[0], []).append(job)
     lines_of = {}
@@ -381,7 +395,7 @@ def _write_table(invocations, jobs, stale, label):  # type: ignore[no-untyped-de
         lines_of[one[0]] = lines
         for cells in lines:
             widths = [max(width, len(cell[0])) for width, cell in zip(widths, cells)]  # noqa: B905
-    trees = {}
+    trees: dict[str, Rows] = {}
     for one in invocations:
         trees.setdefault(one[1], []).append(one)
     out = []
@@ -407,7 +421,7 @@ def _write_table(invocations, jobs, stale, label):  # type: ignore[no-untyped-de
     sys.stdout.write("\n".join(out) + "\n")
 
 
-def _cells(job, stale, now, jobs):  # type: ignore[no-untyped-def]
+def _cells(job: Row, stale: Stale, now: float, jobs: Rows) -> Cells:
     status, background = job[2], job[3]
     glyph, style = _GLYPHS.get(status, ("✗", "31"))
     words = f"{glyph} {status}"
@@ -442,17 +456,17 @@ def _cells(job, stale, now, jobs):  # type: ignore[no-untyped-def]
     )
 
 
-def _paint(text, code, on):  # type: ignore[no-untyped-def]
+def _paint(text: str, code: str, on: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if on and code != "0" else text
 
 
-def _harmless(text):  # type: ignore[no-untyped-def]
+def _harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() else f"\\x{ord(char):02x}" for char in text])
 
 
-def _epoch(text):  # type: ignore[no-untyped-def]
+def _epoch(text: str) -> float:
     """Return Unix seconds of the store's fixed form of UTC time; days by the civil calendar."""
     year, month, day = int(text[0:4]), int(text[5:7]), int(text[8:10])
     shifted = year - (month <= 2)
@@ -469,7 +483,7 @@ def _epoch(text):  # type: ignore[no-untyped-def]
     return days * 86400 + clock + int(text[20:26]) / 1e6
 
 
-def _duration(seconds):  # type: ignore[no-untyped-def]
+def _duration(seconds: float) -> str:
     if seconds < 1:
         return f"{int(seconds * 1000)}ms"
     whole = int(seconds)
@@ -482,7 +496,7 @@ def _duration(seconds):  # type: ignore[no-untyped-def]
     return f"{whole // 86400}d{whole % 86400 // 3600}h"
 
 
-def _age(seconds):  # type: ignore[no-untyped-def]
+def _age(seconds: float) -> str:
     whole = int(seconds)
     for limit, unit, step in (
         (60, "s", 1), (3600, "m", 60), (86400, "h", 3600), (604800, "d", 86400),
@@ -493,7 +507,7 @@ def _age(seconds):  # type: ignore[no-untyped-def]
     return f"{whole // 31536000}y"
 
 
-def _size(size):  # type: ignore[no-untyped-def]
+def _size(size: float | None) -> str:
     if not size:
         return "—"
     if size < 1024:

@@ -17,7 +17,7 @@ from daft_protocol.jobs import Job, JobSpec
 from daft_protocol.records import LogRecord, RecordKind
 from daft_protocol.status import JobStatus
 
-from .terminal import duration, has_colour, harmless, paint
+from .terminal import duration, harmless, has_colour, paint
 
 _MARKS = {
     JobStatus.COMPLETED: ("✓", "green"),
@@ -39,9 +39,7 @@ class Presenter:
         self._quiet = quiet
         self._verbose = verbose
         self._colour = has_colour(sys.stderr)
-        self._is_live = (
-            not quiet and sys.stderr.isatty() and "DAFT_NO_LIVE" not in os.environ
-        )
+        self._is_live = not quiet and sys.stderr.isatty() and "DAFT_NO_LIVE" not in os.environ
         self._live: Any = None
         self._running: dict[str, tuple[Job, float, str]] = {}
         self._tails: dict[str, list[str]] = {}
@@ -53,7 +51,9 @@ class Presenter:
         """Jobs of a hook are about to run in the foreground."""
         if not self._quiet:
             count = "1 job" if jobs == 1 else f"{jobs} jobs"
-            self._print(paint(f"{hook} · {worktree or 'no branch'} · {count}", "bold", on=self._colour))
+            self._print(
+                paint(f"{hook} · {worktree or 'no branch'} · {count}", "bold", on=self._colour)
+            )
         if self._is_live:
             self._start_live()
 

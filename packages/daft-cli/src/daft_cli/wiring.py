@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
@@ -44,7 +43,9 @@ def repair(root: str, repository: str) -> bool:
     store = None
     try:
         store = SqliteJobStore.open(root, repository)
-        with CoordinatorClient(open_station(root, repository), store, version=__version__) as client:
+        with CoordinatorClient(
+            open_station(root, repository), store, version=__version__
+        ) as client:
             client.hello()
             client.reconcile()
     except (StoreError, CoordinatorError, OSError) as error:
@@ -150,9 +151,7 @@ class Engine:
             self._client = CoordinatorClient(self._jobs.station(), store, version=__version__)
         return self._client.submit(invocation, environment=environment)
 
-    def take_over(
-        self, invocation_id: str, *, environment: Mapping[str, str]
-    ) -> tuple[Job, ...]:
+    def take_over(self, invocation_id: str, *, environment: Mapping[str, str]) -> tuple[Job, ...]:
         """Run queued background jobs of an invocation here instead."""
         return self._here().take_over(invocation_id, environment=environment)
 
@@ -227,5 +226,3 @@ def _skipped(invocation: InvocationSpec) -> Invocation:
         status=InvocationStatus.SKIPPED,
         skip_reason=invocation.skip_reason,
     )
-
-

@@ -185,8 +185,8 @@ class CoordinatorClient:
 
         A leader that dies meanwhile is replaced, and the wait goes on.
         """
-        deadline = None if request.timeout_ms is None else time.monotonic() + (
-            request.timeout_ms / 1000
+        deadline = (
+            None if request.timeout_ms is None else time.monotonic() + (request.timeout_ms / 1000)
         )
         for _ in range(_ATTEMPTS):
             left_ms = None

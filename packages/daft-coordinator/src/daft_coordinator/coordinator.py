@@ -124,9 +124,7 @@ class Coordinator:
         environment: what its jobs inherit; None: this process's.
         Returns: its new jobs. Raises as `submission.record`; then nothing was recorded.
         """
-        jobs = submission.record(
-            self.store, invocation, owner=self.owner.id, now=self.clock.now()
-        )
+        jobs = submission.record(self.store, invocation, owner=self.owner.id, now=self.clock.now())
         recorded = self.store.invocation(invocation.invocation_id)
         if recorded is not None:
             self._plugins.tell("daft_invocation_changed", invocation=recorded)
@@ -683,9 +681,7 @@ class Coordinator:
         )
 
     def _is_queued_here(self, uid: str) -> bool:
-        return any(
-            uid in jobs and jobs[uid].status in UNFINISHED for jobs in self._jobs.values()
-        )
+        return any(uid in jobs and jobs[uid].status in UNFINISHED for jobs in self._jobs.values())
 
     def _job(self, uid: str) -> Job:
         for jobs in self._jobs.values():
@@ -740,7 +736,7 @@ def _result(job: Job, outcome: str) -> CancelResult:
 
 
 def _first(jobs: Mapping[str, Job]) -> Job:
-    return next(reversed(jobs.values()))
+    return list(jobs.values())[-1]
 
 
 def _system_clock() -> Clock:

@@ -84,9 +84,7 @@ class JobLog:
         for name, splitter in self._splitters.items():
             if kind in (None, name) and splitter.has_pending:
                 pieces = splitter.flush()
-                made += self._take(
-                    encode_pieces(pieces, first_seq=self.next_seq, ts=ts, kind=name)
-                )
+                made += self._take(encode_pieces(pieces, first_seq=self.next_seq, ts=ts, kind=name))
         return made
 
     def has_partial(self, kind: str) -> bool:
@@ -227,7 +225,8 @@ class JobLog:
 
     def _join_segments(self) -> None:
         """Append what the segments hold to the head, behind a record of what is missing."""
-        assert self._directory is not None and self._segment is not None
+        assert self._directory is not None
+        assert self._segment is not None
         newest, oldest = self._segment, 1 - self._segment
         self._segment = None
         if self._fd is not None:
@@ -276,9 +275,7 @@ class JobLog:
 def reopen(directory: str, *, limit_bytes: int) -> JobLog:
     """Return a log that goes on behind the last record found in `directory`."""
     last = last_record(directory)
-    return JobLog(
-        directory, limit_bytes=limit_bytes, first_seq=0 if last is None else last.seq + 1
-    )
+    return JobLog(directory, limit_bytes=limit_bytes, first_seq=0 if last is None else last.seq + 1)
 
 
 class LogCursor:

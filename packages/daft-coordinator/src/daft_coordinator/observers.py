@@ -26,9 +26,7 @@ class Plugins:
 
     def listens(self, hook: str) -> bool:
         """True when somebody wants to hear of `hook`."""
-        return self._manager is not None and bool(
-            getattr(self._manager.hook, hook).get_hookimpls()
-        )
+        return self._manager is not None and bool(getattr(self._manager.hook, hook).get_hookimpls())
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of `hook`; one that raises is reported and left behind."""

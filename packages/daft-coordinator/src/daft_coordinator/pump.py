@@ -65,7 +65,7 @@ class LineSplitter:
         self._pending = whole[end + 1 :]
         lines = text.split("\n")
         if "\r" in text:
-            lines = [line[:-1] if line.endswith("\r") else line for line in lines]
+            lines = [line.removesuffix("\r") for line in lines]
         return lines
 
     def feed(self, data: bytes) -> list[Piece]:
@@ -127,9 +127,7 @@ def encode_lines(lines: list[str], *, first_seq: int, ts: int, kind: str) -> lis
     """Return one JSON line per text, numbered from `first_seq`, newline included."""
     middle = f',"ts":{ts},"kind":"{kind}","data":'
     quote = _quote
-    return [
-        f'{{"seq":{seq}{middle}{quote(line)}}}\n' for seq, line in enumerate(lines, first_seq)
-    ]
+    return [f'{{"seq":{seq}{middle}{quote(line)}}}\n' for seq, line in enumerate(lines, first_seq)]
 
 
 def encode_pieces(pieces: list[Piece], *, first_seq: int, ts: int, kind: str) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import signal as signals
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -233,7 +234,7 @@ class Recovery:
                 continue
             watched = True
             self._watched[fd] = job.uid
-            self._coordinator.reactor.watch(fd, READ, lambda _, fd=fd: self._one_gone(fd))
+            self._coordinator.reactor.watch(fd, READ, partial(self._one_gone, fd))
         if not members:
             self._ended(job)
         elif not watched:
@@ -244,7 +245,7 @@ class Recovery:
         if job.uid in self._orphans:
             self._watch(job)
 
-    def _one_gone(self, fd: int) -> None:
+    def _one_gone(self, fd: int, _events: int) -> None:
         self._coordinator.reactor.unwatch(fd)
         os.close(fd)
         uid = self._watched.pop(fd)

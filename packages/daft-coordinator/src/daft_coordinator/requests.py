@@ -100,9 +100,7 @@ def _submit(leader: Leader, request: Submit) -> Response:
             code=messages.JOB_NOT_FOUND,
             message=f"invocation {request.invocation_id} is not recorded; record it first",
         )
-    position = sum(
-        job.status is JobStatus.QUEUED for job in leader.coordinator.store.unfinished()
-    )
+    position = sum(job.status is JobStatus.QUEUED for job in leader.coordinator.store.unfinished())
     leader.coordinator.take_over(
         request.invocation_id,
         environment=request.environment,
@@ -362,9 +360,7 @@ class _Cancelling(_Watching):
             self._timers.append(reactor.call_after(grace_s, self._escalate))
 
     def _escalate(self) -> None:
-        self._leader.coordinator.cancel(
-            Selection(job_uids=frozenset(self._pending)), kill=True
-        )
+        self._leader.coordinator.cancel(Selection(job_uids=frozenset(self._pending)), kill=True)
 
     def poll(self, connection: Connection) -> bool:
         if self._still_pending():

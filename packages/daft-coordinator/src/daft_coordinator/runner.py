@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal as signals
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from attrs import field, frozen
@@ -117,7 +118,7 @@ class JobRun:
         finally:
             os.close(gate)
         for kind, fd in self._readers.items():
-            self._reactor.watch(fd, READ, lambda _, kind=kind: self._read(kind))
+            self._reactor.watch(fd, READ, partial(self._readable, kind))
         if self._exit_fd is not None:
             self._reactor.watch(self._exit_fd, READ, lambda _: self.look())
         timeout_s = self.job.spec.timeout_s
@@ -210,9 +211,9 @@ class JobRun:
                 self._reactor.call_soon(self._leftover_gone) if self._exit_fd else None
                 continue
             self._leftovers[fd] = member.pid
-            self._reactor.watch(fd, READ, lambda _, fd=fd: self._forget_leftover(fd))
+            self._reactor.watch(fd, READ, partial(self._forget_leftover, fd))
 
-    def _forget_leftover(self, fd: int) -> None:
+    def _forget_leftover(self, fd: int, _events: int) -> None:
         self._reactor.unwatch(fd)
         os.close(fd)
         self._leftovers.pop(fd, None)
@@ -322,6 +323,9 @@ class JobRun:
         self._outlet.job_ended(self, ending)
 
     # --- output -------------------------------------------------------------------------------
+
+    def _readable(self, kind: str, _events: int) -> None:
+        self._read(kind)
 
     def _read(self, kind: str) -> bool:
         """Read once from a pipe. True when there may be more at once."""

@@ -95,9 +95,7 @@ def load_from(read: ReadFile) -> Loaded | None:
     overlay = f"{stem}.local{ending}"
     if remember(overlay) is not None:
         root = merge(root, parse(sources[overlay], overlay))
-    lines = {
-        name: data.decode("utf-8", "replace").split("\n") for name, data in sources.items()
-    }
+    lines = {name: data.decode("utf-8", "replace").split("\n") for name, data in sources.items()}
     decoded = decode(root, excerpts=lines)
     return Loaded(
         decoded=decoded,
@@ -107,9 +105,7 @@ def load_from(read: ReadFile) -> Loaded | None:
     )
 
 
-def _extended(
-    root: Node, file: str, read: ReadFile, seen: tuple[str, ...]
-) -> Iterable[str]:
+def _extended(root: Node, file: str, read: ReadFile, seen: tuple[str, ...]) -> Iterable[str]:
     """Yield the names of the files `root` extends, in order, each behind what it extends."""
     node = root.items.get("extends")
     if node is None or node.is_null:

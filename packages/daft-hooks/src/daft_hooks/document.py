@@ -172,7 +172,7 @@ class _Builder:
         self._place(node)
 
     def _alias(self, event: yaml.AliasEvent, mark: Mark) -> None:
-        target = self._anchors.get(event.anchor)
+        target = self._anchors.get(event.anchor or "")
         if target is None:
             raise self._error(mark, f"no anchor &{event.anchor} above")
         if any(node is target for node, _ in self._stack):
@@ -216,6 +216,8 @@ class _Builder:
 
     def _mark(self, event: yaml.Event) -> Mark:
         start = event.start_mark
+        if start is None:
+            return Mark(file=self._file, line=1, column=1)
         return Mark(file=self._file, line=start.line + 1, column=start.column + 1)
 
     def _error(self, mark: Mark, message: str) -> BadConfiguration:

@@ -202,7 +202,9 @@ def _consent(event: Event, loaded: Loaded, consenting: Consenting) -> Consent:
 
 
 def _record_skipped(event: Event, reason: str, firing: Firing) -> None:
-    firing.engine().skipped_fire(evolve(_invocation(event, new_invocation_id()), skip_reason=reason))
+    firing.engine().skipped_fire(
+        evolve(_invocation(event, new_invocation_id()), skip_reason=reason)
+    )
 
 
 def _invocation(event: Event, invocation_id: str) -> InvocationSpec:
@@ -225,9 +227,7 @@ class _Run:
         self._plan = made
         self._firing = firing
         self._fail_mode = fail_mode
-        self._invocation = evolve(
-            _invocation(event, new_invocation_id()), mode=made.mode
-        )
+        self._invocation = evolve(_invocation(event, new_invocation_id()), mode=made.mode)
 
     def carry_out(self) -> FireOutcome:
         firing, made = self._firing, self._plan
@@ -268,9 +268,7 @@ class _Run:
         try:
             submission = engine.submit_background(invocation, environment=environment)
         except CoordinatorUnavailable as error:
-            self._firing.observer.notice(
-                f"warning: {error}; background jobs run in the foreground"
-            )
+            self._firing.observer.notice(f"warning: {error}; background jobs run in the foreground")
             engine.take_over(invocation.invocation_id, environment=environment)
             engine.wait(invocation.invocation_id)
             return ()

@@ -49,9 +49,7 @@ class JobEngine(Protocol):
         Raises: CoordinatorUnavailable; the rows are queued, see `take_over`.
         """
 
-    def take_over(
-        self, invocation_id: str, *, environment: Mapping[str, str]
-    ) -> tuple[Job, ...]:
+    def take_over(self, invocation_id: str, *, environment: Mapping[str, str]) -> tuple[Job, ...]:
         """Run queued background jobs of an invocation here instead."""
 
     def skipped_fire(self, invocation: InvocationSpec) -> None:

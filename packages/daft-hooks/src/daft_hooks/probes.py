@@ -37,8 +37,7 @@ def gather(
         branch=event.branch,
         states=_states(event.cwd),
         succeeded={
-            command: _succeeds(command, event.cwd, full, warn)
-            for command in commands(hook, system)
+            command: _succeeds(command, event.cwd, full, warn) for command in commands(hook, system)
         },
         system=system,
         machine={"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine),

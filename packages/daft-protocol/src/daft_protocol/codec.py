@@ -162,7 +162,7 @@ def _envelope(body: bytes) -> dict[str, Any]:
     version = envelope.get("v")
     if type(version) is not int or version != WIRE_VERSION:
         raise WrongVersion(version, WIRE_VERSION)
-    return cast(dict[str, Any], envelope)
+    return cast("dict[str, Any]", envelope)
 
 
 def _named(envelope: Mapping[str, Any], key: str, known: Mapping[str, type]) -> type:

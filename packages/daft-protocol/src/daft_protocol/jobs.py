@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
@@ -55,8 +56,21 @@ class Skip:
     reason: str
 
 
+def _positive_or_none(_: object, attribute: Any, value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{attribute.name} must be more than 0, not {value}")
+
+
 def _checked_name(name: str) -> str:
     return check_job_name(name)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
+def _specs(specs: Iterable[JobSpec]) -> tuple[JobSpec, ...]:
+    return tuple(specs)
 
 
 @frozen(kw_only=True)
@@ -78,16 +92,16 @@ class JobSpec:
     command: str = ""
     working_dir: str = "/"
     env: Mapping[str, str] = field(factory=dict)
-    needs: tuple[str, ...] = field(default=(), converter=tuple)
-    full_needs: tuple[str, ...] = field(default=(), converter=tuple)
+    needs: tuple[str, ...] = field(default=(), converter=_names)
+    full_needs: tuple[str, ...] = field(default=(), converter=_names)
     background: bool = False
     declared_background: bool = False
     background_output: BackgroundOutput = BackgroundOutput.LOG
     description: str = ""
     fail_text: str = ""
     interactive: bool = False
-    tags: tuple[str, ...] = field(default=(), converter=tuple)
-    timeout_s: float | None = field(default=DEFAULT_TIMEOUT_S, validator=optional(gt(0)))
+    tags: tuple[str, ...] = field(default=(), converter=_names)
+    timeout_s: float | None = field(default=DEFAULT_TIMEOUT_S, validator=_positive_or_none)
     priority: int = 0
     log: LogPolicy = field(factory=LogPolicy)
     skip: Skip | None = None
@@ -114,7 +128,7 @@ class InvocationSpec:
     source: Source = Source.HOOK
     mode: RunMode = RunMode.PARALLEL
     max_parallel: int | None = field(default=None, validator=optional(ge(1)))
-    jobs: tuple[JobSpec, ...] = field(default=(), converter=tuple)
+    jobs: tuple[JobSpec, ...] = field(default=(), converter=_specs)
     skip_reason: str | None = None
 
 

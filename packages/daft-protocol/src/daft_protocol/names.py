@@ -67,6 +67,8 @@ def shortest_unique(ids: list[str]) -> int:
     distinct = sorted(set(ids))
     needed = SHORT_ID_DIGITS
     for left, right in zip(distinct, distinct[1:], strict=False):
-        shared = len(os.path.commonprefix([left, right]))
+        shared = 0
+        while shared < min(len(left), len(right)) and left[shared] == right[shared]:
+            shared += 1
         needed = max(needed, shared + 1)
     return min(needed, INVOCATION_ID_DIGITS)

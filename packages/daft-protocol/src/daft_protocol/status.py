@@ -20,7 +20,7 @@ class JobStatus(enum.Enum):
 
     @classmethod
     def parse(cls, text: str) -> JobStatus:
-        """Return the status named `text`; `UNKNOWN` for anything a newer program may have written."""
+        """Return the status named `text`; `UNKNOWN` for what a newer program may write."""
         return _BY_TEXT.get(text, cls.UNKNOWN)
 
     @property

@@ -222,9 +222,7 @@ def recent_invocations(
 def invocations_with_prefix(db: apsw.Connection, repo: str, prefix: str) -> list[InvocationRow]:
     """Return the invocations whose id starts with `prefix` (hex digits), newest first."""
     beyond = prefix + "g"  # behind every hex digit
-    found = db.execute(
-        INVOCATIONS_WITH_PREFIX, {"repo": repo, "prefix": prefix, "beyond": beyond}
-    )
+    found = db.execute(INVOCATIONS_WITH_PREFIX, {"repo": repo, "prefix": prefix, "beyond": beyond})
     return [InvocationRow(*row) for row in found]
 
 

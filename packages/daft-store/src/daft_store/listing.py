@@ -4,7 +4,15 @@ A shell prompt and a Tab key wait for this module, so it imports apsw and nothin
 weight, returns plain tuples, and reads one page, however long the history is.
 """
 
+from __future__ import annotations
+
 import apsw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # nothing of this exists at run time
+    from typing import Any
+
+    Rows = list[tuple[Any, ...]]
 
 APPLICATION_ID = 0x44465059
 SCHEMA_VERSION = 1
@@ -76,20 +84,18 @@ SELECT DISTINCT jobs.coordinator_id, c.pid, c.proc_start, c.boot_id, c.kind
 class ListingError(Exception):
     """The store cannot be listed; `code` tells what kind of trouble it is."""
 
-    def __init__(self, code, text):  # type: ignore[no-untyped-def]
+    def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
 
 
-def open_listing(path):  # type: ignore[no-untyped-def]
+def open_listing(path: str) -> apsw.Connection | None:
     """Return a read-only connection, or None when there is no history yet.
 
     Raises: ListingError for a file of another or a newer program, or one SQLite cannot read.
     """
     try:
-        db = apsw.Connection(
-            path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX
-        )
+        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX)
     except apsw.CantOpenError:
         return None
     db.set_busy_timeout(BUSY_MS)
@@ -113,7 +119,14 @@ def open_listing(path):  # type: ignore[no-untyped-def]
     return db
 
 
-def newest_invocations(db, *, worktree=None, hook=None, statuses=None, limit=20):  # type: ignore[no-untyped-def]
+def newest_invocations(
+    db: apsw.Connection,
+    *,
+    worktree: str | None = None,
+    hook: str | None = None,
+    statuses: str | None = None,
+    limit: int = 20,
+) -> Rows:
     """Return the newest invocations as tuples of INVOCATION_COLUMNS, newest first.
 
     statuses: JSON array text; keeps invocations with at least one such job.
@@ -126,14 +139,14 @@ def newest_invocations(db, *, worktree=None, hook=None, statuses=None, limit=20)
     )
 
 
-def jobs_of(db, repository, invocation_ids):  # type: ignore[no-untyped-def]
+def jobs_of(db: apsw.Connection, repository: str, invocation_ids: list[str]) -> Rows:
     """Return the jobs of some invocations as tuples of JOB_COLUMNS, in declaration order."""
     # Ids are hex digits, so the JSON needs no escaping.
     ids = "[" + ",".join(['"' + one + '"' for one in invocation_ids]) + "]"
     return list(db.execute(_JOBS, {"repo": repository, "ids": ids}))
 
 
-def unfinished_owners(db, repository):  # type: ignore[no-untyped-def]
+def unfinished_owners(db: apsw.Connection, repository: str) -> Rows:
     """Return who answers for unfinished jobs, as tuples of OWNER_COLUMNS.
 
     An owner that ended, or none at all, has None for everything but its id.

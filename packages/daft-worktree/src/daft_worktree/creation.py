@@ -6,12 +6,13 @@ import os
 from typing import NamedTuple
 
 from . import git, layouts
-from .branches import default_branch, local_branches, remote_branches, resolve_commit
+from .branches import Branch, default_branch, local_branches, remote_branches, resolve_commit
 from .errors import (
     BadPath,
     BaseNotFound,
     BranchExists,
     BranchNotFound,
+    GitFailed,
     NoCommits,
     NoWorktree,
     PathTaken,
@@ -161,9 +162,7 @@ def create(creation: Creation) -> Worktree:
     if creation.upstream is not None:
         # A call of its own, after --no-track: several worktrees made at once would otherwise
         # fail on the lock of git's configuration and leave their branches behind.
-        git.attempt(
-            common_dir, "branch", f"--set-upstream-to={creation.upstream}", creation.branch
-        )
+        git.attempt(common_dir, "branch", f"--set-upstream-to={creation.upstream}", creation.branch)
     return worktree
 
 
@@ -192,13 +191,11 @@ def _live_worktree(repository: Repository, name: str) -> Existing | None:
     return Existing(found)
 
 
-def _has_upstream(local: dict[str, object], name: str) -> bool:
-    return bool(getattr(local.get(name), "upstream", ""))
+def _has_upstream(local: dict[str, Branch], name: str) -> bool:
+    return name in local and bool(local[name].upstream)
 
 
-def _resolve_base(
-    repository: Repository, base: str | None, local: set[str]
-) -> tuple[str, str]:
+def _resolve_base(repository: Repository, base: str | None, local: set[str]) -> tuple[str, str]:
     """Return what the base is called, and its commit."""
     if base is None:
         current = repository.current
@@ -237,9 +234,7 @@ def _place(
     if at is not None:
         path = os.path.normpath(os.path.join(repository.cwd, os.path.expanduser(at)))
     else:
-        path = layouts.path_for(
-            layout, branch, root=repository.project_root, data_dir=data_dir
-        )
+        path = layouts.path_for(layout, branch, root=repository.project_root, data_dir=data_dir)
     _refuse_occupied(repository, path)
     _refuse_inside(repository, path, chosen=at is not None)
     parent = os.path.dirname(path)
@@ -369,11 +364,15 @@ def _add(creation: Creation) -> Worktree:
         args = ["worktree", "add", "--", creation.path, creation.branch]
     added = git.attempt(common_dir, *args)
     for worktree in list_worktrees(common_dir):
-        if worktree.branch == creation.branch and same_path(worktree.path, creation.path):
-            # A post-checkout hook of git's may fail although the worktree is complete.
-            if added.ok or os.path.exists(os.path.join(worktree.private_dir, "index")):
-                return worktree
-    raise git.GitFailed(f"making a worktree for '{creation.branch}'", added.err, added.code)
+        # A post-checkout hook of git's may fail although the worktree is complete.
+        complete = added.ok or os.path.exists(os.path.join(worktree.private_dir, "index"))
+        if (
+            complete
+            and worktree.branch == creation.branch
+            and same_path(worktree.path, creation.path)
+        ):
+            return worktree
+    raise GitFailed(f"making a worktree for '{creation.branch}'", added.err, added.code)
 
 
 def _roll_back(creation: Creation, made_parents: list[str]) -> None:

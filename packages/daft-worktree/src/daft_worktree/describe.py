@@ -49,9 +49,7 @@ def describe(
     commits = _last_commits(repository, worktrees)
     workers = max(1, min(len(worktrees), os.cpu_count() or 1, 8))
     with ThreadPoolExecutor(workers) as pool:
-        return list(
-            pool.map(lambda one: _describe(repository, one, default, commits), worktrees)
-        )
+        return list(pool.map(lambda one: _describe(repository, one, default, commits), worktrees))
 
 
 def _describe(

@@ -95,9 +95,7 @@ def resolve(
     return DEFAULT, "default"
 
 
-def detect(
-    placed: dict[str, str], *, root: str, is_bare: bool, data_dir: str
-) -> Layout | None:
+def detect(placed: dict[str, str], *, root: str, is_bare: bool, data_dir: str) -> Layout | None:
     """Return the one built-in layout that explains every linked worktree, None if unclear.
 
     placed: branch -> path of the linked worktrees.

@@ -68,9 +68,7 @@ def plan_removal(
     targets: list[Target] = []
     for word in words:
         try:
-            target = _target(
-                repository, word, local, default, force=force, keep_branch=keep_branch
-            )
+            target = _target(repository, word, local, default, force=force, keep_branch=keep_branch)
         except _Refusal as refusal:
             refusals.append((word, refusal.reason))
             if refusal.tip and refusal.tip not in tips:
@@ -88,7 +86,9 @@ def plan_removal(
     here = repository.current
     targets.sort(
         key=lambda one: (
-            one.worktree is not None and here is not None and same_path(one.worktree.path, here.path)
+            one.worktree is not None
+            and here is not None
+            and same_path(one.worktree.path, here.path)
         )
     )
     return tuple(targets)
@@ -283,14 +283,14 @@ def _remove_worktree(repository: Repository, worktree: Worktree, *, force: bool)
         args = ["worktree", "remove"]
         if force or _has_submodules(worktree):
             args.append("--force")
-        git.run(
-            common_dir, *args, "--", worktree.path, doing=f"removing worktree {worktree.path}"
-        )
+        git.run(common_dir, *args, "--", worktree.path, doing=f"removing worktree {worktree.path}")
     if os.path.lexists(worktree.path):
         # git let go of it although something still wrote there.
         shutil.rmtree(worktree.path, ignore_errors=True)
         if os.path.lexists(worktree.path):
-            raise RemoveFailed(f"{worktree.path} could not be deleted completely; delete it by hand")
+            raise RemoveFailed(
+                f"{worktree.path} could not be deleted completely; delete it by hand"
+            )
 
 
 def _has_submodules(worktree: Worktree) -> bool:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from . import git
-from .errors import InsideSubmodule, NotARepository
+from .errors import GitFailed, InsideSubmodule, NotARepository
 from .settings import Settings, read_settings
 from .worktrees import Worktree, containing, list_worktrees
 
@@ -59,9 +59,7 @@ class Repository(NamedTuple):
     def refreshed(self) -> Repository:
         """Return the same repository with its worktrees listed again."""
         worktrees = tuple(list_worktrees(self.common_dir))
-        return self._replace(
-            worktrees=worktrees, current=containing(list(worktrees), self.cwd)
-        )
+        return self._replace(worktrees=worktrees, current=containing(list(worktrees), self.cwd))
 
 
 def discover(start: str) -> Repository:
@@ -75,7 +73,7 @@ def discover(start: str) -> Repository:
     if not found.ok:
         if "not a git repository" in found.err:
             raise NotARepository(start)
-        raise git.GitFailed("looking for the repository", found.err, found.code)
+        raise GitFailed("looking for the repository", found.err, found.code)
     common_dir = os.path.realpath(found.out)
     worktrees = tuple(list_worktrees(common_dir))
     is_bare = bool(worktrees) and worktrees[0].is_bare

@@ -162,9 +162,7 @@ def same_path(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def find(
-    worktrees: list[Worktree], word: str, *, cwd: str, project_root: str
-) -> Worktree | None:
+def find(worktrees: list[Worktree], word: str, *, cwd: str, project_root: str) -> Worktree | None:
     """Return the worktree a user's word means: path, branch, paused branch, directory name.
 
     Raises: NoWorktree when the word is a directory name that several share.

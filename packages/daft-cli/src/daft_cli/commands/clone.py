@@ -121,7 +121,9 @@ def _choose(cloned: Cloned, wanted: list[str]) -> tuple[list[str], list[str]]:
         return [cloned.default], []
     if cloned.is_empty:
         raise CloneFailed(f"branch '{wanted[0]}' not found on remote: it is an empty repository")
-    text = git.run(cloned.common_dir, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/")
+    text = git.run(
+        cloned.common_dir, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/"
+    )
     known = set(text.split("\n"))
     found = [name for name in dict.fromkeys(wanted) if name in known]
     missing = [name for name in dict.fromkeys(wanted) if name not in known]

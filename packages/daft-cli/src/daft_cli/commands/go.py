@@ -50,14 +50,10 @@ def command(
         if name == "-":
             if start or at is not None:
                 raise click.UsageError("`-` cannot be combined with --start or --at")
-            return _visit(
-                session, daft_worktree.previous_worktree(repository), "", no_cd, commands
-            )
+            return _visit(session, daft_worktree.previous_worktree(repository), "", no_cd, commands)
         asked = ""
         if repository.settings.fetch and not local and repository.remote is not None:
-            fetched = git.attempt(
-                repository.common_dir, "fetch", repository.remote, network=True
-            )
+            fetched = git.attempt(repository.common_dir, "fetch", repository.remote, network=True)
             asked = f", neither here nor on '{repository.remote}'"
             if not fetched.ok:
                 warn(f"fetching '{repository.remote}' failed, going on with what is here")

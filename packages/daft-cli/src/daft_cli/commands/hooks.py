@@ -290,7 +290,9 @@ def _show_problem(one: Problem) -> None:
 @click.option("--skip-tag", "skip_tags", multiple=True, metavar="TAG", help="Not such jobs.")
 @click.option("--hooks", "placement", type=click.Choice(PLACEMENTS), default="auto")
 @click.option("--dry-run", is_flag=True, help="Show the plan, run nothing.")
-@click.option("--format", "form", type=click.Choice(("json", "yaml")), help="For the list of hooks.")
+@click.option(
+    "--format", "form", type=click.Choice(("json", "yaml")), help="For the list of hooks."
+)
 @speaking
 def run(
     hook: str | None,
@@ -319,12 +321,12 @@ def run(
         if hook is None:
             return _list_hooks(configured, form)
         if hook not in HOOK_TYPES:
-            raise UnknownHook(
-                hook, f"Unknown hook type: '{hook}' (hooks: {', '.join(HOOK_TYPES)})"
-            )
+            raise UnknownHook(hook, f"Unknown hook type: '{hook}' (hooks: {', '.join(HOOK_TYPES)})")
         if hook not in configured:
             names = ", ".join(configured) or "none"
-            raise UnknownHook(hook, f"Hook '{hook}' is not defined in daft.yml. Configured: {names}")
+            raise UnknownHook(
+                hook, f"Hook '{hook}' is not defined in daft.yml. Configured: {names}"
+            )
         narrowing = Narrowing(jobs=frozenset(jobs), tags=frozenset(tags))
         event = _event(session, here, hook)
         if dry_run:
@@ -410,5 +412,3 @@ def _show_plan(made: Plan) -> None:
         click.echo(f"  skipped: {harmless(spec.name)}: {harmless(reason)}")
     for notice in made.notices:
         click.echo(f"  note: {notice}")
-
-

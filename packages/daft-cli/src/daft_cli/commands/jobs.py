@@ -57,16 +57,16 @@ class Jobs:
         """Return recorded jobs as addresses see them, newest invocations first read."""
         found: list[KnownJob] = []
         for age, invocation in enumerate(self.store.recent_invocations(limit=1000)):
-            for job in self.store.jobs_of(invocation.invocation_id):
-                found.append(
-                    KnownJob(
-                        uid=job.uid,
-                        name=job.name,
-                        invocation_id=job.invocation_id,
-                        worktree=job.worktree,
-                        order=-age,
-                    )
+            found += [
+                KnownJob(
+                    uid=job.uid,
+                    name=job.name,
+                    invocation_id=job.invocation_id,
+                    worktree=job.worktree,
+                    order=-age,
                 )
+                for job in self.store.jobs_of(invocation.invocation_id)
+            ]
             if len(found) >= KNOWN_JOBS:
                 break
         return found
@@ -204,9 +204,7 @@ class _View:
 def _show(here: Jobs, job: Job, view: _View, out: object, *, several: bool) -> None:
     write = out.write  # type: ignore[attr-defined]
     directory = here.jobs.log_directory(job)
-    records: Iterable[LogRecord] = (
-        record for record in read_log(directory) if view.passes(record)
-    )
+    records: Iterable[LogRecord] = (record for record in read_log(directory) if view.passes(record))
     if view.tail is not None:
         records = list(records)[-view.tail :] if view.tail else []
     if view.form == "json":
@@ -356,7 +354,9 @@ def cancel(
             survived = survived or (not no_wait and not JobStatus.parse(state).is_final)
             click.echo(f"{harmless(one.name)}  {state}  {_full_address(one)}")
         count = len(answer.results)
-        click.echo(f"Cancelled {count} job(s): {', '.join(harmless(name) for name in answer.names)}")
+        click.echo(
+            f"Cancelled {count} job(s): {', '.join(harmless(name) for name in answer.names)}"
+        )
         return 1 if survived else 0
 
 
@@ -453,5 +453,3 @@ def _seconds(option: str, text: str) -> float:
 
 def _full_address(job: Job) -> str:
     return harmless(f"{job.worktree}@{job.invocation_id[:8]}/{job.name}")
-
-

@@ -55,13 +55,13 @@ def command(
     jobs = RepositoryJobs(repository.common_dir)
     states = setup_states(jobs)
     running = _running_jobs(jobs)
-    rows = [
-        _row(one, repository.current, default, states, running) for one in described
-    ]
+    rows = [_row(one, repository.current, default, states, running) for one in described]
     if branches or everything:
         taken = {one.branch for one in trees}
         local = daft_worktree.local_branches(repository)
-        rows += [_bare_row("branch", name, oid.oid) for name, oid in local.items() if name not in taken]
+        rows += [
+            _bare_row("branch", name, oid.oid) for name, oid in local.items() if name not in taken
+        ]
     if (remotes or everything) and repository.remote is not None:
         known = daft_worktree.remote_branches(repository, repository.remote)
         rows += [
@@ -84,7 +84,9 @@ def _columns(text: str | None) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in COLUMNS or names.count(name) > 1:
-            raise click.UsageError(f"column '{name}' is unknown or named twice: {', '.join(COLUMNS)}")
+            raise click.UsageError(
+                f"column '{name}' is unknown or named twice: {', '.join(COLUMNS)}"
+            )
     return names
 
 

@@ -125,9 +125,7 @@ class MemoryJobStore:
         if job is None or job.status.is_final or job.status not in change.allowed:
             return False
         given = {
-            name: value
-            for name in _PLAIN_FIELDS
-            if (value := getattr(change, name)) is not None
+            name: value for name in _PLAIN_FIELDS if (value := getattr(change, name)) is not None
         }
         if change.set_owner:
             given["owner"] = change.owner

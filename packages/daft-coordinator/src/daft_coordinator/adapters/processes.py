@@ -11,6 +11,7 @@ import os
 import signal as signals
 import sys
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import psutil
 
@@ -80,6 +81,7 @@ class PosixProcessControl:
                     (os.POSIX_SPAWN_DUP2, err_write, 2),
                 ]
             actions.append((os.POSIX_SPAWN_DUP2, gate_read, 3))
+            group: dict[str, Any] = {} if terminal else {"setpgroup": 0}
             pid = os.posix_spawn(
                 SHELL,
                 argv,
@@ -87,7 +89,7 @@ class PosixProcessControl:
                 file_actions=actions,
                 setsigmask=[],
                 setsigdef=_RESET_SIGNALS,
-                **({} if terminal else {"setpgroup": 0}),
+                **group,
             )
         except OSError as error:
             for fd in opened:
@@ -257,9 +259,7 @@ def _look(pid: int) -> _Look | None:
             return None
         # Fields after the name, which may itself hold blanks and parentheses; proc(5).
         fields = text[text.rindex(b")") + 2 :].split()
-        return _Look(
-            fields[19].decode(), int(fields[2]), int(fields[1]), fields[0] in (b"Z", b"X")
-        )
+        return _Look(fields[19].decode(), int(fields[2]), int(fields[1]), fields[0] in (b"Z", b"X"))
     try:
         process = psutil.Process(pid)
         with process.oneshot():

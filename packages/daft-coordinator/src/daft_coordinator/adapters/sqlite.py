@@ -10,14 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apsw
-import daft_store
-from daft_store import bringup, ledger, owners
-from daft_store.errors import StoreError
-from daft_store.moments import from_text, to_text
-from daft_store.places import RepositoryPlaces
-from daft_store.rows import CoordinatorRow, InvocationRow, JobMove, JobRow
-from daft_store.scrub import scrub
 
+import daft_store
 from daft_protocol.jobs import (
     BackgroundOutput,
     Invocation,
@@ -29,6 +23,12 @@ from daft_protocol.jobs import (
     Skip,
 )
 from daft_protocol.status import EndReason, InvocationStatus, JobStatus, SkipKind, Source
+from daft_store import bringup, ledger, owners
+from daft_store.errors import StoreError
+from daft_store.moments import from_text, to_text
+from daft_store.places import RepositoryPlaces
+from daft_store.rows import CoordinatorRow, InvocationRow, JobMove, JobRow
+from daft_store.scrub import scrub
 
 from ..errors import StoreUnavailable
 from ..ports import JobChange, JobQuery, Owner

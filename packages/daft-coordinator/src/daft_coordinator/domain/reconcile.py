@@ -78,5 +78,3 @@ def why_skipped(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S)
     if not job.restartable:
         return "the command that would have run it ended, or its directory is gone"
     return f"its coordinator died and it waited longer than {requeue_within_s:g} s"
-
-

@@ -33,9 +33,7 @@ class Target:
 
     def __str__(self) -> str:
         return str(
-            JobAddress(
-                worktree=self.worktree, invocation=self.invocation_id[:8], job=self.job_name
-            )
+            JobAddress(worktree=self.worktree, invocation=self.invocation_id[:8], job=self.job_name)
         )
 
 
@@ -72,8 +70,11 @@ def resolve(
             if target not in known:
                 known.append(target)
     if not ranked:
-        raise JobNotFound(text or str(JobAddress(worktree=worktree, invocation=invocation, job=job)),
-                          "nothing recorded fits", _nearby(jobs))
+        raise JobNotFound(
+            text or str(JobAddress(worktree=worktree, invocation=invocation, job=job)),
+            "nothing recorded fits",
+            _nearby(jobs),
+        )
     best = ranked[min(ranked)]
     if len(best) > 1:
         raise AmbiguousAddress(text, tuple(str(target) for target in best))
@@ -105,9 +106,7 @@ def _targets(
         yield rank, _target(max(named, key=lambda known: known.order))
 
 
-def _invocations(
-    address: JobAddress, fitting: Sequence[KnownJob]
-) -> Iterable[tuple[int, Target]]:
+def _invocations(address: JobAddress, fitting: Sequence[KnownJob]) -> Iterable[tuple[int, Target]]:
     seen: dict[str, list[KnownJob]] = {}
     for known in fitting:
         seen.setdefault(known.invocation_id, []).append(known)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import apsw
+
 import daft_store
 from daft_store import bringup, trust
 from daft_store.errors import StoreError
@@ -33,7 +34,7 @@ class SqliteTrustRegistry:
 
     def put(self, common_dir: str, entry: TrustEntry) -> None:
         """Add an entry or replace it."""
-        newest = next(reversed(entry.approved), None)
+        newest = next(reversed(list(entry.approved)), None)
         with self._writing() as db:
             trust.put_trust(
                 db,

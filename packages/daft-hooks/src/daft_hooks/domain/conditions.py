@@ -43,9 +43,7 @@ def commands(hook: HookConfig, system: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def reason_to_skip(
-    skip: Condition | None, only: Condition | None, facts: Facts
-) -> str | None:
+def reason_to_skip(skip: Condition | None, only: Condition | None, facts: Facts) -> str | None:
     """Return why something must not run, None when nothing stands against it."""
     if skip is not None:
         if skip.always is not None:

@@ -18,10 +18,11 @@ def merge(base: Node, over: Node) -> Node:
     items = dict(base.items)
     for key, value in over.items.items():
         known = items.get(key)
-        both_maps = known is not None and known.kind == "map" and value.kind == "map"
-        if both_maps and key in _BY_NAME:
+        if known is None or known.kind != "map" or value.kind != "map":
+            items[key] = value
+        elif key in _BY_NAME:
             items[key] = _merge_entries(known, value)
-        elif both_maps and key in _FIELD_BY_FIELD:
+        elif key in _FIELD_BY_FIELD:
             items[key] = _replace(known, {**known.items, **value.items}, value)
         else:
             items[key] = value

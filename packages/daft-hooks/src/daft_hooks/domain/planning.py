@@ -298,9 +298,7 @@ def _log_policy(own: LogConfig, general: LogConfig) -> LogPolicy:
         limit_bytes=first(
             own.max_log_size_bytes, general.max_log_size_bytes, default=usual.limit_bytes
         ),
-        keep_every_nth=max(
-            1, first(own.sampling_every_nth, general.sampling_every_nth, default=1)
-        ),
+        keep_every_nth=max(1, first(own.sampling_every_nth, general.sampling_every_nth, default=1)),
     )
 
 
@@ -323,8 +321,9 @@ def _background_names(
             return declared
         wanted = {spec.name for spec in running}
     attached = {spec.name for spec in running if spec.interactive and spec.name in wanted}
-    for name in sorted(attached):
-        notices.append(f"job '{name}' promoted to foreground (it is interactive)")
+    notices.extend(
+        f"job '{name}' promoted to foreground (it is interactive)" for name in sorted(attached)
+    )
     return wanted - attached
 
 

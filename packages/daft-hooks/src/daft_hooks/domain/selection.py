@@ -92,23 +92,19 @@ def drop(
     excluded = set(exclude_tags)
     for job in jobs:
         if excluded & set(job.tags):
-            tag = sorted(excluded & set(job.tags))[0]
+            tag = min(excluded & set(job.tags))
             skips[job.name] = Skip(kind=SkipKind.EXCLUDED, reason=f"exclude_tags: {tag}")
     unmatched: list[str] = []
     if selectors is not None:
         direct = [
-            job
-            for job in jobs
-            if job.name in selectors.jobs or selectors.tags & set(job.tags)
+            job for job in jobs if job.name in selectors.jobs or selectors.tags & set(job.tags)
         ]
         names = {job.name for job in jobs}
         tags = {tag for job in jobs for tag in job.tags}
         unmatched += sorted(selectors.jobs - names)
         unmatched += [f"tag:{tag}" for tag in sorted(selectors.tags - tags)]
         for job in direct:
-            skips.setdefault(
-                job.name, Skip(kind=SkipKind.TAG, reason="requested (--skip-hooks)")
-            )
+            skips.setdefault(job.name, Skip(kind=SkipKind.TAG, reason="requested (--skip-hooks)"))
         _cascade(jobs, [job.name for job in direct], skips)
     if narrowing:
         for job in jobs:

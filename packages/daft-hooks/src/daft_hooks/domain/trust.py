@@ -101,9 +101,7 @@ def _of_level(level: TrustLevel, word: str) -> Consent:
     return Consent(verdict=verdict, reason=f"the repository is {word}")
 
 
-def differences(
-    approved: Mapping[str, str], present: Mapping[str, str]
-) -> tuple[str, ...]:
+def differences(approved: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, ...]:
     """Return one line for each command that was added, changed or removed."""
     lines: list[str] = []
     for name, command in present.items():
