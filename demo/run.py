@@ -106,7 +106,7 @@ class Demo:
 
 def play(demo: Demo) -> None:
     """Do what a newcomer would do."""
-    shutil.copytree(ROOT / ".git", demo.home / "daft.git")
+    publish(demo)
     said = demo.type("daft clone daft.git")
     demo.expect("Untrusted repo" in said, "a fresh clone is not trusted")
     demo.type("cd daft")
@@ -153,6 +153,16 @@ def play(demo: Demo) -> None:
     final = {row["name"]: row["status"] for row in demo.ask("jobs", "--worktree", BRANCH)}
     demo.expect(final.get("long") == "cancelled", "the record says that the long job was cancelled")
     demo.expect(took < 60, "the prompt was back within a minute")
+
+
+def publish(demo: Demo) -> None:
+    """Put what is committed here where it can be cloned from, as branch `main`."""
+    bare = demo.home / "daft.git"
+    for arguments in (
+        ["init", "--quiet", "--bare", "--initial-branch=main", str(bare)],
+        ["push", "--quiet", str(bare), "HEAD:refs/heads/main"],
+    ):
+        subprocess.run(["git", *arguments], cwd=ROOT, env=demo.environment, check=True)
 
 
 def carriers(job_uid: str) -> list[int]:

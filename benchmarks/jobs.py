@@ -1,0 +1,140 @@
+"""How much running jobs costs: graphs of nothing, a fresh leader, a leader at rest, log output."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import measure
+from measure import Figure
+
+NO_OP = ":"
+
+
+def run(rounds: int) -> None:
+    """Measure and report."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as home:
+        figures += graph(Path(home))
+        figures += leader(Path(home), rounds)
+    measure.report_figures("jobs", figures)
+
+
+def graph(home: Path) -> list[Figure]:
+    """A graph of 200 no-op jobs with every state persisted, against `make -j`."""
+    from daft_coordinator import Coordinator
+    from daft_coordinator.adapters.sqlite import SqliteJobStore
+    from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+
+    count = 200
+    makefile = home / "Makefile"
+    names = [f"j{number}" for number in range(count)]
+    rules = [f"all: {' '.join(names)}"]
+    for number, name in enumerate(names):
+        needed = names[number - 8] if number >= 8 else ""
+        rules.append(f"{name}: {needed}\n\t@{NO_OP};{NO_OP}")
+    makefile.write_text("\n".join([".PHONY: all " + " ".join(names), *rules]) + "\n")
+    store = SqliteJobStore.open(str(home / "state"), str(uuid.uuid4()))
+    ours: list[float] = []
+    makes: list[float] = []
+    workers = os.cpu_count() or 2
+    with Coordinator(store, workers=workers) as coordinator:
+        for _ in range(7):
+            fire = InvocationSpec(
+                invocation_id=new_invocation_id(),
+                hook_type="bench", trigger_command="bench", worktree="main",
+                jobs=tuple(
+                    JobSpec(
+                        name=name,
+                        command=NO_OP,
+                        needs=(names[number - 8],) if number >= 8 else (),
+                    )
+                    for number, name in enumerate(names)
+                ),
+            )  # fmt: skip
+            began = time.perf_counter()
+            coordinator.submit(fire)
+            jobs = coordinator.wait(fire.invocation_id)
+            ours.append(time.perf_counter() - began)
+            assert all(job.status.value == "completed" for job in jobs)
+            began = time.perf_counter()
+            subprocess.run(
+                ["make", f"-j{workers}", "-f", str(makefile), "all"], check=True, cwd=home
+            )
+            makes.append(time.perf_counter() - began)
+    store.close()
+    best, other = sorted(ours)[3], sorted(makes)[3]
+    return [
+        Figure("graph of 200 no-op jobs", count / best, "jobs/s", ">= 700", count / best >= 700),
+        Figure("graph of 200, ours / make -j", best / other, "x", "<= 1.3", best / other <= 1.3),
+    ]
+
+
+def leader(home: Path, rounds: int) -> list[Figure]:
+    """What a submitter waits for, and what a leader costs at rest."""
+    import psutil
+
+    from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+    from daft_coordinator.client import CoordinatorClient
+    from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+    from daft_protocol.messages import CancelAll, Wait
+
+    repository = str(uuid.uuid4())
+    root = str(home / "state")
+    store = SqliteJobStore.open(root, repository)
+    station = open_station(root, repository)
+
+    def fire(command: str) -> InvocationSpec:
+        return InvocationSpec(
+            invocation_id=new_invocation_id(),
+            hook_type="bench", trigger_command="bench", worktree="main",
+            jobs=(JobSpec(name="job", command=command, background=True),),
+        )  # fmt: skip
+
+    figures: list[Figure] = []
+    with CoordinatorClient(station, store) as client:
+        python = []
+        for _ in range(5):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", "pass"], check=True)
+            python.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        client.submit(fire("sleep 60"))
+        took = time.perf_counter() - began
+        ratio = took / sorted(python)[2]
+        figures.append(Figure("submit with a leader to start", ratio, "x P", "<= 4", ratio <= 4))
+        delays, cancels = [], []
+        for _ in range(max(5, rounds)):
+            stamp = home / "stamp"
+            began = time.time()
+            submission = client.submit(fire(f"date +%s.%N > {stamp}; exec sleep 60"))
+            while not stamp.exists() or not stamp.read_text().strip():
+                time.sleep(0.0005)
+            delays.append(float(stamp.read_text()) - began)
+            stamp.unlink()
+            began = time.perf_counter()
+            client.cancel(CancelAll(wait=True))
+            client.wait(Wait(invocation_ids=(submission.invocation_id,)))
+            cancels.append(time.perf_counter() - began)
+        delay = sorted(delays)[len(delays) // 2] * 1000
+        gone = sorted(cancels)[len(cancels) // 2] * 1000
+        figures.append(
+            Figure("submit -> process exists, leader up", delay, "ms", "<= 15", delay <= 15)
+        )
+        figures.append(Figure("cancel -> process gone", gone, "ms", "<= 50", gone <= 50))
+        process = psutil.Process(client.hello().pid)
+        before = process.num_ctx_switches()
+        time.sleep(1.0)
+        after = process.num_ctx_switches()
+        wakeups = after.voluntary - before.voluntary
+        memory = process.memory_info().rss / 2**20
+        figures.append(Figure("leader at rest", memory, "MiB", "<= 26", memory <= 26))
+        figures.append(Figure("leader at rest", wakeups, "wakes/s", "0", wakeups == 0))
+        client.shutdown()
+    store.close()
+    return figures

@@ -1,0 +1,120 @@
+"""How long the prompt waits: the version, and the listing of jobs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import measure
+from measure import F, P, Case
+
+STORED = (("400 jobs", 20, 20), ("40 000 jobs", 2000, 20))
+
+
+def run(rounds: int) -> None:
+    """Measure and report."""
+    scripts = Path(sys.executable).parent
+    with tempfile.TemporaryDirectory() as home:
+        cases = [
+            Case("daft --version", [str(scripts / "daft"), "--version"], P, 1.2),
+            Case("python -m daft_cli --version", [sys.executable, "-m", "daft_cli", "--version"]),
+        ]
+        for label, invocations, jobs in STORED:
+            root = Path(home) / label.replace(" ", "-")
+            environment = seed(root, invocations, jobs)
+            cases.append(
+                Case(
+                    f"daft jobs, {label}",
+                    [str(scripts / "daft"), "jobs", "--all"],
+                    F,
+                    2.5,
+                    cwd=str(root / "repo"),
+                    environment=environment,
+                )
+            )
+        cases.append(
+            Case(
+                "daft jobs --help (a verb's own)",
+                [str(scripts / "daft"), "list", "--help"],
+                P,
+                5.0,
+            )
+        )
+        found = measure.compare(cases, rounds)
+        measure.report("startup", cases, found)
+
+
+def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
+    """Make a repository whose store holds that many ended jobs; return the environment for it."""
+    from daft_store import COORDINATOR, RepositoryPlaces, ensure_repository_id, open_writer, writing
+    from daft_store.ledger import insert_submission
+    from daft_store.rows import InvocationRow, JobRow
+
+    repository = root / "repo"
+    repository.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", "-b", "main", "."], cwd=repository, check=True)
+    identity = ensure_repository_id(str(repository / ".git"))
+    state = root / "state"
+    places = RepositoryPlaces(str(state), identity)
+    places.make({})
+    db = open_writer(places.database, COORDINATOR)
+    with writing(db):
+        for number in range(invocations):
+            at = f"2026-01-{1 + number % 28:02d}T{number % 24:02d}:00:00.000000+00:00"
+            uid = f"{number:016x}"
+            row = InvocationRow(
+                identity, uid, "worktree-post-create", "worktree-post-create", "main", "", "", at,
+                None, "completed", None, "hook",
+            )  # fmt: skip
+            rows = [
+                JobRow(
+                    f"{uid}{place:016x}",
+                    identity,
+                    uid,
+                    f"job-{place}",
+                    place,
+                    f"job-{place}",
+                    "worktree-post-create",
+                    "main",
+                    "make",
+                    "/",
+                    "{}",
+                    "[]",
+                    "{}",
+                    "[]",
+                    "[]",
+                    "[]",
+                    1,
+                    1,
+                    "completed",
+                    at,
+                    at,
+                    at,
+                    at,
+                    1234,
+                    0,
+                    None,
+                    "exit",
+                    None,
+                    1,
+                    1,
+                    "1",
+                    "b",
+                    None,
+                    None,
+                    None,
+                    2048,
+                    10,
+                    0,
+                    None,
+                    None,
+                )  # fmt: skip
+                for place in range(jobs)
+            ]
+            insert_submission(db, row, rows)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.close()
+    return {**os.environ, "DAFT_STATE_DIR": str(state), "LANG": "C.UTF-8"}
