@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import measure
-from measure import F, P, Case
+from measure import Case, F, P
 
 STORED = (("400 jobs", 20, 20), ("40 000 jobs", 2000, 20))
 

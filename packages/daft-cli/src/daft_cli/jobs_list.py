@@ -278,9 +278,9 @@ def _read(repository: str, label: str | None, options: Options) -> Found | int |
         worktree = options["worktree"]
         if worktree is None and not options["all"]:
             worktree = label
-        found = listing.newest_invocations(db, worktree=worktree, **wanted)
+        found = listing.newest_invocations(db, repository, worktree=worktree, **wanted)
         if not found and options["worktree"] is None and not options["all"]:
-            found = listing.newest_invocations(db, **wanted)
+            found = listing.newest_invocations(db, repository, **wanted)
         found.reverse()
         jobs = listing.jobs_of(db, repository, [one[0] for one in found])
         return (found, jobs, stale or frozenset()) if found else None

@@ -57,7 +57,8 @@ _INVOCATIONS = """
 SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
        job_count, unfinished_count, failed_count, worktree_path
   FROM invocations
- WHERE (:worktree IS NULL OR worktree = :worktree)
+ WHERE repo_hash = :repo
+   AND (:worktree IS NULL OR worktree = :worktree)
    AND (:hook IS NULL OR hook_type = :hook)
    AND (:statuses IS NULL OR EXISTS (
         SELECT 1 FROM jobs
@@ -121,6 +122,7 @@ def open_listing(path: str) -> apsw.Connection | None:
 
 def newest_invocations(
     db: apsw.Connection,
+    repository: str,
     *,
     worktree: str | None = None,
     hook: str | None = None,
@@ -134,7 +136,13 @@ def newest_invocations(
     return list(
         db.execute(
             _INVOCATIONS,
-            {"worktree": worktree, "hook": hook, "statuses": statuses, "limit": limit},
+            {
+                "repo": repository,
+                "worktree": worktree,
+                "hook": hook,
+                "statuses": statuses,
+                "limit": limit,
+            },
         )
     )
 
