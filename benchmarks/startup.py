@@ -69,6 +69,7 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
                 identity, uid, "worktree-post-create", "worktree-post-create", "main", "", "", at,
                 None, "completed", None, "hook",
             )  # fmt: skip
+            # fmt: off
             rows = [
                 JobRow(
                     f"{uid}{place:016x}",
@@ -111,9 +112,10 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
                     0,
                     None,
                     None,
-                )  # fmt: skip
+                )
                 for place in range(jobs)
             ]
+            # fmt: on
             insert_submission(db, row, rows)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     db.close()

@@ -193,11 +193,14 @@ def compare_with_readme(seen: str) -> list[str]:
     actual = comparable(seen)
     if shown == actual:
         return []
-    place = next((i for i, pair in enumerate(zip(shown, actual)) if pair[0] != pair[1]), 0)
+    place = next(
+        (i for i, pair in enumerate(zip(shown, actual, strict=False)) if pair[0] != pair[1]), 0
+    )
+    in_readme = shown[place] if place < len(shown) else "(nothing)"
+    in_demo = actual[place] if place < len(actual) else "(nothing)"
     return [
         "the README shows something else (`nox -s demo -- --record` renews it); first at\n"
-        f"    README: {shown[place] if place < len(shown) else '(nothing)'}\n"
-        f"    seen:   {actual[place] if place < len(actual) else '(nothing)'}"
+         f"    README: {in_readme}\n    seen:   {in_demo}"
     ]
 
 

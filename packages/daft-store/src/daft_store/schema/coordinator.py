@@ -25,8 +25,10 @@ CREATE TABLE invocations (
     PRIMARY KEY (repo_hash, invocation_id)
 );
 CREATE INDEX invocations_by_time ON invocations (repo_hash, created_at, invocation_id);
-CREATE INDEX invocations_by_worktree ON invocations (repo_hash, worktree, created_at, invocation_id);
-CREATE INDEX invocations_by_hook ON invocations (repo_hash, hook_type, worktree, created_at, invocation_id);
+CREATE INDEX invocations_by_worktree
+    ON invocations (repo_hash, worktree, created_at, invocation_id);
+CREATE INDEX invocations_by_hook
+    ON invocations (repo_hash, hook_type, worktree, created_at, invocation_id);
 
 CREATE TABLE jobs (
     job_uid TEXT NOT NULL UNIQUE,
