@@ -199,7 +199,7 @@ def compare_with_readme(seen: str) -> list[str]:
     in_readme = shown[place] if place < len(shown) else "(nothing)"
     in_demo = actual[place] if place < len(actual) else "(nothing)"
     return [
-        "the README shows something else (`nox -s demo -- --record` renews it); first at\n"
+        "the README shows something else, `nox -s demo -- --record` renews it; first at\n"
          f"    README: {in_readme}\n    seen:   {in_demo}"
     ]
 

@@ -108,7 +108,7 @@ JOBS_OF_INVOCATION = """
 SELECT * FROM jobs WHERE repo_hash = ? AND invocation_id = ? ORDER BY position, name
 """
 UNFINISHED_JOBS = """
-SELECT * FROM jobs
+SELECT * FROM jobs INDEXED BY jobs_unfinished
  WHERE repo_hash = ? AND status IN ('queued', 'waiting', 'running', 'cancelling')
  ORDER BY queued_at, position
 """
