@@ -198,10 +198,8 @@ def compare_with_readme(seen: str) -> list[str]:
     )
     in_readme = shown[place] if place < len(shown) else "(nothing)"
     in_demo = actual[place] if place < len(actual) else "(nothing)"
-    return [
-        "the README shows something else, `nox -s demo -- --record` renews it; first at\n"
-         f"    README: {in_readme}\n    seen:   {in_demo}"
-    ]
+    hint = "the README shows something else, `nox -s demo -- --record` renews it; first at"
+    return [f"{hint}\n    README: {in_readme}\n    seen:   {in_demo}"]
 
 
 def record(seen: str) -> None:

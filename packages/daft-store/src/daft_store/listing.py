@@ -76,7 +76,8 @@ SELECT invocation_id, name, status, background, started_at, finished_at, duratio
 """
 _OWNERS = """
 SELECT DISTINCT jobs.coordinator_id, c.pid, c.proc_start, c.boot_id, c.kind
-  FROM jobs INDEXED BY jobs_unfinished LEFT JOIN coordinators AS c ON c.id = jobs.coordinator_id AND c.ended_at IS NULL
+  FROM jobs INDEXED BY jobs_unfinished
+  LEFT JOIN coordinators AS c ON c.id = jobs.coordinator_id AND c.ended_at IS NULL
  WHERE jobs.repo_hash = :repo
    AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
 """

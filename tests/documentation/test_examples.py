@@ -1,0 +1,72 @@
+"""Every Python block of a package's page runs; a page that lies fails here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*sorted(ROOT.glob("packages/*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    pytest.param(block, id=f"{page.parent.name}-{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+]
+
+
+def test_every_package_page_has_an_example() -> None:
+    without = [
+        page.parent.name
+        for page in ROOT.glob("packages/*/README.md")
+        if not BLOCK.search(page.read_text(encoding="utf-8"))
+    ]
+
+    assert without == []
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_example_runs(block: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_configuration_of_the_readme_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    (tmp_path / "daft.yml").write_text(example[1], encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "daft_cli", "hooks", "validate", "--strict", "daft.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "valid" in done.stdout
+
+
+def test_the_commands_of_the_readme_are_those_of_ci() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    command = re.search(r"# all tests\n(.*)\n", readme)
+    assert command is not None
+
+    for part in command[1].split(" && "):
+        assert part in ci
