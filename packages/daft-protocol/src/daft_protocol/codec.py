@@ -61,6 +61,11 @@ def _build_converter() -> Converter:
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _number)
+    # A text is a sequence of characters, but never a list of names.
+    strings = converter.get_structure_hook(tuple[str, ...])
+    converter.register_structure_hook_func(
+        lambda kind: kind == tuple[str, ...], lambda value, kind: strings(_array(value), kind)
+    )
     for cls in {*_REQUESTS.values(), *_RESPONSES.values(), messages.JobEntry}:
         converter.register_unstructure_hook(
             cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=False)
@@ -75,6 +80,12 @@ def _exactly(kind: type) -> Any:
         return value
 
     return structure
+
+
+def _array(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise TypeError(f"expected an array, found {type(value).__name__}")
+    return value
 
 
 def _number(value: Any, _: type) -> float:
