@@ -84,7 +84,7 @@ def test_the_rule_notices_an_arrow_that_points_up() -> None:
     tree = ast.parse("def f():\n    from daft_coordinator.ports import Clock\n")
 
     assert forbidden("daft_protocol", "daft_protocol.jobs", tree) == {"daft_coordinator"}
-    assert forbidden("daft_hooks", "daft_hooks.fire", ast.parse("import daft_store")) == {
+    assert forbidden("daft_hooks", "daft_hooks.firing", ast.parse("import daft_store")) == {
         "daft_store"
     }
     assert forbidden("daft_hooks", "daft_hooks.adapters.x", ast.parse("import daft_store")) == set()
@@ -220,3 +220,24 @@ def test_sql_is_fixed_text() -> None:
                 assert not isinstance(statement, (ast.JoinedStr, ast.BinOp)), name
                 if isinstance(statement, ast.Call):
                     raise AssertionError(f"{name}: SQL is computed")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_public_name_hides_behind_a_module_of_that_name(package: str) -> None:
+    """Importing a submodule binds its name in the package: a lazy name of that kind would vanish."""
+    tree = dict(modules(package))[package]
+    lazy = any(
+        isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body
+    )
+    names = {path.stem for path in source(package).iterdir()}
+    public = {
+        element.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+        and isinstance(node.value, ast.List)
+        for element in node.value.elts
+        if isinstance(element, ast.Constant)
+    }
+
+    assert not lazy or not names & public

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import daft_worktree
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain.event import Event
-from daft_hooks.fire import FireOutcome, FireStatus
+from daft_hooks.firing import FireOutcome, FireStatus
 from daft_worktree import carry as carrying
 from daft_worktree import git
 from daft_worktree.branches import default_branch

@@ -17,7 +17,7 @@ from daft_hooks.domain.planning import Options, Placement
 from daft_hooks.domain.selection import Narrowing, Selectors, parse_selectors
 from daft_hooks.domain.trust import TrustLevel, Verdict
 from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
-from daft_hooks.fire import Consenting, FireOutcome, FireStatus, Firing, fire
+from daft_hooks.firing import Consenting, FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
 from daft_worktree import git, layouts

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .domain.planning import Options, Placement, Plan, plan
     from .domain.selection import Narrowing, Selectors, parse_selectors
     from .errors import BadConfiguration, HooksError, Problem
-    from .fire import Consenting, FireOutcome, FireStatus, Firing, fire
+    from .firing import Consenting, FireOutcome, FireStatus, Firing, fire
     from .hooktypes import HOOK_TYPES, FailMode
     from .settings import HookSettings, hook_settings
 
@@ -24,12 +24,12 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "HOOK_TYPES": "hooktypes",
     "BadConfiguration": "errors",
-    "Consenting": "fire",
+    "Consenting": "firing",
     "Event": "domain.event",
     "FailMode": "hooktypes",
-    "FireOutcome": "fire",
-    "FireStatus": "fire",
-    "Firing": "fire",
+    "FireOutcome": "firing",
+    "FireStatus": "firing",
+    "Firing": "firing",
     "HookSettings": "settings",
     "HooksError": "errors",
     "Loaded": "discovery",
@@ -43,7 +43,7 @@ _MODULE_OF = {
     "changes_since_consent": "consent",
     "consent_for": "consent",
     "deny": "consent",
-    "fire": "fire",
+    "fire": "firing",
     "hook_settings": "settings",
     "load": "discovery",
     "load_from": "discovery",

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from .identity import ensure_repository_id, read_repository_id
     from .migrations import Lineage, Step
     from .places import RepositoryPlaces, config_root, data_root, state_root
+    from .redaction import scrub
     from .rows import CoordinatorRow, InvocationRow, JobMove, JobRow, TrustRow
     from .schema.coordinator import LINEAGE as COORDINATOR
     from .schema.registry import LINEAGE as REGISTRY
-    from .scrub import scrub
     from .transactions import writing
 
 __version__ = "0.1.0"
@@ -36,7 +36,7 @@ _HOME_OF = {
     "open_reader": ("bringup", "open_reader"),
     "open_writer": ("bringup", "open_writer"),
     "read_repository_id": ("identity", "read_repository_id"),
-    "scrub": ("scrub", "scrub"),
+    "scrub": ("redaction", "scrub"),
     "set_aside_corrupt": ("bringup", "set_aside_corrupt"),
     "state_root": ("places", "state_root"),
     "writing": ("transactions", "writing"),

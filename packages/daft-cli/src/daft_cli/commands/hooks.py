@@ -17,7 +17,7 @@ from daft_hooks.domain.planning import Plan, plan
 from daft_hooks.domain.selection import Narrowing
 from daft_hooks.domain.trust import TrustLevel
 from daft_hooks.errors import BadConfiguration, Problem, UnknownHook
-from daft_hooks.fire import FireStatus
+from daft_hooks.firing import FireStatus
 from daft_hooks.hooktypes import HOOK_TYPES
 from daft_hooks.probes import gather
 from daft_protocol.status import Source

@@ -12,7 +12,7 @@ import daft_worktree
 from daft_coordinator.errors import CoordinatorError
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain.event import Event
-from daft_hooks.fire import FireOutcome
+from daft_hooks.firing import FireOutcome
 from daft_protocol.messages import CancelMatching
 from daft_store.errors import StoreError
 from daft_worktree.branches import default_branch

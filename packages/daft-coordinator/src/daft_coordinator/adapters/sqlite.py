@@ -27,8 +27,8 @@ from daft_store import bringup, ledger, owners
 from daft_store.errors import StoreError
 from daft_store.moments import from_text, to_text
 from daft_store.places import RepositoryPlaces
+from daft_store.redaction import scrub
 from daft_store.rows import CoordinatorRow, InvocationRow, JobMove, JobRow
-from daft_store.scrub import scrub
 
 from ..errors import StoreUnavailable
 from ..ports import JobChange, JobQuery, Owner

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from attrs import evolve
+
+from daft_store import (
+    COORDINATOR,
+    InvocationRow,
+    JobMove,
+    JobRow,
+    ledger,
+    listing,
+    open_writer,
+    owners,
+)
+from daft_store.rows import CoordinatorRow
+
+AT = "2026-01-01T00:00:00.000000+00:00"
+REPO = "00000000-0000-7000-8000-000000000000"
+ACTIVE = json.dumps(["queued", "running", "cancelling"])
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Any:
+    connection = open_writer(str(tmp_path / "d" / "store.db"), COORDINATOR)
+    yield connection
+    connection.close()
+
+
+def invocation(number: int = 1, **other: Any) -> InvocationRow:
+    row = InvocationRow(
+        REPO,
+        f"{number:016x}",
+        "t",
+        "post-clone",
+        "main",
+        "",
+        "",
+        AT,
+        None,
+        "completed",
+        None,
+        "hook",
+    )
+    return evolve(row, **other)
+
+
+def job(name: str, number: int = 1, **other: Any) -> JobRow:
+    row = JobRow(
+        f"{number}-{name}", REPO, f"{number:016x}", name, 0, name, "post-clone", "main", "c", "/",
+        "{}", "[]", "{}", "[]", "[]", "[]", 1, 1, "queued", AT, None, None, AT, None, None, None,
+        None, None, None, None, None, None, None, None, None, 0, 0, 0, None, None,
+    )  # fmt: skip
+    return evolve(row, **other)
+
+
+def move(uid: str, status: str, allowed: str = ACTIVE, **other: Any) -> JobMove:
+    return JobMove(job_uid=uid, allowed=allowed, status=status, at=AT, **other)
+
+
+def test_a_submission_is_recorded_whole_or_not_at_all(db: apsw.Connection) -> None:
+    with pytest.raises(apsw.ConstraintError):
+        ledger.insert_submission(db, invocation(), [job("a"), job("a", job_uid="other")])
+
+    assert ledger.get_invocation(db, REPO, invocation().invocation_id) is None
+
+
+def test_a_job_without_an_invocation_is_refused(db: apsw.Connection) -> None:
+    with pytest.raises(apsw.ConstraintError):
+        ledger.insert_submission(db, None, [job("a")])
+
+
+def test_only_the_expected_state_is_moved(db: apsw.Connection) -> None:
+    ledger.insert_submission(db, invocation(), [job("a")])
+
+    done = ledger.move_jobs(
+        db,
+        [
+            move("1-a", "completed", json.dumps(["running"])),
+            move("1-a", "running", json.dumps(["queued"]), pid=7),
+            move("1-a", "completed", json.dumps(["running"]), duration_ms=500, exit_code=0),
+            move("1-a", "crashed"),
+            move("1-a", "failed", json.dumps(["completed"])),
+        ],
+    )
+
+    assert done == [False, True, True, False, False]
+    row = ledger.job_by_uid(db, "1-a")
+    assert row is not None
+    assert (row.status, row.pid, row.exit_code) == ("completed", 7, 0)
+    assert ledger.durations(db, REPO) == {("post-clone", "a"): 500}
+
+
+def test_even_a_statement_of_anybody_cannot_change_an_ended_job(db: apsw.Connection) -> None:
+    ledger.insert_submission(db, invocation(), [job("a", status="failed")])
+
+    with pytest.raises(apsw.ConstraintError, match="has ended"):
+        db.execute("UPDATE jobs SET status = 'completed'")
+
+
+def test_the_counts_of_an_invocation_follow_its_jobs(db: apsw.Connection) -> None:
+    ledger.insert_submission(db, invocation(), [job("a"), job("b"), job("c", status="skipped")])
+    ledger.move_jobs(db, [move("1-a", "failed")])
+
+    row = ledger.get_invocation(db, REPO, invocation().invocation_id)
+
+    assert row is not None
+    assert (row.job_count, row.unfinished_count, row.failed_count) == (3, 1, 1)
+
+
+def test_a_claim_takes_what_is_queued_and_nobody_leads(db: apsw.Connection) -> None:
+    for name in ("leader", "command"):
+        owners.register(db, CoordinatorRow(name, REPO, name, 1, 1, "1", "b", AT, None, None, ""))
+    ledger.insert_submission(
+        db,
+        invocation(),
+        [
+            job("mine", coordinator_id="command"),
+            job("theirs", coordinator_id="leader"),
+            job("foreground", background=0, coordinator_id="command"),
+            job("ended", status="completed"),
+        ],
+    )
+
+    rows = ledger.claim_invocation(db, REPO, invocation().invocation_id, "new", AT)
+
+    owner = {row.name: row.coordinator_id for row in rows}
+    assert owner == {"mine": "new", "theirs": "leader", "foreground": "command", "ended": None}
+    again = ledger.claim_invocation(
+        db, REPO, invocation().invocation_id, "new", AT, dead_owners=["leader"]
+    )
+    assert {row.name: row.coordinator_id for row in again}["theirs"] == "new"
+
+
+def test_pages_meet_without_gap_or_overlap(db: apsw.Connection) -> None:
+    ledger.insert_submission(db, invocation(), [job(f"j{n}") for n in range(25)])
+    seen: list[str] = []
+    after: int | None = 0
+
+    while after is not None:
+        rows, after = ledger.page_of_jobs(db, REPO, limit=10, after=after)
+        seen += [row.name for row in rows]
+
+    assert seen == [f"j{n}" for n in range(25)]
+
+
+def test_at_most_one_skipped_fire_is_kept_and_it_goes_when_the_hook_runs(
+    db: apsw.Connection,
+) -> None:
+    for number in (1, 2, 3):
+        ledger.record_skipped_fire(
+            db, invocation(number, status="skipped", skip_reason="untrusted")
+        )
+    ledger.insert_submission(db, invocation(4), [])
+
+    found = ledger.recent_invocations(db, REPO, limit=10)
+    assert sorted(row.invocation_id[-1] for row in found) == ["3", "4"]
+    ledger.clear_skipped_fires(db, REPO, "post-clone", "main")
+    assert [row.status for row in ledger.recent_invocations(db, REPO, limit=10)] == ["completed"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (listing._INVOCATIONS, {"repo": "r", "worktree": None, "hook": None, "statuses": None, "limit": 9}),
+        (listing._INVOCATIONS, {"repo": "r", "worktree": "w", "hook": None, "statuses": None, "limit": 9}),
+        (listing._JOBS, {"repo": "r", "ids": "[]"}),
+        (listing._OWNERS, {"repo": "r"}),
+        (ledger.UNFINISHED_JOBS, ("r",)),
+    ],
+)  # fmt: skip
+def test_no_listing_scans_or_sorts_the_history(
+    db: apsw.Connection, statement: str, values: Any
+) -> None:
+    plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+    assert not [line for line in plan if line.startswith("SCAN") and "json_each" not in line], plan
+    if statement is listing._INVOCATIONS:
+        assert not [line for line in plan if "TEMP B-TREE" in line], plan
+    if statement in (listing._OWNERS, ledger.UNFINISHED_JOBS):
+        assert any("jobs_unfinished" in line for line in plan), plan

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from daft_store import (
+    RepositoryPlaces,
+    data_root,
+    ensure_repository_id,
+    read_repository_id,
+    scrub,
+    state_root,
+)
+from daft_store.errors import BadDirectoryVariable, BadIdentity, NotOurs, PathOutsideState
+from daft_store.moments import from_text, to_text
+
+REPO = "00000000-0000-7000-8000-000000000000"
+
+
+def test_directories_follow_the_variables() -> None:
+    assert state_root({"DAFT_STATE_DIR": "/s"}) == "/s"
+    assert state_root({"HOME": "/h"}) == "/h/.local/state/daft"
+    assert state_root({"HOME": "/h", "XDG_STATE_HOME": "/x", "DAFT_STATE_DIR": ""}) == "/x/daft"
+    assert state_root({"HOME": "/h", "XDG_STATE_HOME": "relative"}) == "/h/.local/state/daft"
+    assert data_root({"DAFT_DATA_DIR": "/d"}) == "/d"
+    with pytest.raises(BadDirectoryVariable, match="DAFT_STATE_DIR"):
+        state_root({"DAFT_STATE_DIR": "here"})
+
+
+@pytest.mark.parametrize("bad", ["..", "x", "", "../" + REPO, REPO.upper() + "0"])
+def test_an_id_that_is_none_leads_nowhere(bad: str) -> None:
+    with pytest.raises(PathOutsideState):
+        RepositoryPlaces("/s", bad)
+
+
+@pytest.mark.parametrize(
+    ("invocation", "name"),
+    [
+        ("../../../../etc", "a"),
+        ("0" * 16, ".."),
+        ("0" * 16, "a/b"),
+        ("0" * 16, ""),
+        ("0" * 15, "a"),
+    ],
+)
+def test_a_name_that_is_none_leads_nowhere(tmp_path: Path, invocation: str, name: str) -> None:
+    places = RepositoryPlaces(str(tmp_path), REPO)
+
+    with pytest.raises(PathOutsideState):
+        places.job_directory(invocation, name, create=True)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    places = RepositoryPlaces(str(tmp_path / "state"), REPO)
+    places.make({})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    os.symlink(elsewhere, os.path.join(places.directory, "0" * 16))
+
+    with pytest.raises(NotOurs):
+        places.job_directory("0" * 16, "job", create=True)
+
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_long_state_directory_gets_a_short_socket(tmp_path: Path) -> None:
+    deep = str(tmp_path / ("d" * 120))
+    places = RepositoryPlaces(deep, REPO)
+
+    assert len(places.socket({"XDG_RUNTIME_DIR": "/run/user/1"})) < 100
+    assert len(places.socket({})) < 100
+    other = RepositoryPlaces(deep + "x", REPO)
+    assert places.socket({}) != other.socket({})
+
+
+def test_many_processes_agree_on_one_identity(tmp_path: Path) -> None:
+    code = "import sys, daft_store as s; print(s.ensure_repository_id(sys.argv[1]))"
+
+    def one(_: int) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(one, range(32)))
+
+    assert len(found) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["daft-id"]
+
+
+def test_reading_an_identity_creates_none(tmp_path: Path) -> None:
+    assert read_repository_id(str(tmp_path)) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blank_identity_is_a_crashed_write_and_garbage_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "daft-id").write_text("  \n")
+    made = ensure_repository_id(str(tmp_path))
+    assert read_repository_id(str(tmp_path)) == made
+
+    (tmp_path / "daft-id").write_text("garbage")
+    with pytest.raises(BadIdentity, match="orphans"):
+        ensure_repository_id(str(tmp_path))
+    assert (tmp_path / "daft-id").read_text() == "garbage"
+
+
+def test_secrets_stay_off_the_disk() -> None:
+    kept, removed = scrub(
+        {
+            "API_TOKEN": "x", "db_password": "x", "PGPASSWORD": "x", "MY_PAT": "x", "PATH": "/bin",
+            "TOKEN_OF_X": "fine", "URL": "https://me:secret@host/p", "HOMEPAGE": "https://host/a@b",
+            "MINE": "x", "DEPLOY_KEY": "fine",
+        },
+        extra=["mine"],
+        keep=["DEPLOY_KEY"],
+    )  # fmt: skip
+
+    assert kept == {
+        "PATH": "/bin",
+        "TOKEN_OF_X": "fine",
+        "URL": "https://me@host/p",
+        "HOMEPAGE": "https://host/a@b",
+        "DEPLOY_KEY": "fine",
+    }
+    assert removed == ("API_TOKEN", "MINE", "MY_PAT", "PGPASSWORD", "URL", "db_password")
+
+
+def test_texts_of_time_sort_as_times() -> None:
+    early, late = from_text("2026-01-01T00:00:00Z"), from_text("2026-01-01T02:00:00.5+01:00")
+
+    assert to_text(early) < to_text(late)
+    assert to_text(late) == "2026-01-01T01:00:00.500000+00:00"
+    with pytest.raises(ValueError, match="zone"):
+        from_text("2026-01-01T00:00:00")
