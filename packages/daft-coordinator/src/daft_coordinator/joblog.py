@@ -291,7 +291,7 @@ class LogCursor:
         self._head: int | None = None
         self._segments: dict[str, tuple[int, int]] = {}  # name -> (descriptor, inode size read)
         self._partial = b""
-        self._next_seq = 0
+        self._given_until = -1  # the highest number that came out of a segment
         self.bad_lines = 0
 
     def read(self, limit_bytes: int = _READ_BYTES) -> list[LogRecord]:
@@ -330,16 +330,16 @@ class LogCursor:
             except FileNotFoundError:
                 continue
             self._segments[name] = (0, len(data))
-            found += self._decode(data.split(b"\n")[:-1], ordered=False)
+            found += self._decode(data.split(b"\n")[:-1])
         found.sort(key=lambda record: record.seq)
         if found:
-            self._next_seq = found[-1].seq + 1
+            self._given_until = found[-1].seq
         return found
 
     def _seen_size(self, name: str) -> int:
         return self._segments.get(name, (0, -1))[1]
 
-    def _decode(self, lines: list[bytes], *, ordered: bool = True) -> list[LogRecord]:
+    def _decode(self, lines: list[bytes]) -> list[LogRecord]:
         records: list[LogRecord] = []
         for line in lines:
             if not line:
@@ -349,12 +349,8 @@ class LogCursor:
             except BadRecord:
                 self.bad_lines += 1
                 continue
-            # Joined segments come a second time through the head: numbers only ever grow.
-            if record.seq < self._next_seq:
-                continue
-            if ordered:
-                self._next_seq = record.seq + 1
-            if record.seq >= self._since:
+            # What came out of a segment comes a second time once that is joined to the head.
+            if record.seq > self._given_until and record.seq >= self._since:
                 records.append(record)
         return records
 

@@ -52,7 +52,6 @@ class PosixProcessControl:
 
     def __init__(self) -> None:
         self._boot_id = read_boot_id()
-        self._dev_null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def spawn(
         self,
@@ -70,13 +69,13 @@ class PosixProcessControl:
         opened: list[int] = []
         try:
             gate_read, gate_write = _pipe(opened)
-            actions: list[tuple[int, ...]] = []
+            actions: list[tuple[Any, ...]] = []
             stdout = stderr = None
             if not terminal:
                 stdout, out_write = _pipe(opened)
                 stderr, err_write = _pipe(opened)
                 actions += [
-                    (os.POSIX_SPAWN_DUP2, self._dev_null, 0),
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, out_write, 1),
                     (os.POSIX_SPAWN_DUP2, err_write, 2),
                 ]

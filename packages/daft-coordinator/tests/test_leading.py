@@ -1,0 +1,385 @@
+"""Leaders and clients: one of the former, any number of the latter, whatever they say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_coordinator.errors import RequestRefused
+from daft_coordinator.station import Station, leader_lives
+from daft_protocol.frames import encode_frame
+from daft_protocol.messages import CancelAll, CancelJob, CancelMatching, ListJobs, Wait
+from daft_protocol.status import JobStatus
+
+Make = Callable[..., Any]
+
+
+class Place:
+    """One repository's store and station, in a directory of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root / "state")
+        self.repository = str(uuid.uuid4())
+        self.store = SqliteJobStore.open(self.root, self.repository)
+        self.station: Station = open_station(self.root, self.repository)
+
+    def client(self) -> CoordinatorClient:
+        return CoordinatorClient(self.station, self.store)
+
+    def leaders(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if self.repository in process.cmdline() and "daft_coordinator" in process.cmdline():
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    for leader in made.leaders():
+        leader.kill()
+    made.store.close()
+
+
+def background(job: Make, name: str, command: str = ":", *needs: str, **other: Any) -> Any:
+    return job(name, command, *needs, background=True, **other)
+
+
+def until(holds: Callable[[], bool], limit_s: float = 20) -> None:
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_submission_starts_a_leader_and_the_next_finds_it(
+    place: Place, fire: Make, job: Make
+) -> None:
+    with place.client() as client:
+        first = client.submit(fire(background(job, "a", "echo hi")))
+        second = client.submit(fire(background(job, "b")))
+        entries = client.wait(Wait(invocation_ids=(first.invocation_id, second.invocation_id)))
+
+        assert (first.started_leader, second.started_leader) == (True, False)
+        assert {entry.status for entry in entries} == {"completed"}
+        assert len(place.leaders()) == 1
+        lines = [record.data for record in client.tail(first.jobs[0].uid)]
+        assert "hi" in lines
+
+
+def test_a_leader_leaves_when_nothing_is_left_to_do(place: Place, fire: Make, job: Make) -> None:
+    with place.client() as client:
+        client.submit(fire(background(job, "a")))
+    assert leader_lives(place.station.lock_path)
+
+    until(lambda: not leader_lives(place.station.lock_path))
+
+    assert not os.path.exists(place.station.socket_path)
+    assert os.path.exists(place.station.lock_path)
+    assert place.store.owners() == ()
+
+
+def test_the_socket_is_private_and_the_directory_too(place: Place, fire: Make, job: Make) -> None:
+    with place.client() as client:
+        client.submit(fire(background(job, "a", "sleep 5")))
+
+        assert os.stat(place.station.socket_path).st_mode & 0o077 == 0
+        assert os.stat(place.root).st_mode & 0o077 == 0
+
+
+def test_many_submitters_share_one_leader_and_each_job_runs_once(
+    place: Place, tmp_path: Path
+) -> None:
+    code = """
+import sys
+from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+root, repository, out, me = sys.argv[1:]
+store = SqliteJobStore.open(root, repository)
+with CoordinatorClient(open_station(root, repository), store) as client:
+    for n in range(5):
+        first = JobSpec(name="a", command=f"echo {me}-{n} >> {out}", background=True)
+        second = JobSpec(name="b", command=f"grep -q {me}-{n} {out}", needs=("a",), background=True)
+        client.submit(InvocationSpec(invocation_id=new_invocation_id(), hook_type="h",
+            trigger_command="t", worktree=me, jobs=(first, second)))
+"""
+    out = tmp_path / "out"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, place.root, place.repository, str(out), f"p{n}"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(10)
+    ]
+    errors = [process.communicate(timeout=90)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 10, errors
+
+    with place.client() as client:
+        client.hello()
+        uids = tuple(entry.job_uid for entry in client.jobs(ListJobs(limit=7)))
+        entries = client.wait(Wait(job_uids=uids))
+
+    assert len(entries) == 100
+    assert {entry.status for entry in entries} == {"completed"}
+    assert sorted(out.read_text().split()) == sorted(
+        f"p{p}-{n}" for p in range(10) for n in range(5)
+    )
+    assert len(place.leaders()) <= 1
+
+
+def test_a_cancel_that_waits_answers_when_the_process_is_gone(
+    place: Place, fire: Make, job: Make
+) -> None:
+    with place.client() as client:
+        made = client.submit(
+            fire(background(job, "a", "sleep 60"), background(job, "b", "sleep 60"),
+                 background(job, "c", ":", "a"))
+        )  # fmt: skip
+        until(lambda: place.store.jobs_of(made.invocation_id)[0].status is JobStatus.RUNNING)
+        process = place.store.jobs_of(made.invocation_id)[0].process
+        assert process is not None
+
+        answer = client.cancel(CancelMatching(worktree="main", wait=True))
+
+        assert answer.count == 3
+        assert {result.status for result in answer.results} == {"cancelled"}
+        assert not psutil.pid_exists(process.pid)
+        assert client.cancel(CancelMatching(worktree="main")).count == 0
+
+
+def test_refusals_have_codes(place: Place, fire: Make, job: Make) -> None:
+    with place.client() as client:
+        client.submit(fire(background(job, "a", "sleep 9")))
+
+        with pytest.raises(RequestRefused) as caught:
+            client.cancel(CancelMatching())
+        assert caught.value.code == "BAD_PAYLOAD"
+        with pytest.raises(RequestRefused) as caught:
+            client._ask(CancelJob(name="nothing"))
+        assert caught.value.code == "JOB_NOT_FOUND"
+        with pytest.raises(RequestRefused) as caught:
+            client.wait(Wait(job_uids=("nothing",)))
+        assert caught.value.code == "JOB_NOT_FOUND"
+        client.cancel(CancelAll(wait=True))
+
+
+def test_a_follower_sees_lines_as_they_come_and_the_end(
+    place: Place, fire: Make, job: Make
+) -> None:
+    with place.client() as client, place.client() as other:
+        made = client.submit(
+            fire(background(job, "a", "for i in 1 2 3; do echo $i; sleep 0.05; done"))
+        )
+        uid = made.jobs[0].uid
+        followed = client.tail(uid, follow=True)
+        seen = [record.data for record in followed if isinstance(record.data, str)]
+        rest = [
+            record.data for record in other.tail(uid, since_seq=3) if isinstance(record.data, str)
+        ]
+
+    assert seen == ["1", "2", "3"]
+    assert rest == ["3"]
+
+
+def raw(place: Place) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(10)
+    sock.connect(place.station.socket_path)
+    return sock
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n" + b"x" * 100,
+        b"\xff\xff\xff\xff",
+        encode_frame(b"garbage"),
+        encode_frame(b'{"v":9,"req":"ListJobs"}'),
+        encode_frame(b'{"v":1,"req":"MakeCoffee"}'),
+        encode_frame(b'{"v":1,"req":"CancelJob"}') * 3,
+        b"\0\0",
+        b"",
+    ],
+)
+def test_a_bad_client_harms_nobody(place: Place, fire: Make, job: Make, said: bytes) -> None:
+    with place.client() as client:
+        made = client.submit(fire(background(job, "a", "sleep 0.3")))
+        silent = [raw(place) for _ in range(10)]
+        bad = raw(place)
+        bad.sendall(said)
+
+        entries = client.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+        assert [entry.status for entry in entries] == ["completed"]
+        if said.startswith((b"\0\0\0", b"\xff")):
+            assert b'"kind":"Error"' in bad.recv(4096)
+        for sock in (*silent, bad):
+            sock.close()
+
+
+def test_a_killed_leader_leaves_no_lie(place: Place, fire: Make, job: Make) -> None:
+    with place.client() as client:
+        made = client.submit(
+            fire(
+                background(job, "runs", "sleep 60"),
+                background(job, "deaf", "trap '' TERM; sleep 60; sleep 60"),
+                background(job, "waits", ":", "runs"),
+                background(job, "secret", ":", "deaf", env={"API_TOKEN": "x"}),
+            )
+        )
+        until(lambda: len([j for j in place.store.unfinished() if j.process]) == 2)
+        processes = [j.process for j in place.store.unfinished() if j.process]
+        (leader,) = place.leaders()
+        leader.send_signal(signal.SIGKILL)
+        until(lambda: not leader_lives(place.station.lock_path))
+
+        client.hello()
+
+        jobs = {one.name: one for one in place.store.jobs_of(made.invocation_id)}
+        assert jobs["runs"].status is JobStatus.CRASHED
+        assert jobs["deaf"].status is JobStatus.CRASHED
+        for process in processes:
+            assert process is not None
+            assert not psutil.pid_exists(process.pid) or (
+                psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+            )
+        client.wait(Wait(invocation_ids=(made.invocation_id,)))
+        jobs = {one.name: one for one in place.store.jobs_of(made.invocation_id)}
+        assert jobs["waits"].status is JobStatus.SKIPPED
+        assert jobs["secret"].status is JobStatus.SKIPPED
+        assert "API_TOKEN" in (jobs["secret"].end_detail or "")
+
+
+def test_an_end_that_only_the_log_knows_is_recorded_truly(
+    place: Place, fire: Make, job: Make
+) -> None:
+    """The last record is written before the row: a death in between must not lose the result."""
+    from daft_coordinator import Coordinator
+    from daft_coordinator.joblog import JobLog
+    from daft_coordinator.ports import JobChange
+    from daft_coordinator.submission import record
+
+    dead = subprocess.Popen(["sleep", "60"])
+    with Coordinator(place.store) as living:
+        identity = living.processes.identify(dead.pid)
+        assert identity is not None
+        dead.kill()
+        dead.wait()
+        from attrs import evolve
+
+        owner = evolve(living.owner, id="f" * 16, kind="leader", process=identity)
+        place.store.register(owner)
+        made = record(
+            place.store, fire(background(job, "a")), owner=owner.id, now=living.clock.now()
+        )
+        place.store.apply(
+            [
+                JobChange(
+                    job_uid=made[0].uid, allowed=(JobStatus.QUEUED,), to=JobStatus.RUNNING,
+                    at=living.clock.now(), process=identity,
+                )
+            ]
+        )  # fmt: skip
+        log = JobLog(place.store.log_directory(made[0]), limit_bytes=10**6)
+        log.status("finished", 1, exit_code=7)
+        log.close()
+
+    with place.client() as client:
+        client.hello()
+
+    found = place.store.job(made[0].uid)
+    assert found is not None
+    assert (found.status, found.exit_code) == (JobStatus.FAILED, 7)
+
+
+def test_terminating_the_leader_stops_its_jobs_and_says_so(
+    place: Place, fire: Make, job: Make
+) -> None:
+    with place.client() as client:
+        made = client.submit(
+            fire(background(job, "a", "sleep 60"), background(job, "b", "sleep 60"))
+        )
+    until(lambda: any(one.process for one in place.store.jobs_of(made.invocation_id)))
+    (leader,) = place.leaders()
+
+    leader.send_signal(signal.SIGHUP)
+    leader.send_signal(signal.SIGTERM)
+    until(lambda: not leader_lives(place.station.lock_path))
+
+    assert {one.status for one in place.store.jobs_of(made.invocation_id)} == {JobStatus.CANCELLED}
+
+
+def test_a_leader_holds_nothing_of_where_it_was_started(
+    place: Place, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inherited, _ = os.pipe()
+    os.set_inheritable(inherited, True)
+    with place.client() as client:
+        client.submit(fire(background(job, "a", "sleep 9")))
+        (leader,) = place.leaders()
+
+        assert leader.cwd() == "/"
+        names = {
+            os.readlink(f"/proc/{leader.pid}/fd/{fd}")
+            for fd in os.listdir(f"/proc/{leader.pid}/fd")
+        }
+        assert not [
+            name
+            for name in names
+            if name.startswith(("pipe:", "/dev/pts"))
+            and os.readlink(f"/proc/self/fd/{inherited}") == name
+        ]
+        assert os.getsid(leader.pid) == leader.pid
+    os.close(inherited)
+
+
+def test_a_leader_that_cannot_open_the_store_says_why(place: Place, fire: Make, job: Make) -> None:
+    from daft_coordinator.adapters.memory import MemoryJobStore
+    from daft_coordinator.errors import CoordinatorUnavailable
+
+    database = Path(place.root) / "jobs" / place.repository / "coordinator.db"
+    place.store.close()
+    for path in database.parent.glob("coordinator.db*"):
+        path.unlink()
+    database.write_bytes(b"nonsense" * 1000)
+    database.chmod(0o600)
+    client = CoordinatorClient(place.station, MemoryJobStore())
+
+    with pytest.raises(CoordinatorUnavailable, match="damaged"):
+        client.submit(fire(background(job, "a")))
+
+    client.close()
+    assert "damaged" in Path(place.station.journal_path).read_text()
+
+
+@pytest.mark.slow
+def test_a_hundred_leaders_at_once_leave_one(place: Place) -> None:
+    words = [
+        sys.executable, "-m", "daft_coordinator", "--state-root", place.root, "--repository",
+        place.repository,
+    ]  # fmt: skip
+    running = [subprocess.Popen(words, stderr=subprocess.DEVNULL) for _ in range(30)]
+
+    assert {process.wait(60) for process in running} == {0}
+    assert not leader_lives(place.station.lock_path)

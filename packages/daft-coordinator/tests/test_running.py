@@ -1,0 +1,444 @@
+"""Real processes: how jobs start, what is kept of them, and how they end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from daft_coordinator import Coordinator, Selection, StopPolicy, hookimpl
+from daft_coordinator.adapters.processes import PosixProcessControl
+from daft_coordinator.errors import DuplicateJob, SpawnFailed, StoreUnavailable
+from daft_coordinator.joblog import read_log
+from daft_protocol import InvocationSpec, JobSpec, JobStatus, RecordKind
+from daft_protocol.jobs import BackgroundOutput, Job, LogPolicy, RunMode
+from daft_protocol.status import EndReason
+
+Make = Callable[..., Any]
+QUICK = StopPolicy(grace_s=0.3, drain_s=0.3, give_up_s=1)
+
+
+def run(store: Any, spec: InvocationSpec, **other: Any) -> dict[str, Job]:
+    with Coordinator(store, **{"stop": QUICK, **other}) as coordinator:
+        coordinator.submit(spec)
+        return {job.name: job for job in coordinator.wait(spec.invocation_id)}
+
+
+def output(store: Any, job: Job, kind: RecordKind | None = None) -> list[str]:
+    directory = store.log_directory(job)
+    return [
+        record.data
+        for record in read_log(directory)
+        if isinstance(record.data, str) and kind in (None, record.kind)
+    ]
+
+
+def events(store: Any, job: Job) -> list[str]:
+    return [r.event for r in read_log(store.log_directory(job)) if r.event is not None]
+
+
+def test_jobs_run_by_their_needs_and_their_ends_are_recorded(
+    store: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    jobs = run(
+        store,
+        fire(
+            job("a", f"echo out; echo err >&2; touch {tmp_path}/a"),
+            job("b", f"test -e {tmp_path}/a", "a"),
+            job("c", "exit 3", "b"),
+            job("d", ":", "c"),
+            job("e", ":", "d"),
+        ),
+    )
+
+    assert [one.status.value for one in jobs.values()] == [
+        "completed", "completed", "failed", "skipped", "skipped",
+    ]  # fmt: skip
+    assert jobs["c"].exit_code == 3
+    assert jobs["d"].end_detail == "dependency failed: c failed"
+    assert output(store, jobs["a"], RecordKind.STDERR) == ["err"]
+    assert events(store, jobs["a"]) == ["started", "finished"]
+    assert events(store, jobs["e"]) == ["note"]
+    assert jobs["b"].started_at >= jobs["a"].finished_at
+
+
+def test_nothing_is_recorded_of_a_graph_that_cannot_run(store: Any, fire: Make, job: Make) -> None:
+    spec = fire(job("a"), job("a"))
+
+    with Coordinator(store) as coordinator, pytest.raises(DuplicateJob):
+        coordinator.submit(spec)
+
+    assert store.invocation(spec.invocation_id) is None
+
+
+def test_a_time_out_ends_the_whole_group(store: Any, fire: Make, job: Make, tmp_path: Path) -> None:
+    jobs = run(
+        store, fire(job("a", f"sleep 60 & echo $! > {tmp_path}/pid; sleep 60", timeout_s=0.2))
+    )
+
+    assert jobs["a"].status is JobStatus.FAILED
+    assert jobs["a"].end_reason is EndReason.TIMEOUT
+    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert "timeout" in events(store, jobs["a"])
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_what_ignores_a_polite_request_is_killed(store: Any, fire: Make, job: Make) -> None:
+    jobs = run(store, fire(job("a", "trap '' TERM; sleep 60; sleep 60", timeout_s=0.2)))
+
+    assert jobs["a"].term_signal == signal.SIGKILL
+
+
+def test_a_stopped_job_can_be_cancelled(store: Any, fire: Make, job: Make) -> None:
+    spec = fire(job("a", "kill -STOP $$; sleep 60"))
+    with Coordinator(store, stop=QUICK) as coordinator:
+        coordinator.submit(spec)
+        while store.jobs_of(spec.invocation_id)[0].process is None or (
+            psutil.Process(store.jobs_of(spec.invocation_id)[0].process.pid).status()
+            != psutil.STATUS_STOPPED
+        ):
+            coordinator.reactor.wait(0.05)
+        coordinator.cancel(Selection(job_name="a"))
+        (done,) = coordinator.wait(spec.invocation_id)
+
+    assert done.status is JobStatus.CANCELLED
+    assert done.term_signal == signal.SIGTERM
+
+
+def test_a_daemon_that_holds_the_pipe_does_not_hold_the_job(
+    store: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"setsid sleep 60 & echo $! > {tmp_path}/pid; echo done"
+
+    jobs = run(store, fire(job("a", command)))
+
+    assert jobs["a"].status is JobStatus.COMPLETED
+    assert output(store, jobs["a"]) == ["done"]
+    assert "note" in events(store, jobs["a"])
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_who_escapes_the_group_is_found_on_a_cancel(
+    store: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 60"
+    spec = fire(job("a", command))
+    with Coordinator(store, stop=QUICK) as coordinator:
+        coordinator.submit(spec)
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            coordinator.reactor.wait(0.05)
+        coordinator.cancel(Selection(job_name="a"))
+        coordinator.wait(spec.invocation_id)
+
+    assert is_gone(int((tmp_path / "pid").read_text()))
+
+
+def test_what_outlives_the_job_in_its_group_is_stopped_and_said(
+    store: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"sleep 60 >/dev/null 2>&1 & echo $! > {tmp_path}/pid"
+
+    jobs = run(store, fire(job("a", command)))
+
+    assert jobs["a"].status is JobStatus.COMPLETED
+    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert "note" in events(store, jobs["a"])
+
+
+@pytest.mark.parametrize(
+    ("command", "directory", "said"),
+    [
+        (":", "/nowhere/at/all", "no longer exists"),
+        (":", "/etc/passwd", "not a directory"),
+        ("x" * 3_000_000, "/", "could not be started"),
+    ],
+)
+def test_a_job_that_cannot_start_fails_and_the_others_run(
+    store: Any, fire: Make, job: Make, command: str, directory: str, said: str
+) -> None:
+    jobs = run(store, fire(job("a", command, working_dir=directory), job("b"), job("c", ":", "a")))
+
+    assert jobs["a"].status is JobStatus.FAILED
+    assert jobs["a"].end_reason is EndReason.SPAWN_FAILED
+    assert said in (jobs["a"].end_detail or "")
+    assert jobs["b"].status is JobStatus.COMPLETED
+    assert jobs["c"].status is JobStatus.SKIPPED
+
+
+def test_output_of_any_kind_is_kept_and_never_stops_the_job(
+    store: Any, fire: Make, job: Make
+) -> None:
+    command = r"printf 'bad \377 byte\nplain\r\n'; head -c 200000 /dev/zero | tr '\0' x; printf '\033[2Jend'"
+
+    jobs = run(store, fire(job("a", command)))
+
+    records = [r for r in read_log(store.log_directory(jobs["a"])) if r.kind is RecordKind.STDOUT]
+    assert jobs["a"].status is JobStatus.COMPLETED
+    assert records[0].data == "bad \\xff byte"
+    assert records[0].enc == "bytes"
+    assert records[1].data == "plain"
+    long = "".join(str(record.data) for record in records[2:])
+    assert long == "x" * 200000 + "\x1b[2Jend"
+    assert all(record.cont for record in records[3:])
+    assert [record.seq for record in records] == sorted(record.seq for record in records)
+
+
+def test_a_log_keeps_its_head_and_its_newest_part(store: Any, fire: Make, job: Make) -> None:
+    limit = 100_000
+    policy = LogPolicy(limit_bytes=limit)
+
+    jobs = run(store, fire(job("a", "seq 1 50000", log=policy)))
+
+    directory = Path(store.log_directory(jobs["a"]))
+    lines = output(store, jobs["a"])
+    assert [path.name for path in directory.iterdir()] == ["output.jsonl"]
+    assert (directory / "output.jsonl").stat().st_size <= limit + 1000
+    assert lines[0] == "1"
+    assert lines[-1] == "50000"
+    assert len(lines) < 50000
+    assert "truncated" in events(store, jobs["a"])
+    assert [r.seq for r in read_log(str(directory))] == sorted(
+        r.seq for r in read_log(str(directory))
+    )
+
+
+def test_sampling_leaves_gaps_and_a_failure_keeps_its_end(
+    store: Any, fire: Make, job: Make
+) -> None:
+    policy = LogPolicy(keep_every_nth=100)
+
+    jobs = run(
+        store,
+        fire(job("ok", "seq 1 1000", log=policy), job("bad", "seq 1 1000; exit 1", log=policy)),
+    )
+
+    assert len(output(store, jobs["ok"])) == 10
+    assert {str(n) for n in range(801, 1001)} <= set(output(store, jobs["bad"]))
+    assert "550" not in output(store, jobs["bad"])
+
+
+def test_a_silent_job_leaves_a_log_only_when_it_fails(store: Any, fire: Make, job: Make) -> None:
+    silent = {"background": True, "background_output": BackgroundOutput.SILENT}
+
+    jobs = run(store, fire(job("ok", "echo x", **silent), job("bad", "echo x; exit 1", **silent)))
+
+    assert output(store, jobs["ok"]) == []
+    assert output(store, jobs["bad"]) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (RunMode.PARALLEL, ["failed", "completed", "completed"]),
+        (RunMode.ORDERED, ["failed", "completed", "completed"]),
+        (RunMode.PIPED, ["failed", "skipped", "skipped"]),
+    ],
+)
+def test_modes(store: Any, fire: Make, job: Make, mode: RunMode, expected: list[str]) -> None:
+    jobs = run(store, fire(job("a", "exit 1"), job("b"), job("c"), mode=mode))
+
+    assert [one.status.value for one in jobs.values()] == expected
+
+
+def test_a_job_sees_the_environment_it_was_given(store: Any, fire: Make, job: Make) -> None:
+    command = 'echo "$A|$B|$API_TOKEN|$DAFT_JOB_NAME|$DAFT_CD_FILE|$GIT_DIR|$DAFT_BACKGROUND"'
+    spec = fire(job("a", command, env={"B": "own", "API_TOKEN": "secret"}))
+    inherited = {
+        "PATH": os.environ["PATH"],
+        "A": "outer",
+        "B": "outer",
+        "DAFT_CD_FILE": "x",
+        "GIT_DIR": "x",
+    }
+
+    with Coordinator(store, stop=QUICK) as coordinator:
+        coordinator.submit(spec, environment=inherited)
+        (done,) = coordinator.wait(spec.invocation_id)
+
+    assert output(store, done) == ["outer|own|secret|a|||false"]
+
+
+def test_a_cancel_takes_queued_jobs_too(store: Any, fire: Make, job: Make) -> None:
+    spec = fire(job("a", "sleep 60"), job("b", "sleep 60"), job("c", ":", "a"))
+    with Coordinator(store, workers=1, stop=QUICK) as coordinator:
+        coordinator.submit(spec)
+        while coordinator.jobs(spec.invocation_id)[0].status is not JobStatus.RUNNING:
+            coordinator.reactor.wait(1)
+        coordinator.cancel(Selection(worktree="main"))
+        jobs = coordinator.wait(spec.invocation_id)
+
+    assert {one.status for one in jobs} == {JobStatus.CANCELLED}
+    assert jobs[1].end_detail == "cancelled before it started"
+
+
+def test_it_can_be_driven_from_another_loop(store: Any, fire: Make, job: Make) -> None:
+    spec = fire(job("a", "sleep 0.1"), job("b", ":", "a"))
+    with Coordinator(store) as coordinator:
+        coordinator.submit(spec)
+        while not coordinator.is_idle:
+            deadline = coordinator.deadline()
+            limit = 5.0 if deadline is None else max(0, deadline - coordinator.clock.monotonic())
+            select.select([coordinator.fileno()], [], [], limit)
+            coordinator.turn()
+
+    assert {one.status for one in store.jobs_of(spec.invocation_id)} == {JobStatus.COMPLETED}
+
+
+def test_it_starts_no_thread(store: Any, fire: Make, job: Make) -> None:
+    before = threading.active_count()
+    run(store, fire(job("a"), job("b")))
+
+    assert threading.active_count() == before
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.statuses: list[tuple[str, str]] = []
+        self.lines: list[str] = []
+
+    @hookimpl
+    def daft_job_changed(self, job: Job) -> None:
+        self.statuses.append((job.name, job.status.value))
+
+    @hookimpl
+    def daft_log_records(self, records: Any) -> None:
+        self.lines += [record.data for record in records if isinstance(record.data, str)]
+
+
+class Broken:
+    @hookimpl
+    def daft_job_changed(self, job: Job) -> None:
+        raise RuntimeError("watcher's own trouble")
+
+
+def test_watchers_see_everything_and_a_broken_one_harms_nobody(
+    store: Any, fire: Make, job: Make
+) -> None:
+    watcher, reports = Watcher(), []
+
+    jobs = run(
+        store,
+        fire(job("a", "echo one; echo two")),
+        plugins=[Broken(), watcher],
+        report=reports.append,
+    )
+
+    assert jobs["a"].status is JobStatus.COMPLETED
+    assert watcher.statuses == [("a", "queued"), ("a", "running"), ("a", "completed")]
+    assert watcher.lines == ["one", "two"]
+    assert any("watcher's own trouble" in line for line in reports)
+
+
+def test_a_job_whose_row_is_not_taken_never_runs(fire: Make, job: Make, tmp_path: Path) -> None:
+    from daft_coordinator.adapters.memory import MemoryJobStore
+
+    class Stubborn(MemoryJobStore):
+        refusals = 3
+
+        def apply(self, changes: Any) -> Any:
+            if any(c.to is JobStatus.RUNNING for c in changes) and self.refusals:
+                self.refusals -= 1
+                assert not (tmp_path / "ran").exists()
+                raise StoreUnavailable("busy")
+            return super().apply(changes)
+
+    store = Stubborn()
+
+    jobs = run(store, fire(job("a", f"echo x >> {tmp_path}/ran")), report=lambda line: None)
+
+    assert jobs["a"].status is JobStatus.COMPLETED
+    assert (tmp_path / "ran").read_text() == "x\n"
+
+
+def test_a_closed_gate_runs_nothing(tmp_path: Path) -> None:
+    control = PosixProcessControl()
+    spawned = control.spawn(
+        f"touch {tmp_path}/ran", working_dir="/", environment={"PATH": os.environ["PATH"]}
+    )
+    assert control.identify(spawned.identity.pid) == spawned.identity
+
+    os.close(spawned.gate)
+    assert spawned.exit_fd is not None
+    select.select([spawned.exit_fd], [], [], 10)
+    status = control.reap(spawned.identity)
+
+    assert status is not None
+    assert status.code == 125
+    assert not (tmp_path / "ran").exists()
+    for fd in (spawned.stdout, spawned.stderr, spawned.exit_fd):
+        assert fd is not None
+        os.close(fd)
+
+
+def test_no_signal_reaches_a_process_with_the_number_of_another(tmp_path: Path) -> None:
+    from attrs import evolve
+
+    control = PosixProcessControl()
+    spawned = control.spawn("sleep 60", working_dir="/", environment={"PATH": os.environ["PATH"]})
+    earlier = evolve(spawned.identity, start="1")
+    other_boot = evolve(spawned.identity, boot_id="another")
+
+    assert control.is_alive(earlier) is False
+    assert not control.signal(earlier, signal.SIGKILL)
+    assert not control.signal_group(other_boot, signal.SIGKILL)
+    assert control.is_alive(spawned.identity) is True
+
+    assert control.signal_group(spawned.identity, signal.SIGKILL)
+    select.select([spawned.exit_fd], [], [], 10)  # type: ignore[list-item]
+    assert control.reap(spawned.identity) is not None
+    for fd in (spawned.gate, spawned.stdout, spawned.stderr, spawned.exit_fd):
+        assert fd is not None
+        os.close(fd)
+
+
+def test_a_spawn_that_is_refused_leaves_no_descriptor_open() -> None:
+    control = PosixProcessControl()
+    before = len(os.listdir("/proc/self/fd"))
+
+    with pytest.raises(SpawnFailed):
+        control.spawn("a\0b", working_dir="/", environment={})
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_descriptors_are_given_back(store: Any, fire: Make, job: Make) -> None:
+    run(store, fire(job("warm")))
+    before = len(os.listdir("/proc/self/fd"))
+
+    run(
+        store,
+        fire(*[job(f"j{n}", "echo x") for n in range(30)], job("gone", working_dir="/nowhere")),
+    )
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_spec_survives_the_store(store: Any, fire: Make) -> None:
+    spec = JobSpec(
+        name="odd: name/é", command="c", working_dir="/", env={"A": "b"}, tags=("t",), timeout_s=None,
+        description="d", fail_text="f", priority=3, background=True, declared_background=True,
+        background_output=BackgroundOutput.SILENT, log=LogPolicy(keep_every_nth=4, limit_bytes=5),
+    )  # fmt: skip
+    made = fire(spec, mode=RunMode.ORDERED, max_parallel=2)
+    with Coordinator(store) as coordinator:
+        from daft_coordinator.submission import record
+
+        record(store, made, owner=coordinator.owner.id, now=coordinator.clock.now())
+
+    (found,) = store.jobs_of(made.invocation_id)
+
+    assert found.spec == spec
+    assert (found.mode, found.max_parallel) == (RunMode.ORDERED, 2)
