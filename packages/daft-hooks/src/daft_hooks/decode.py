@@ -216,7 +216,9 @@ class _Reader:
         script = self._text(get("script"), f"{path}.script")
         if run and script is not None:
             self._error(node.keys["script"], path, "`run` and `script` exclude each other")
-        if "run" not in node.items and script is None:
+        # A misspelt `run` is named as such; that nothing is left to run would only distract.
+        misspelt = any(difflib.get_close_matches(key, ("run", "script")) for key in node.items)
+        if "run" not in node.items and script is None and not misspelt:
             self._error(node.mark, path, "has nothing to run; give it `run:` or `script:`")
         if needs and own_name is None:
             self._error(node.mark, path, "has `needs` and no `name`; name it")

@@ -1,0 +1,140 @@
+"""What the prompt waits for: which modules are loaded, and what is answered without any."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daft_cli import __version__
+
+BANNED = {
+    "click", "attrs", "attr", "cattrs", "rich", "yaml", "psutil", "pluggy", "json", "re", "enum", "typing",
+    "pathlib", "dataclasses", "inspect", "argparse", "subprocess", "logging", "asyncio", "datetime",
+    "importlib.metadata",
+}  # fmt: skip
+
+
+def modules_of(words: list[str], cwd: Path, **environment: str) -> set[str]:
+    """Return what running `daft` with `words` loads beyond a bare interpreter."""
+    code = (
+        "import sys, os; before = set(sys.modules)\n"
+        "import atexit\n"
+        "def tell(code=0):\n"
+        "    print('MODULES', *(set(sys.modules) - before), file=sys.stderr)\n"
+        "real = os._exit\n"
+        "os._exit = lambda code: (tell(), sys.stderr.flush(), real(code))\n"
+        f"sys.argv = ['daft', *{words!r}]\n"
+        "from daft_cli.front import main\n"
+        "code = main(); tell(); sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(cwd), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = next(one for one in done.stderr.split("\n") if one.startswith("MODULES"))
+    return set(line.split()[1:])
+
+
+def test_the_version_loads_nothing(tmp_path: Path) -> None:
+    loaded = modules_of(["--version"], tmp_path)
+
+    assert not loaded & BANNED
+    assert not [name for name in loaded if name.startswith("daft_") and "cli" not in name]
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_the_listing_loads_apsw_and_nothing_else_of_weight(tmp_path: Path, history: bool) -> None:
+    from daft_store import COORDINATOR, RepositoryPlaces, ensure_repository_id, open_writer
+
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    if history:
+        identity = ensure_repository_id(str(tmp_path / ".git"))
+        places = RepositoryPlaces(str(tmp_path / "state"), identity)
+        places.make({})
+        open_writer(places.database, COORDINATOR).close()
+
+    loaded = modules_of(["jobs"], tmp_path, DAFT_STATE_DIR=str(tmp_path / "state"))
+
+    assert not loaded & BANNED
+    assert ("apsw" in loaded) == history
+
+
+def daft(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "daft_cli", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert daft("--version", cwd=tmp_path).stdout == f"daft {__version__}\n"
+    assert daft("-C", "/", "-V", cwd=tmp_path).stdout == f"daft {__version__}\n"
+    for words in ([], ["--help"], ["-h"]):
+        done = daft(*words, cwd=tmp_path)
+        assert done.returncode == 0
+        assert "start <branch>" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["strat"], 1, "is not a daft command"),
+        (["strat"], 1, "did you mean start"),
+        (["-C"], 2, "option requires an argument"),
+        (["-C", "/nowhere", "list"], 2, "not a directory"),
+        (["start"], 2, "usage:"),
+        (["start", "x", "--bogus"], 2, "no such option"),
+        (["jobs", "--bogus"], 2, "unrecognized"),
+        (["jobs", "--status", "dancing"], 2, "invalid choice"),
+        (["jobs", "--format", "xml"], 2, "invalid choice"),
+        (["jobs", "--all", "--worktree", "x"], 2, "not allowed with"),
+        (["jobs", "--failed", "--status", "failed"], 2, "not allowed with"),
+        (["jobs", "--limit", "x"], 2, "takes a number"),
+        (["jobs", "--worktree"], 2, "requires an argument"),
+        (["jobs"], 1, "Not inside a Git repository"),
+        (["list"], 1, "Not inside a Git repository"),
+        (["jobs", "cancel"], 2, "say what to stop"),
+        (["shell-init", "tcsh"], 2, "is not one of"),
+    ],
+)
+def test_bad_words_get_one_answer_and_a_code(
+    tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    done = daft(*words, cwd=tmp_path)
+
+    assert done.returncode == code
+    assert said.lower() in done.stderr.lower()
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_failure(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m daft_cli --help | true; echo done"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == "done\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_function_is_only_code(tmp_path: Path, shell: str) -> None:
+    done = daft("shell-init", shell, cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "DAFT_CD_FILE" in done.stdout

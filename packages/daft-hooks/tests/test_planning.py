@@ -1,0 +1,396 @@
+"""From an event to a plan, and whether it may be carried out: all pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daft_hooks import Event, Options, Placement, Plan, load_from, parse_selectors, plan
+from daft_hooks.domain.conditions import Facts, commands, is_truthy, ref_matches
+from daft_hooks.domain.event import environment_of
+from daft_hooks.domain.planning import hopeless
+from daft_hooks.domain.selection import Narrowing, drop
+from daft_hooks.domain.slug import worktree_slug
+from daft_hooks.domain.templates import substitute
+from daft_hooks.domain.trust import (
+    TrustEntry,
+    TrustLevel,
+    Verdict,
+    decide,
+    differences,
+    normalised_url,
+)
+from daft_hooks.errors import BadSelection, UnplannableHook
+from daft_hooks.settings import hook_settings
+from daft_protocol.jobs import RunMode
+from daft_protocol.status import SkipKind
+
+
+def an_event(hook: str = "worktree-post-create", **other: Any) -> Event:
+    given_facts = {
+        "command": "checkout", "project_root": "/p", "git_dir": "/p/.git", "remote": "origin",
+        "source_worktree": "/p", "worktree_path": "/p.x", "branch": "feat/x", "cwd": "/p.x", "label": "x",
+        **other,
+    }  # fmt: skip
+    return Event(hook=hook, **given_facts)
+
+
+def planned(jobs: str, *, hook: str = "worktree-post-create", extra: str = "", facts: Facts | None = None,
+            top: str = "", **options: Any) -> Plan:  # fmt: skip
+    text = f"{top}hooks: {{{hook}: {{{extra}jobs: [{jobs}]}}}}\n"
+    loaded = load_from({"daft.yml": text.encode()}.get)
+    assert loaded is not None
+    configuration = loaded.decoded.configuration
+    return plan(
+        an_event(hook),
+        configuration,
+        configuration.hooks[hook],
+        facts or Facts(),
+        Options(**options),
+    )
+
+
+def names(specs: Any) -> list[str]:
+    return [spec.name for spec in specs]
+
+
+FOUR = """{name: install, run: i}, {name: build, run: b, needs: [install], tags: [heavy]},
+          {name: test, run: t, needs: [build]}, {name: lint, run: l, needs: [install]}"""
+
+
+def test_foreground_and_background_are_cut_apart() -> None:
+    made = planned(
+        """{name: install, run: i}, {name: build, run: b, needs: [install], background: true},
+           {name: assets, run: a, needs: [install], background: true}, {name: types, run: t, needs: [build]},
+           {name: last, run: l, needs: [assets], background: true}"""
+    )
+
+    assert names(made.foreground) == ["install", "build", "types"]
+    assert names(made.background) == ["assets", "last"]
+    assert [spec.needs for spec in made.background] == [(), ("assets",)]
+    assert made.background[0].full_needs == ("install",)
+    assert any("'build' promoted to foreground (needed by 'types')" in one for one in made.notices)
+
+
+def test_background_jobs_of_failed_needs_are_hopeless_with_all_behind_them() -> None:
+    made = planned(
+        """{name: f, run: x}, {name: a, run: x, needs: [f], background: true},
+           {name: b, run: x, needs: [a], background: true}, {name: c, run: x, background: true}"""
+    )
+
+    specs = {spec.name: spec for spec in hopeless(made, {"f": "failed"})}
+
+    assert specs["a"].skip is not None
+    assert specs["a"].skip.reason == "dependency failed: f failed"
+    assert specs["b"].skip is not None
+    assert specs["c"].skip is None
+
+
+@pytest.mark.parametrize("hook", ["worktree-pre-create", "worktree-pre-remove", "post-clone"])
+def test_what_must_finish_first_is_never_detached(hook: str) -> None:
+    made = planned("{name: a, run: x, background: true}", hook=hook)
+
+    assert names(made.foreground) == ["a"]
+    assert any("must finish first" in notice for notice in made.notices)
+
+
+def test_placements() -> None:
+    jobs = "{name: a, run: x}, {name: b, run: x, background: true}"
+    foreground = planned(jobs, placement=Placement.FOREGROUND)
+    background = planned(jobs, placement=Placement.BACKGROUND)
+    ordered = planned(jobs, extra="parallel: false, ", placement=Placement.BACKGROUND)
+    off = planned(jobs, placement=Placement.OFF)
+
+    assert names(foreground.foreground) == ["a", "b"]
+    assert names(background.background) == ["a", "b"]
+    assert names(ordered.foreground) == ["a"]
+    assert any("declares an order" in notice for notice in ordered.notices)
+    assert off.skip_reason == "skipped by --hooks off"
+
+
+@pytest.mark.parametrize(
+    ("extra", "mode"),
+    [("", RunMode.PARALLEL), ("parallel: false, ", RunMode.ORDERED), ("follow: true, ", RunMode.ORDERED),
+     ("piped: true, ", RunMode.PIPED)],
+)  # fmt: skip
+def test_modes(extra: str, mode: RunMode) -> None:
+    assert planned("{name: a, run: x}", extra=extra).mode is mode
+
+
+def test_skipping_takes_along_what_needs_it_and_says_through_whom() -> None:
+    heavy = planned(FOUR, selectors=parse_selectors(["tag:heavy"]))
+    install = planned(FOUR, selectors=parse_selectors(["install"]))
+
+    assert {s.name: s.skip.reason for s in heavy.skipped if s.skip} == {
+        "build": "requested (--skip-hooks)",
+        "test": "depends on build (skipped)",
+    }
+    assert names(heavy.foreground) == ["install", "lint"]
+    assert len(install.skipped) == 4
+
+
+def test_selectors() -> None:
+    selectors = parse_selectors([" tag:x , job:all ", "worktree-post-create", "post-create"])
+
+    assert selectors.tags == {"x"}
+    assert selectors.jobs == {"all", "post-create"}
+    assert selectors.hooks == {"worktree-post-create"}
+    assert not selectors.everything
+    assert parse_selectors(["*"]).everything
+    assert planned(FOUR, selectors=parse_selectors(["nothing"])).unmatched == ("nothing",)
+    assert (
+        planned(FOUR, selectors=selectors).skip_reason == "worktree-post-create skipped by request"
+    )
+
+
+def test_one_job_can_be_run_without_what_it_needs() -> None:
+    made = planned(FOUR, narrowing=Narrowing(jobs=frozenset({"test"})))
+
+    assert names(made.foreground) == ["test"]
+    assert made.foreground[0].needs == ()
+    assert any("not run, although needed: build" in notice for notice in made.notices)
+    with pytest.raises(BadSelection, match="no job 'nothing'"):
+        planned(FOUR, narrowing=Narrowing(jobs=frozenset({"nothing"})))
+    with pytest.raises(BadSelection, match="tagged 'nothing'"):
+        planned(FOUR, narrowing=Narrowing(tags=frozenset({"nothing"})))
+
+
+def test_a_job_skipped_by_its_condition_satisfies_what_needs_it() -> None:
+    made = planned(
+        "{name: a, run: x, skip: true}, {name: b, run: y, needs: [a]}, {name: c, run: {windows: z}},"
+        "{name: d, run: x, arch: aarch64}"
+    )
+
+    assert names(made.foreground) == ["b"]
+    assert made.foreground[0].needs == ()
+    assert {s.name: s.skip.kind for s in made.skipped if s.skip} == {
+        "a": SkipKind.CONDITION,
+        "c": SkipKind.PLATFORM,
+        "d": SkipKind.ARCH,
+    }
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("skip: true", "skip: true"),
+        ("only: false", "only: false"),
+        ("skip: CI", "skip: env $CI is set"),
+        ("only: NOPE", "only: env $NOPE is not set"),
+        ("skip: [merge]", "skip: in merge state"),
+        ("only: [rebase]", "only: not in rebase state"),
+        ("skip: [{ref: 'feat/*'}]", "skip: ref matches 'feat/*'"),
+        ("only: {ref: main}", "only: ref does not match 'main'"),
+        ("skip: [{run: good}]", "skip: command succeeded: good"),
+        ("only: [{run: bad, desc: because}]", "because"),
+        ("skip: {macos: [{env: CI}]}", None),
+        ("only: {env: DAFT_IS_NEW_BRANCH}", "only: env $DAFT_IS_NEW_BRANCH is not set"),
+        ("skip: FALSE_ONE", None),
+    ],
+)
+def test_conditions(condition: str, reason: str | None) -> None:
+    facts = Facts(
+        environment={"CI": "1", "FALSE_ONE": "False", "DAFT_IS_NEW_BRANCH": "false"},
+        branch="feat/x",
+        states=frozenset({"merge"}),
+        succeeded={"good": True, "bad": False},
+    )
+
+    made = planned(f"{{name: a, run: x, {condition}}}", facts=facts)
+
+    assert [s.skip.reason for s in made.skipped if s.skip] == ([] if reason is None else [reason])
+    whole = planned("{name: a, run: x}", extra=f"{condition}, ", facts=facts)
+    assert whole.skip_reason == reason
+
+
+def test_commands_of_conditions_are_asked_once_each() -> None:
+    loaded = load_from({"daft.yml": b"hooks: {post-clone: {skip: [{run: a}], jobs: [{run: x, only: [{run: b}, {run: a}]}]}}"}.get)  # fmt: skip
+    assert loaded is not None
+
+    assert commands(loaded.configuration.hooks["post-clone"], "linux") == ("a", "b")
+    assert is_truthy("no")
+    assert not is_truthy("FALSE")
+    assert ref_matches("release/*", "release/1/2")
+    assert not ref_matches("a*a", "a")
+
+
+def test_what_cannot_run_is_told_before_anything_does() -> None:
+    with pytest.raises(UnplannableHook, match="a -> b -> a"):
+        planned("{name: a, run: x, needs: [b]}, {name: b, run: x, needs: [a]}")
+    with pytest.raises(UnplannableHook, match="'zz', which does not exist"):
+        planned("{name: a, run: x, needs: [zz]}")
+    with pytest.raises(UnplannableHook, match="base_branch"):
+        planned("{name: a, run: x, root: '{base_branch}'}")
+
+
+def test_a_job_gets_its_command_directory_and_environment() -> None:
+    made = planned(
+        """{name: a, run: 'echo {branch} {unknown} {job_name}', root: 'sub/{branch}', env: {X: '{worktree_slug}'}},
+           {name: b, script: s.sh, runner: bash, args: '-x {branch}', timeout: 5m}""",
+        top="rc: 'my rc'\n",
+        timeout_s=42.0,
+    )
+    first, second = made.foreground
+
+    assert "echo feat/x {unknown} a" in first.command
+    assert first.command.startswith(". '/p.x/my rc' && {")
+    assert first.working_dir == "/p.x/sub/feat/x"
+    assert first.env["X"] == "p-x"
+    assert first.env["DAFT_BRANCH_NAME"] == "feat/x"
+    assert (first.timeout_s, second.timeout_s) == (42.0, 300.0)
+    assert "bash /p.x/.daft/s.sh -x feat/x" in second.command
+
+
+@given(value=st.text(max_size=30), text=st.text(alphabet="ab{}_ ", max_size=30))
+def test_values_are_never_read_again(value: str, text: str) -> None:
+    assert substitute("{a}", {"a": value}) == value
+    if "{" not in text:
+        assert substitute(text, {"a": value}) == text
+
+
+def test_the_environment_of_an_event() -> None:
+    found = environment_of(an_event(removal_reason="manual"))
+
+    assert found["DAFT_HOOK"] == "worktree-post-create"
+    assert found["DAFT_IS_NEW_BRANCH"] == "false"
+    assert found["DAFT_REMOVAL_REASON"] == "manual"
+    assert "DAFT_COMMIT" not in found
+    assert "DAFT_HOOK" not in environment_of(an_event(task="dev"))
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [("/p/feature/new", "feature-new"), ("/p", "p"), ("/e/My-WT", "my-wt"), ("/p/API_Server 2", "api-server-2"),
+     ("/p/---", "worktree"), ("/p/日本語", "worktree"), ("/p/" + "a" * 100, "a" * 63),
+     ("/p/" + "a" * 62 + "-tail", "a" * 62)],
+)  # fmt: skip
+def test_slugs(path: str, slug: str) -> None:
+    assert worktree_slug(path, "/p") == slug
+
+
+@st.composite
+def hooks(draw: st.DrawFn) -> str:
+    count = draw(st.integers(1, 7))
+    jobs = []
+    for number in range(count):
+        earlier = [f"j{n}" for n in range(number)]
+        needs = draw(st.lists(st.sampled_from(earlier), max_size=3, unique=True)) if earlier else []
+        background = draw(st.booleans())
+        skip = draw(st.booleans()) and draw(st.booleans())
+        tag = draw(st.sampled_from(["x", "y"]))
+        jobs.append(
+            f"{{name: j{number}, run: c, needs: [{', '.join(needs)}], tags: [{tag}],"
+            f" background: {str(background).lower()}, skip: {str(skip).lower()}}}"
+        )
+    return ", ".join(jobs)
+
+
+@settings(max_examples=200)
+@given(jobs=hooks(), selector=st.sampled_from(["", "tag:x", "j0", "j1"]), narrow=st.booleans())
+def test_every_plan_keeps_the_rules(jobs: str, selector: str, narrow: bool) -> None:
+    narrowing = Narrowing(jobs=frozenset({"j0"})) if narrow else Narrowing()
+    made = planned(jobs, selectors=parse_selectors([selector]), narrowing=narrowing)
+    everyone = planned(jobs)
+    placed = [*names(made.foreground), *names(made.background), *names(made.skipped)]
+
+    assert sorted(placed) == sorted(
+        [*names(everyone.foreground), *names(everyone.background), *names(everyone.skipped)]
+    ), "every declared job is in exactly one place"
+    assert len(placed) == len(set(placed))
+    for part in (made.foreground, made.background):
+        for spec in part:
+            assert set(spec.needs) <= set(names(part)), "needs stay inside their phase"
+    assert all(spec.skip is not None for spec in made.skipped)
+    started = {*names(made.foreground), *names(made.background)}
+    assert started <= {*names(everyone.foreground), *names(everyone.background)}
+
+
+@given(st.data())
+def test_a_cascade_is_closed(data: st.DataObject) -> None:
+    text = data.draw(hooks())
+    loaded = load_from({"daft.yml": f"hooks: {{post-clone: {{jobs: [{text}]}}}}".encode()}.get)
+    assert loaded is not None
+    jobs = loaded.configuration.hooks["post-clone"].jobs
+    dropped = drop(jobs, selectors=parse_selectors(["tag:x"])).skips
+
+    for job in jobs:
+        direct = "x" in job.tags
+        assert (job.name in dropped) == (direct or any(name in dropped for name in job.needs))
+
+
+# --- consent and settings ---------------------------------------------------------------------
+
+ALLOWED = TrustEntry(
+    level=TrustLevel.ALLOW, granted_at="", fingerprint="https://h/r", approved={"d1": {}}
+)
+
+
+@pytest.mark.parametrize(
+    ("entry", "fingerprint", "digest", "verdict"),
+    [
+        (None, "https://h/r", "d1", Verdict.UNTRUSTED),
+        (ALLOWED, "https://h/r", "d1", Verdict.ALLOWED),
+        (ALLOWED, None, "d1", Verdict.ALLOWED),
+        (ALLOWED, "https://h/other", "d1", Verdict.REMOTE_CHANGED),
+        (ALLOWED, "https://h/r", "d2", Verdict.CONTENT_CHANGED),
+        (TrustEntry(level=TrustLevel.DENY, granted_at=""), "x", "d1", Verdict.DENIED),
+        (TrustEntry(level=TrustLevel.PROMPT, granted_at=""), "x", "d1", Verdict.PROMPT),
+    ],
+)
+def test_consent(entry: TrustEntry | None, fingerprint: str, digest: str, verdict: Verdict) -> None:
+    found = decide(entry, fingerprint=fingerprint, digest=digest)
+
+    assert found.verdict is verdict
+    assert found.allowed == (verdict is Verdict.ALLOWED)
+
+
+def test_a_refusal_beats_every_pattern() -> None:
+    denied = TrustEntry(level=TrustLevel.DENY, granted_at="")
+    patterns = [("/p/*", TrustLevel.ALLOW)]
+
+    assert decide(None, fingerprint=None, digest="d", patterns=patterns, common_dir="/p/a").allowed
+    assert not decide(
+        denied, fingerprint=None, digest="d", patterns=patterns, common_dir="/p/a"
+    ).allowed
+    assert not decide(
+        None, fingerprint=None, digest="d", patterns=patterns, common_dir="/q"
+    ).allowed
+
+
+def test_urls_are_compared_without_credentials_and_spelling() -> None:
+    same = {
+        normalised_url(url)
+        for url in ("https://me:pw@Host/o/r.git", "https://host/o/r/", "https://host/o/r")
+    }
+
+    assert same == {"https://host/o/r"}
+    assert normalised_url("git@h:o/r.git") == normalised_url("ssh://git@h/o/r")
+    assert normalised_url("/w/r.git/") == "/w/r"
+
+
+def test_differences_are_named() -> None:
+    assert differences({"h/a": "x", "h/b": "y"}, {"h/a": "z", "h/c": "w"}) == (
+        "changed h/a: z",
+        "added h/c: w",
+        "removed h/b",
+    )
+
+
+def test_settings() -> None:
+    found = hook_settings(
+        {
+            "daft.hooks.postclone.enabled": "off",
+            "daft.hooks.worktreeprecreate.failmode": "WARN",
+            "daft.hooks.worktreepostcreate.failmode": "abrot",
+            "daft.hooks.timeout": "90",
+        }
+    )
+
+    assert found.disabled == {"post-clone"}
+    assert found.fail_modes["worktree-pre-create"].value == "warn"
+    assert found.timeout_s == 90
+    assert len(found.warnings) == 1
+    assert hook_settings({"daft.hooks.timeout": "soon"}).timeout_s == 300
