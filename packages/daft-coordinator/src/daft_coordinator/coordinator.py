@@ -32,7 +32,7 @@ from .environment import job_environment
 from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
 from .joblog import FILE_NAME, JobLog, LogCursor
 from .observers import Plugins
-from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
+from .ports import Clock, JobChange, JobStore, Owner, ProcessControl, changed
 from .reactor import Reactor, Timer
 from .runner import JobRun, StopPolicy
 
@@ -104,6 +104,7 @@ class Coordinator:
         self._jobs: dict[str, dict[str, Job]] = {}  # invocation -> uid -> job
         self._invocations: dict[str, _Invocation] = {}  # the one that started longest ago first
         self._urgency: dict[str, float] = {}
+        self._facts: dict[str, JobFacts] = {}  # what the core sees, made anew on a change only
         self._runs: dict[str, JobRun] = {}
         self._ended: list[tuple[JobRun, Ending]] = []
         self._unsaved: list[JobChange] = []
@@ -359,21 +360,7 @@ class Coordinator:
                     invocation_id=invocation_id,
                     mode=_first(jobs).mode,
                     max_parallel=_first(jobs).max_parallel,
-                    jobs=[
-                        JobFacts(
-                            uid=uid,
-                            name=job.spec.name,
-                            # A job we do not own counts for those that need it, never as ours
-                            # to start.
-                            status=job.status,
-                            needs=job.spec.needs,
-                            priority=job.spec.priority,
-                            position=job.position,
-                            urgency=self._urgency.get(uid, 0.0),
-                            exclusive=job.spec.interactive,
-                        )
-                        for uid, job in jobs.items()
-                    ],
+                    jobs=[self._facts[uid] for uid in jobs],
                 )
                 for invocation_id in self._invocations
                 if (jobs := self._jobs.get(invocation_id))
@@ -408,7 +395,20 @@ class Coordinator:
         }
         longest = graph.remaining_path(names, {job.name: job.needs for job in here}, seconds)
         self._urgency.update((job.uid, longest[job.name]) for job in here)
+        self._facts.update((job.uid, self._facts_of(job)) for job in here)
         self._plan_soon()
+
+    def _facts_of(self, job: Job) -> JobFacts:
+        return JobFacts(
+            uid=job.uid,
+            name=job.spec.name,
+            status=job.status,
+            needs=job.spec.needs,
+            priority=job.spec.priority,
+            position=job.position,
+            urgency=self._urgency.get(job.uid, 0.0),
+            exclusive=job.spec.interactive,
+        )
 
     def _start(self, uids: Sequence[str]) -> None:
         runs: list[JobRun] = []
@@ -578,6 +578,8 @@ class Coordinator:
         self._unsaved = []
         again: list[JobChange] = []
         for change, done in zip(pending, accepted, strict=True):
+            if done and self._apply_here(change):
+                continue
             job = self._refresh(change.job_uid)
             if done or job is None or job.status.is_final:
                 continue
@@ -594,6 +596,15 @@ class Coordinator:
                 )
         if again:
             self._save(again)
+
+    def _apply_here(self, change: JobChange) -> bool:
+        """Follow a committed change in memory; False when the job is not known here."""
+        for jobs in self._jobs.values():
+            job = jobs.get(change.job_uid)
+            if job is not None:
+                self._changed(changed(job, change))
+                return True
+        return False
 
     def save(self, change: JobChange) -> None:
         """Commit a change that must not be lost (called by recovery)."""
@@ -624,6 +635,7 @@ class Coordinator:
         known = self._jobs.get(job.invocation_id)
         if known is not None and job.uid in known:
             known[job.uid] = job
+            self._facts[job.uid] = self._facts_of(job)
         run = self._runs.get(job.uid)
         if run is not None:
             run.job = job
@@ -640,6 +652,7 @@ class Coordinator:
             del self._invocations[invocation_id]
             for uid in jobs:
                 self._urgency.pop(uid, None)
+                self._facts.pop(uid, None)
             recorded = self.store.invocation(invocation_id)
             if recorded is not None:
                 self._plugins.tell("daft_invocation_changed", invocation=recorded)

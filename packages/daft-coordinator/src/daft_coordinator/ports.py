@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_protocol.status import EndReason, JobStatus
@@ -55,6 +55,31 @@ class JobChange:
     log_bytes: int | None = None
     log_records: int | None = None
     log_dropped: int | None = None
+
+
+_CHANGED_FIELDS = (
+    "process",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "exit_code",
+    "term_signal",
+    "end_reason",
+    "end_detail",
+    "log_bytes",
+    "log_records",
+    "log_dropped",
+)
+
+
+def changed(job: Job, change: JobChange) -> Job:
+    """Return `job` as it is once `change` has been made."""
+    given = {
+        name: value for name in _CHANGED_FIELDS if (value := getattr(change, name)) is not None
+    }
+    if change.set_owner:
+        given["owner"] = change.owner
+    return evolve(job, status=change.to, updated_at=change.at, **given)
 
 
 @frozen(kw_only=True)

@@ -303,19 +303,15 @@ class _Watching:
     def _still_pending(self) -> bool:
         store = self._leader.coordinator.store
         owner = self._leader.coordinator.owner.id
-        left: list[str] = []
-        foreign = False
-        for uid in self._pending:
-            job = store.job(uid)
-            if job is not None and not job.status.is_final:
-                left.append(uid)
-                foreign = foreign or job.owner != owner
-        self._pending = left
+        # One question for all of them: a wait for hundreds must not ask hundreds of times.
+        unfinished = {job.uid: job.owner for job in store.unfinished()}
+        self._pending = [uid for uid in self._pending if uid in unfinished]
+        foreign = any(unfinished[uid] != owner for uid in self._pending)
         if foreign and (self._foreign is None or self._foreign.callback is None):
             self._foreign = self._leader.coordinator.reactor.call_after(
                 _FOREIGN_LOOK_S, self._look_again
             )
-        return bool(left) and not self._over
+        return bool(self._pending) and not self._over
 
     def _look_again(self) -> None:
         self._foreign = None

@@ -11,7 +11,7 @@ from attrs import evolve
 from daft_protocol.jobs import Invocation, Job
 from daft_protocol.status import JobStatus
 
-from ..ports import JobChange, JobQuery, Owner
+from ..ports import JobChange, JobQuery, Owner, changed
 
 _MEAN_WEIGHT = 0.3
 
@@ -124,30 +124,10 @@ class MemoryJobStore:
         job = self._jobs.get(change.job_uid)
         if job is None or job.status.is_final or job.status not in change.allowed:
             return False
-        given = {
-            name: value for name in _PLAIN_FIELDS if (value := getattr(change, name)) is not None
-        }
-        if change.set_owner:
-            given["owner"] = change.owner
-        self._jobs[job.uid] = evolve(job, status=change.to, updated_at=change.at, **given)
+        self._jobs[job.uid] = changed(job, change)
         if change.to is JobStatus.COMPLETED and change.duration_ms is not None:
             key = (job.hook_type, job.name)
             seconds = change.duration_ms / 1000
             known = self._durations.get(key, seconds)
             self._durations[key] = known + (seconds - known) * _MEAN_WEIGHT
         return True
-
-
-_PLAIN_FIELDS = (
-    "process",
-    "started_at",
-    "finished_at",
-    "duration_ms",
-    "exit_code",
-    "term_signal",
-    "end_reason",
-    "end_detail",
-    "log_bytes",
-    "log_records",
-    "log_dropped",
-)
