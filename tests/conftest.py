@@ -101,15 +101,16 @@ class Home:
 
     def leaders(self) -> list[psutil.Process]:
         """Return the leaders that serve this home."""
-        found = []
+        found: dict[int, tuple[psutil.Process, int]] = {}
         for process in psutil.process_iter():
             try:
                 words = process.cmdline()
+                if "daft_coordinator" in words and f"{self.root}/state" in words:
+                    found[process.pid] = (process, process.ppid())
             except psutil.Error:
                 continue
-            if "daft_coordinator" in words and f"{self.root}/state" in words:
-                found.append(process)
-        return found
+        # A job's process looks like its leader for the moment before it becomes a shell.
+        return [process for process, parent in found.values() if parent not in found]
 
 
 def wait_until(holds: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:

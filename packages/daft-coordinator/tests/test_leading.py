@@ -27,6 +27,20 @@ from daft_protocol.status import JobStatus
 Make = Callable[..., Any]
 
 
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def parent_of(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return 0
+
+
 class Place:
     """One repository's store and station, in a directory of its own."""
 
@@ -47,7 +61,9 @@ class Place:
                     found.append(process)
             except psutil.Error:
                 continue
-        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE]
+        pids = {one.pid for one in found}
+        # A job's process looks like its leader for the moment before it becomes a shell.
+        return [one for one in found if is_alive(one) and parent_of(one) not in pids]
 
 
 @pytest.fixture
