@@ -328,6 +328,58 @@ def test_an_end_that_only_the_log_knows_is_recorded_truly(
     assert (found.status, found.exit_code) == (JobStatus.FAILED, 7)
 
 
+def test_a_result_that_was_kept_is_recorded_by_the_next_leader(
+    place: Place, fire: Make, job: Make
+) -> None:
+    from attrs import evolve
+
+    from daft_coordinator import Coordinator
+    from daft_coordinator.ports import JobChange
+    from daft_coordinator.results import write_result
+    from daft_coordinator.submission import record
+    from daft_protocol.status import EndReason
+
+    with Coordinator(place.store) as living:
+        ended = subprocess.Popen(["sleep", "60"], process_group=0)
+        identity = living.processes.identify(ended.pid)
+        ended.kill()
+        ended.wait()
+        assert identity is not None
+        gone = evolve(identity, pgid=identity.pid)
+        place.store.register(evolve(living.owner, id="e" * 16, process=gone))
+        (made,) = record(
+            place.store, fire(background(job, "a")), owner="e" * 16, now=living.clock.now()
+        )
+        now = living.clock.now()
+        place.store.apply(
+            [
+                JobChange(
+                    job_uid=made.uid,
+                    allowed=(JobStatus.QUEUED,),
+                    to=JobStatus.RUNNING,
+                    at=now,
+                    process=gone,
+                )
+            ]
+        )
+        directory = place.store.log_directory(made)
+        ending = JobChange(
+            job_uid=made.uid, allowed=(), to=JobStatus.FAILED, at=now, term_signal=11,
+            end_reason=EndReason.SIGNAL, end_detail="killed by SIGSEGV",
+        )  # fmt: skip
+        write_result(directory, ending)
+
+    with place.client() as client:
+        client.hello()
+
+    found = place.store.job(made.uid)
+    assert found is not None
+    assert (found.status, found.term_signal, found.end_detail) == (
+        JobStatus.FAILED, 11, "killed by SIGSEGV",
+    )  # fmt: skip
+    assert not os.path.exists(os.path.join(directory, "result.json"))
+
+
 def test_terminating_the_leader_stops_its_jobs_and_says_so(
     place: Place, fire: Make, job: Make
 ) -> None:

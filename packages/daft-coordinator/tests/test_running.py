@@ -363,6 +363,36 @@ def test_a_job_whose_row_is_not_taken_never_runs(fire: Make, job: Make, tmp_path
     assert (tmp_path / "ran").read_text() == "x\n"
 
 
+def test_an_end_the_store_does_not_take_is_kept_and_recorded_later(
+    fire: Make, job: Make, tmp_path: Path
+) -> None:
+    from daft_coordinator.adapters.memory import MemoryJobStore
+    from daft_coordinator.results import read_result
+
+    seen: list[Any] = []
+
+    class Full(MemoryJobStore):
+        refusals = 2
+
+        def apply(self, changes: Any) -> Any:
+            if any(c.to.is_final for c in changes) and self.refusals:
+                self.refusals -= 1
+                raise StoreUnavailable("disk full")
+            seen.append(read_result(str(directory)))
+            return super().apply(changes)
+
+    store = Full(str(tmp_path))
+    spec = fire(job("a", "exit 5"), job("b", ":", "a"))
+    directory = tmp_path / spec.invocation_id / "a"
+
+    jobs = run(store, spec, report=lambda line: None)
+
+    assert jobs["a"].exit_code == 5
+    assert jobs["b"].status is JobStatus.SKIPPED
+    assert next(one for one in seen if one)["exit_code"] == 5
+    assert not (directory / "result.json").exists()
+
+
 def test_a_closed_gate_runs_nothing(tmp_path: Path) -> None:
     control = PosixProcessControl()
     spawned = control.spawn(
@@ -393,6 +423,9 @@ def test_no_signal_reaches_a_process_with_the_number_of_another(tmp_path: Path) 
 
     assert control.is_alive(earlier) is False
     assert not control.signal(earlier, signal.SIGKILL)
+    assert control.group_members(earlier) == ()
+    assert control.family(earlier, "some job") == ()
+    assert not control.signal_group(earlier, signal.SIGKILL)
     assert not control.signal_group(other_boot, signal.SIGKILL)
     assert control.is_alive(spawned.identity) is True
 

@@ -180,12 +180,15 @@ class Presenter:
         frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
         now = time.monotonic()
         frame = frames[int(now * 10) % len(frames)]
-        table = Table.grid(padding=(0, 1))
+        table = Table.grid(padding=(0, 1), expand=True)
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for job, started, last in list(self._running.values()):
             table.add_row(
                 Text(frame, style="yellow"),
                 Text(job.name),
                 Text(duration(now - started), style="dim"),
-                Text(last, style="dim", overflow="ellipsis", no_wrap=True),
+                Text(last, style="dim"),
             )
         return table

@@ -28,7 +28,8 @@ JOURNAL_LIMIT_BYTES = 1024 * 1024
 def main(argv: list[str] | None = None) -> int:
     """Lead a repository until nothing is left to do. Returns the exit code.
 
-    0: led and left, or somebody else leads. 1: could not lead; the journal says why.
+    0: led and left, or somebody else leads. 1: could not lead, or gave up on the
+    store; the journal says why.
     """
     options = _parse(sys.argv[1:] if argv is None else argv)
     client = None if options.client_fd is None else socket.socket(fileno=options.client_fd)
@@ -61,10 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     gc.collect()
     gc.freeze()
     try:
-        leader.run()
+        return 0 if leader.run() else 1
     finally:
         store.close()
-    return 0
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

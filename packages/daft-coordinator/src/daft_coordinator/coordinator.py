@@ -34,9 +34,11 @@ from .joblog import FILE_NAME, JobLog, LogCursor
 from .observers import Plugins
 from .ports import Clock, JobChange, JobStore, Owner, ProcessControl, changed
 from .reactor import Reactor, Timer
+from .results import remove_result, write_result
 from .runner import JobRun, StopPolicy
 
 _STORE_RETRY_S = 0.1
+_STORE_RETRY_PAUSE_LIMIT_S = 2.0
 _STORE_RETRY_LIMIT_S = 30.0
 
 
@@ -110,6 +112,8 @@ class Coordinator:
         self._unsaved: list[JobChange] = []
         self._retry: Timer | None = None
         self._retry_until = 0.0
+        self._retry_pause_s = _STORE_RETRY_S
+        self.has_given_up = False
         self._planned = False
         self._listeners: list[Callable[[], None]] = []
         self._log_listeners: list[Callable[[str], None]] = []
@@ -538,6 +542,10 @@ class Coordinator:
     def _commit_ends(self) -> None:
         ended, self._ended = self._ended, []
         changes: list[JobChange] = []
+        if self.has_given_up:
+            for run, _ in ended:
+                self._runs.pop(run.job.uid, None)
+            return
         for run, ending in ended:
             self._runs.pop(run.job.uid, None)
             now = self.clock.now()
@@ -572,9 +580,15 @@ class Coordinator:
             if not self._unsaved:
                 self._report(str(error))
                 self._retry_until = self.clock.monotonic() + _STORE_RETRY_LIMIT_S
+                self._retry_pause_s = _STORE_RETRY_S
             self._unsaved = pending
-            self._retry_later()
+            self._leave_results(changes)
+            if self.clock.monotonic() >= self._retry_until:
+                self._give_up_on_store()
+            else:
+                self._retry_later()
             return
+        self._forget_results(self._unsaved)
         self._unsaved = []
         again: list[JobChange] = []
         for change, done in zip(pending, accepted, strict=True):
@@ -599,21 +613,61 @@ class Coordinator:
 
     def _apply_here(self, change: JobChange) -> bool:
         """Follow a committed change in memory; False when the job is not known here."""
-        for jobs in self._jobs.values():
-            job = jobs.get(change.job_uid)
-            if job is not None:
-                self._changed(changed(job, change))
-                return True
-        return False
+        job = self._known(change.job_uid)
+        if job is not None:
+            self._changed(changed(job, change))
+        return job is not None
 
     def save(self, change: JobChange) -> None:
         """Commit a change that must not be lost (called by recovery)."""
         self._save([change])
         self._plan_soon()
 
+    def _leave_results(self, changes: Sequence[JobChange]) -> None:
+        """Write ends beside their logs: whatever becomes of us, the next leader finds them."""
+        for change in changes:
+            job = self._known(change.job_uid)
+            if job is None or change.end_reason is None:
+                continue
+            directory = self._log_directory(job)
+            if directory is None:
+                continue
+            try:
+                write_result(directory, change)
+            except OSError as error:
+                # The log's own last record tells the same; only a full disk loses both.
+                self._report(f"{job.name}: its result could not be kept: {error.strerror}")
+
+    def _forget_results(self, changes: Sequence[JobChange]) -> None:
+        for change in changes:
+            job = self._known(change.job_uid)
+            directory = None if job is None else self._log_directory(job)
+            if directory is not None:
+                remove_result(directory)
+
+    def _give_up_on_store(self) -> None:
+        """End what runs and answer for nothing more: a record that lies is worse than none.
+
+        The ends are in result files, from which the next leader repairs the rows.
+        """
+        self.has_given_up = True
+        self._report(f"the store took nothing for {_STORE_RETRY_LIMIT_S:g} s; giving up")
+        for run in self._runs.values():
+            run.stop(StopCause.SHUTDOWN)
+        self._unsaved = []
+        self._jobs.clear()
+        self._invocations.clear()
+
+    def _known(self, uid: str) -> Job | None:
+        for jobs in self._jobs.values():
+            if uid in jobs:
+                return jobs[uid]
+        return None
+
     def _retry_later(self) -> None:
         if self._retry is None or self._retry.callback is None:
-            self._retry = self.reactor.call_after(_STORE_RETRY_S, self._retry_now)
+            self._retry = self.reactor.call_after(self._retry_pause_s, self._retry_now)
+            self._retry_pause_s = min(2 * self._retry_pause_s, _STORE_RETRY_PAUSE_LIMIT_S)
 
     def _retry_now(self) -> None:
         self._retry = None
@@ -697,10 +751,10 @@ class Coordinator:
         return any(uid in jobs and jobs[uid].status in UNFINISHED for jobs in self._jobs.values())
 
     def _job(self, uid: str) -> Job:
-        for jobs in self._jobs.values():
-            if uid in jobs:
-                return jobs[uid]
-        raise CoordinatorError(f"job {uid} is not handled here")
+        job = self._known(uid)
+        if job is None:
+            raise CoordinatorError(f"job {uid} is not handled here")
+        return job
 
     def _log_directory(self, job: Job) -> str | None:
         try:

@@ -66,8 +66,11 @@ class Leader:
         if client is not None:
             self._greet(client, patient=True)
 
-    def run(self) -> None:
-        """Lead until idle. Returns with the door closed and the lock released."""
+    def run(self) -> bool:
+        """Lead until idle. Returns with the door closed and the lock released.
+
+        False when it had to give up on the store.
+        """
         signals_read, restore = self._catch_signals()
         try:
             self._open_door()
@@ -86,6 +89,7 @@ class Leader:
             restore()
             self.coordinator.close()
             self._lock.release()
+        return not self.coordinator.has_given_up
 
     def shut_down(self) -> None:
         """Stop all jobs, record their ends, and leave as soon as that is done."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal as signals
 from collections.abc import Mapping
@@ -19,11 +18,10 @@ from .domain.reconcile import ObservedJob, Verdict, reconcile, why_skipped
 from .joblog import ending_of, last_record, reopen
 from .ports import JobChange
 from .reactor import READ
+from .results import read_result, remove_result
 
 if TYPE_CHECKING:
     from .coordinator import Coordinator
-
-RESULT_FILE = "result.json"
 
 
 @frozen(kw_only=True)
@@ -107,7 +105,7 @@ class Recovery:
     def _observe(self, job: Job, owner_alive: bool | None) -> ObservedJob:
         coordinator = self._coordinator
         group_alive = job.process is not None and bool(
-            coordinator.processes.group_members(job.process)
+            coordinator.processes.family(job.process, job.uid)
         )
         waited_s = 0.0
         if job.queued_at is not None:
@@ -129,9 +127,10 @@ class Recovery:
         directory = self._coordinator.store.log_directory(job)
         if directory is None or job.status is JobStatus.QUEUED:
             return None
-        found: Mapping[str, Any] | None = _read_result(directory)
-        if found is None:
-            found = ending_of(last_record(directory))
+        kept = read_result(directory)
+        if kept is not None:
+            return _ending_of_result(kept)
+        found = ending_of(last_record(directory))
         if found is None or found.get("event") == "crashed":
             return None
         code, number = found.get("exit_code"), found.get("signal")
@@ -148,6 +147,7 @@ class Recovery:
         if job.status is JobStatus.CANCELLING:
             status, reason, detail = JobStatus.CANCELLED, EndReason.CANCEL, "cancelled"
         now = self._coordinator.clock.now()
+        directory = self._coordinator.store.log_directory(job)
         self._coordinator.save(
             JobChange(
                 job_uid=job.uid,
@@ -161,6 +161,8 @@ class Recovery:
                 end_detail=detail,
             )
         )
+        if directory is not None:
+            remove_result(directory)
 
     def _crash(self, job: Job, detail: str = "its coordinator died") -> None:
         now = self._coordinator.clock.now()
@@ -274,31 +276,15 @@ class Recovery:
         log.close()
 
 
-def write_result(directory: str, *, exit_code: int | None, term_signal: int | None) -> None:
-    """Leave a job's end beside its log, for the case that its row cannot be written.
-
-    Raises: OSError when that cannot be written either.
-    """
-    path = os.path.join(directory, RESULT_FILE)
-    body = {"exit_code": exit_code, "signal": term_signal}
-    fd = os.open(
-        f"{path}.new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+def _ending_of_result(kept: Mapping[str, Any]) -> Ending:
+    code, number = kept.get("exit_code"), kept.get("signal")
+    return Ending(
+        status=JobStatus.parse(str(kept.get("status"))),
+        reason=EndReason.parse(kept.get("end_reason")) or EndReason.EXIT,
+        exit_code=code if isinstance(code, int) else None,
+        term_signal=number if isinstance(number, int) else None,
+        detail=kept.get("end_detail"),
     )
-    try:
-        os.write(fd, json.dumps(body).encode())
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(f"{path}.new", path)
-
-
-def _read_result(directory: str) -> Mapping[str, Any] | None:
-    try:
-        with open(os.path.join(directory, RESULT_FILE), encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return None  # none was left, or half of one: the log decides
-    return found if isinstance(found, dict) else None
 
 
 def _names(jobs: list[Job]) -> tuple[str, ...]:

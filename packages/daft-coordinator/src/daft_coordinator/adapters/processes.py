@@ -5,6 +5,7 @@ Linux answers from `/proc` and with pidfds; elsewhere psutil answers, more slowl
 
 from __future__ import annotations
 
+import enum
 import errno
 import fcntl
 import os
@@ -152,7 +153,7 @@ class PosixProcessControl:
 
     def group_members(self, who: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
         """Return the living members of the group of `who` that started no earlier than it."""
-        if who.boot_id != self._boot_id or not _group_exists(who.pgid):
+        if self._group_of(who) is None or not _group_exists(who.pgid):
             return ()
         return tuple(
             member
@@ -162,7 +163,8 @@ class PosixProcessControl:
 
     def family(self, who: ProcessIdentity, job_uid: str) -> tuple[ProcessIdentity, ...]:
         """Return group members, descendants and whoever carries the job's mark."""
-        if who.boot_id != self._boot_id:
+        leader = self._group_of(who)
+        if leader is None and who.boot_id != self._boot_id:
             return ()
         parents = {identity.pid: (identity, parent) for identity, parent in self._with_parents()}
         wanted = f"{JOB_MARK}={job_uid}"
@@ -171,13 +173,32 @@ class PosixProcessControl:
         for identity, _ in parents.values():
             if identity.pid == own or not _not_before(identity.start, who.start):
                 continue
-            if (
-                identity.pgid == who.pgid
-                or _descends(identity.pid, who.pid, parents)
-                or _carries(identity.pid, wanted)
-            ):
+            # With the leader alive, its group and its children are the job's beyond doubt. Once
+            # it is gone its number may have had other owners since: then only the mark counts.
+            is_ours = leader is _Leader.LIVES and (
+                identity.pgid == who.pgid or _descends(identity.pid, who.pid, parents)
+            )
+            if is_ours or _carries(identity.pid, wanted):
                 found.append(identity)
         return tuple(found)
+
+    def _group_of(self, who: ProcessIdentity) -> _Leader | None:
+        """Return whether the leader of a group lives; None when the group is another one by now.
+
+        The kernel gives a number out again only once no group has it, so a process of that
+        number with another start means another group.
+        """
+        if who.boot_id != self._boot_id:
+            return None
+        try:
+            found = _look(who.pid)
+        except PermissionError:
+            return None
+        if found is None:
+            return _Leader.GONE
+        if found.start != who.start:
+            return None
+        return _Leader.GONE if found.is_zombie else _Leader.LIVES
 
     def watch(self, who: ProcessIdentity) -> int | None:
         """Return a descriptor that is readable once `who` is gone."""
@@ -235,6 +256,13 @@ class PosixProcessControl:
                     pid=pid, pgid=found.pgid, start=found.start, boot_id=self._boot_id
                 )
                 yield identity, found.parent
+
+
+class _Leader(enum.Enum):
+    """What has become of a group's leader."""
+
+    LIVES = "lives"
+    GONE = "gone"
 
 
 class _Look:
