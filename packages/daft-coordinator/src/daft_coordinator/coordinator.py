@@ -16,37 +16,31 @@ from typing import Self
 
 from attrs import evolve, frozen
 
-from daft_protocol.jobs import Invocation, InvocationSpec, Job
+from daft_protocol.jobs import InvocationSpec, Job
 from daft_protocol.messages import CancelResult
 from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord
-from daft_protocol.status import HAS_PROCESS, UNFINISHED, EndReason, JobStatus
+from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
 
 from . import runner, submission
 from .domain import cancel as cancelling
-from .domain import graph
 from .domain.cancel import CancelAction, Selection
 from .domain.lifecycle import Ending, StopCause, could_not_start
-from .domain.schedule import InvocationFacts, JobFacts, SkipDecision, Snapshot, schedule
+from .domain.schedule import SkipDecision, schedule
 from .environment import job_environment
 from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
 from .joblog import FILE_NAME, JobLog, LogCursor
 from .observers import Plugins
-from .ports import Clock, JobChange, JobStore, Owner, ProcessControl, changed
-from .reactor import Reactor, Timer
-from .results import remove_result, write_result
+from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
+from .reactor import Reactor
+from .roster import Roster
 from .runner import JobRun, StopPolicy
-
-_STORE_RETRY_S = 0.1
-_STORE_RETRY_PAUSE_LIMIT_S = 2.0
-_STORE_RETRY_LIMIT_S = 30.0
 
 
 @frozen(kw_only=True)
-class _Invocation:
-    """An invocation with work for us: its jobs by uid, in declaration order."""
+class _Surroundings:
+    """What the jobs of an invocation inherit; kept in memory only."""
 
-    invocation_id: str
     environment: Mapping[str, str]
     umask: int | None
     secrets: Mapping[str, Mapping[str, str]]
@@ -103,17 +97,18 @@ class Coordinator:
         )
         self.store.register(self.owner)
         self.wants_records = self._plugins.listens("daft_log_records")
-        self._jobs: dict[str, dict[str, Job]] = {}  # invocation -> uid -> job
-        self._invocations: dict[str, _Invocation] = {}  # the one that started longest ago first
-        self._urgency: dict[str, float] = {}
-        self._facts: dict[str, JobFacts] = {}  # what the core sees, made anew on a change only
+        self._roster = Roster(
+            self.store,
+            owner=self.owner.id,
+            clock=self.clock,
+            reactor=self.reactor,
+            report=self._report,
+            told=self._told,
+            retry=self._plan_soon,
+        )
+        self._surroundings: dict[str, _Surroundings] = {}
         self._runs: dict[str, JobRun] = {}
         self._ended: list[tuple[JobRun, Ending]] = []
-        self._unsaved: list[JobChange] = []
-        self._retry: Timer | None = None
-        self._retry_until = 0.0
-        self._retry_pause_s = _STORE_RETRY_S
-        self.has_given_up = False
         self._planned = False
         self._listeners: list[Callable[[], None]] = []
         self._log_listeners: list[Callable[[str], None]] = []
@@ -195,10 +190,10 @@ class Coordinator:
             current = evolve(job, status=change.to if done else JobStatus.CANCELLING)
             if action is CancelAction.DEQUEUE:
                 current = self.store.job(job.uid) or current
-                self._changed(current)
+                self._roster.follow(current)
                 self._write_note(current, "cancelled before it started")
             else:
-                self._changed(current)
+                self._roster.follow(current)
                 self._stop_run(current, kill=action is CancelAction.KILL)
             outcome = "dequeued" if action is CancelAction.DEQUEUE else "signalled"
             results.append(_result(current, outcome))
@@ -224,7 +219,7 @@ class Coordinator:
         """
         deadline = None if timeout_s is None else self.clock.monotonic() + timeout_s
         interrupts = 0
-        while self._has_unfinished(invocation_id):
+        while self._ended or self._roster.has_unfinished(invocation_id):
             left = None if deadline is None else deadline - self.clock.monotonic()
             if left is not None and left <= 0:
                 break
@@ -253,7 +248,7 @@ class Coordinator:
                 if records:
                     continue
                 run = self._runs.get(job_uid)
-                if not follow or (run is None and not self._is_queued_here(job_uid)):
+                if not follow or (run is None and not self._roster.is_waiting(job_uid)):
                     break
                 self.reactor.wait()
             yield from cursor.read()
@@ -262,15 +257,19 @@ class Coordinator:
 
     def shutdown(self) -> None:
         """Stop everything that runs here, and start nothing more; keep turning until idle."""
-        uids = [uid for jobs in self._jobs.values() for uid in jobs]
-        self.cancel(Selection(job_uids=frozenset(uids)))
+        self.cancel(Selection(job_uids=self._roster.uids))
 
     # --- embedding ----------------------------------------------------------------------------
 
     @property
+    def has_given_up(self) -> bool:
+        """True when the store took nothing for so long that all work was ended."""
+        return self._roster.has_given_up
+
+    @property
     def is_idle(self) -> bool:
         """True when no job of ours is unfinished and every end is recorded."""
-        return not (self._jobs or self._runs or self._unsaved or self._ended)
+        return not (self._runs or self._ended) and self._roster.is_settled
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `turn` has something to do."""
@@ -346,9 +345,12 @@ class Coordinator:
         """Commit what ended, decide, commit what starts, open the gates."""
         self._planned = False
         self._commit_ends()
-        if self._unsaved:
+        if self._roster.has_given_up:
+            for run in self._runs.values():
+                run.stop(StopCause.SHUTDOWN)
+        if not self._roster.is_saved:
             return  # nothing new is started on a record that does not tell the truth
-        decision = schedule(self._snapshot())
+        decision = schedule(self._roster.snapshot(self.workers))
         if decision.skip:
             self._skip(decision.skip)
         if decision.start:
@@ -356,21 +358,6 @@ class Coordinator:
         self._forget_finished()
         for listener in self._listeners:
             listener()
-
-    def _snapshot(self) -> Snapshot:
-        return Snapshot(
-            invocations=[
-                InvocationFacts(
-                    invocation_id=invocation_id,
-                    mode=_first(jobs).mode,
-                    max_parallel=_first(jobs).max_parallel,
-                    jobs=[self._facts[uid] for uid in jobs],
-                )
-                for invocation_id in self._invocations
-                if (jobs := self._jobs.get(invocation_id))
-            ],
-            workers=self.workers,
-        )
 
     def _adopt(
         self,
@@ -381,45 +368,18 @@ class Coordinator:
         umask: int | None,
         secrets: Mapping[str, Mapping[str, str]],
     ) -> None:
-        known = self._jobs.setdefault(invocation_id, {})
-        if not known:
-            # Jobs of an earlier submit of the same invocation may be needed.
-            known.update((job.uid, job) for job in self.store.jobs_of(invocation_id))
-        known.update((job.uid, job) for job in jobs)
-        self._invocations[invocation_id] = _Invocation(
-            invocation_id=invocation_id, environment=environment, umask=umask, secrets=secrets
+        self._roster.adopt(invocation_id, jobs)
+        self._surroundings[invocation_id] = _Surroundings(
+            environment=environment, umask=umask, secrets=secrets
         )
-        durations = self.store.durations()
-        here = list(known.values())
-        names = [job.name for job in here]
-        seconds = {
-            job.name: durations[job.hook_type, job.name]
-            for job in here
-            if (job.hook_type, job.name) in durations
-        }
-        longest = graph.remaining_path(names, {job.name: job.needs for job in here}, seconds)
-        self._urgency.update((job.uid, longest[job.name]) for job in here)
-        self._facts.update((job.uid, self._facts_of(job)) for job in here)
         self._plan_soon()
-
-    def _facts_of(self, job: Job) -> JobFacts:
-        return JobFacts(
-            uid=job.uid,
-            name=job.spec.name,
-            status=job.status,
-            needs=job.spec.needs,
-            priority=job.spec.priority,
-            position=job.position,
-            urgency=self._urgency.get(job.uid, 0.0),
-            exclusive=job.spec.interactive,
-        )
 
     def _start(self, uids: Sequence[str]) -> None:
         runs: list[JobRun] = []
         changes: list[JobChange] = []
         now = self.clock.now()
         for uid in uids:
-            job = self._job(uid)
+            job = self._roster.job(uid)
             if job.owner != self.owner.id:
                 continue
             try:
@@ -446,13 +406,13 @@ class Coordinator:
             self._report(str(error))
             for run in runs:
                 run.abandon()
-            self._retry_later()
+            self._roster.retry_later()
             return
         for run, done in zip(runs, accepted, strict=True):
             if not done:
                 # Cancelled, or taken, between the look and now: nothing of it has run.
                 run.abandon()
-                self._refresh(run.job.uid)
+                self._roster.refresh(run.job.uid)
                 continue
             run.job = evolve(
                 run.job,
@@ -463,30 +423,29 @@ class Coordinator:
             )
             self._runs[run.job.uid] = run
             # It had its turn: the others come first next time.
-            mine = self._invocations.pop(run.job.invocation_id)
-            self._invocations[run.job.invocation_id] = mine
-            self._changed(run.job)
+            self._roster.had_its_turn(run.job.invocation_id)
+            self._roster.follow(run.job)
             run.open_gate()
 
     def _spawn(self, job: Job) -> JobRun:
-        invocation = self._invocations[job.invocation_id]
-        directory = self._log_directory(job)
+        around = self._surroundings[job.invocation_id]
+        directory = self._roster.log_directory(job)
         log = JobLog(
             directory,
             limit_bytes=job.spec.log.limit_bytes,
             keep_every_nth=job.spec.log.keep_every_nth,
         )
-        secrets = invocation.secrets.get(job.name, {})
+        secrets = around.secrets.get(job.name, {})
         try:
             return runner.start(
                 job,
                 environment=job_environment(
-                    invocation.environment,
+                    around.environment,
                     job,
                     secrets=secrets,
                     log_path=None if directory is None else os.path.join(directory, FILE_NAME),
                 ),
-                umask=invocation.umask,
+                umask=around.umask,
                 log=log,
                 reactor=self.reactor,
                 processes=self.processes,
@@ -502,7 +461,7 @@ class Coordinator:
     def _failed_to_start(self, job: Job, error: SpawnFailed) -> None:
         ending = could_not_start(error.reason, error.code)
         now = self.clock.now()
-        self._save(
+        self._roster.save(
             [
                 JobChange(
                     job_uid=job.uid,
@@ -522,8 +481,8 @@ class Coordinator:
 
     def _skip(self, skips: Sequence[SkipDecision]) -> None:
         now = self.clock.now()
-        mine = [skip for skip in skips if self._job(skip.uid).owner == self.owner.id]
-        self._save(
+        mine = [skip for skip in skips if self._roster.job(skip.uid).owner == self.owner.id]
+        self._roster.save(
             [
                 JobChange(
                     job_uid=skip.uid,
@@ -537,12 +496,12 @@ class Coordinator:
             ]
         )
         for skip in mine:
-            self._write_note(self._job(skip.uid), skip.detail)
+            self._write_note(self._roster.job(skip.uid), skip.detail)
 
     def _commit_ends(self) -> None:
         ended, self._ended = self._ended, []
         changes: list[JobChange] = []
-        if self.has_given_up:
+        if self._roster.has_given_up:
             for run, _ in ended:
                 self._runs.pop(run.job.uid, None)
             return
@@ -566,147 +525,23 @@ class Coordinator:
                     log_dropped=run.log.dropped,
                 )
             )
-        if changes or self._unsaved:
-            self._save(changes)
-
-    def _save(self, changes: Sequence[JobChange]) -> None:
-        """Commit changes that must not be lost; what the store does not take now is kept."""
-        pending = [*self._unsaved, *changes]
-        if not pending:
-            return
-        try:
-            accepted = self.store.apply(pending)
-        except StoreUnavailable as error:
-            if not self._unsaved:
-                self._report(str(error))
-                self._retry_until = self.clock.monotonic() + _STORE_RETRY_LIMIT_S
-                self._retry_pause_s = _STORE_RETRY_S
-            self._unsaved = pending
-            self._leave_results(changes)
-            if self.clock.monotonic() >= self._retry_until:
-                self._give_up_on_store()
-            else:
-                self._retry_later()
-            return
-        self._forget_results(self._unsaved)
-        self._unsaved = []
-        again: list[JobChange] = []
-        for change, done in zip(pending, accepted, strict=True):
-            if done and self._apply_here(change):
-                continue
-            job = self._refresh(change.job_uid)
-            if done or job is None or job.status.is_final:
-                continue
-            # Refused, yet not final: somebody else asked for a stop while it was ending.
-            if job.status is JobStatus.CANCELLING and change.to.is_final:
-                again.append(
-                    evolve(
-                        change,
-                        allowed=(JobStatus.CANCELLING,),
-                        to=JobStatus.CANCELLED,
-                        end_reason=EndReason.CANCEL,
-                        end_detail="cancelled",
-                    )
-                )
-        if again:
-            self._save(again)
-
-    def _apply_here(self, change: JobChange) -> bool:
-        """Follow a committed change in memory; False when the job is not known here."""
-        job = self._known(change.job_uid)
-        if job is not None:
-            self._changed(changed(job, change))
-        return job is not None
+        self._roster.save(changes)
 
     def save(self, change: JobChange) -> None:
         """Commit a change that must not be lost (called by recovery)."""
-        self._save([change])
+        self._roster.save([change])
         self._plan_soon()
 
-    def _leave_results(self, changes: Sequence[JobChange]) -> None:
-        """Write ends beside their logs: whatever becomes of us, the next leader finds them."""
-        for change in changes:
-            job = self._known(change.job_uid)
-            if job is None or change.end_reason is None:
-                continue
-            directory = self._log_directory(job)
-            if directory is None:
-                continue
-            try:
-                write_result(directory, change)
-            except OSError as error:
-                # The log's own last record tells the same; only a full disk loses both.
-                self._report(f"{job.name}: its result could not be kept: {error.strerror}")
-
-    def _forget_results(self, changes: Sequence[JobChange]) -> None:
-        for change in changes:
-            job = self._known(change.job_uid)
-            directory = None if job is None else self._log_directory(job)
-            if directory is not None:
-                remove_result(directory)
-
-    def _give_up_on_store(self) -> None:
-        """End what runs and answer for nothing more: a record that lies is worse than none.
-
-        The ends are in result files, from which the next leader repairs the rows.
-        """
-        self.has_given_up = True
-        self._report(f"the store took nothing for {_STORE_RETRY_LIMIT_S:g} s; giving up")
-        for run in self._runs.values():
-            run.stop(StopCause.SHUTDOWN)
-        self._unsaved = []
-        self._jobs.clear()
-        self._invocations.clear()
-
-    def _known(self, uid: str) -> Job | None:
-        for jobs in self._jobs.values():
-            if uid in jobs:
-                return jobs[uid]
-        return None
-
-    def _retry_later(self) -> None:
-        if self._retry is None or self._retry.callback is None:
-            self._retry = self.reactor.call_after(self._retry_pause_s, self._retry_now)
-            self._retry_pause_s = min(2 * self._retry_pause_s, _STORE_RETRY_PAUSE_LIMIT_S)
-
-    def _retry_now(self) -> None:
-        self._retry = None
-        self._plan_soon()
-
-    def _refresh(self, uid: str) -> Job | None:
-        """Take over what the store says of a job now, and tell whoever watches."""
-        stored = self.store.job(uid)
-        if stored is None:
-            return None
-        known = self._jobs.get(stored.invocation_id, {}).get(uid)
-        # The specification in memory is the complete one; the store's lacks what it left out.
-        current = stored if known is None else evolve(stored, spec=known.spec)
-        if known is None or known.status is not current.status:
-            self._changed(current)
-        return current
-
-    def _changed(self, job: Job) -> None:
-        known = self._jobs.get(job.invocation_id)
-        if known is not None and job.uid in known:
-            known[job.uid] = job
-            self._facts[job.uid] = self._facts_of(job)
+    def _told(self, job: Job) -> None:
+        """A job's row has changed: the run and whoever watches follow."""
         run = self._runs.get(job.uid)
         if run is not None:
             run.job = job
         self._plugins.tell("daft_job_changed", job=job)
 
     def _forget_finished(self) -> None:
-        for invocation_id, jobs in list(self._jobs.items()):
-            ours = [job for job in jobs.values() if job.owner == self.owner.id]
-            if any(not job.status.is_final for job in ours) or any(
-                uid in self._runs for uid in jobs
-            ):
-                continue
-            del self._jobs[invocation_id]
-            del self._invocations[invocation_id]
-            for uid in jobs:
-                self._urgency.pop(uid, None)
-                self._facts.pop(uid, None)
+        for invocation_id in self._roster.forget_finished(self._runs):
+            del self._surroundings[invocation_id]
             recorded = self.store.invocation(invocation_id)
             if recorded is not None:
                 self._plugins.tell("daft_invocation_changed", invocation=recorded)
@@ -739,34 +574,9 @@ class Coordinator:
         if not kill:
             self.processes.signal_group(job.process, signals.SIGCONT)
 
-    def _has_unfinished(self, invocation_id: str) -> bool:
-        if self._ended or self._unsaved:
-            return True
-        return any(
-            not job.status.is_final and job.owner == self.owner.id
-            for job in self._jobs.get(invocation_id, {}).values()
-        )
-
-    def _is_queued_here(self, uid: str) -> bool:
-        return any(uid in jobs and jobs[uid].status in UNFINISHED for jobs in self._jobs.values())
-
-    def _job(self, uid: str) -> Job:
-        job = self._known(uid)
-        if job is None:
-            raise CoordinatorError(f"job {uid} is not handled here")
-        return job
-
-    def _log_directory(self, job: Job) -> str | None:
-        try:
-            return self.store.log_directory(job)
-        except (StoreUnavailable, OSError) as error:
-            # The job matters more than its log: it runs, and the row will say what is missing.
-            self._report(f"{job.name}: no log: {error}")
-            return None
-
     def _write_note(self, job: Job, text: str) -> None:
         """Leave the reason in the log of a job that never started."""
-        log = JobLog(self._log_directory(job), limit_bytes=job.spec.log.limit_bytes)
+        log = JobLog(self._roster.log_directory(job), limit_bytes=job.spec.log.limit_bytes)
         record = log.status("note", self._now_ms(), text=text)
         log.close()
         if self.wants_records:
@@ -802,10 +612,6 @@ def _result(job: Job, outcome: str) -> CancelResult:
     )
 
 
-def _first(jobs: Mapping[str, Job]) -> Job:
-    return list(jobs.values())[-1]
-
-
 def _system_clock() -> Clock:
     from .adapters.clock import SystemClock
 
@@ -826,6 +632,3 @@ def _memory_store() -> JobStore:
 
 def _to_stderr(line: str) -> None:
     print(f"daft: {line}", file=sys.stderr)
-
-
-__all__ = ["Coordinator", "Invocation", "default_workers"]

@@ -1,0 +1,296 @@
+"""The jobs a coordinator answers for: what it knows of them, and that the store knows it too.
+
+A change reaches the store first and is followed here. One the store does not take is kept, tried
+again for 30 s, and left beside the log meanwhile, so that no end is lost whatever happens to us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from attrs import evolve
+
+from daft_protocol.jobs import Job
+from daft_protocol.status import EndReason, JobStatus
+
+from .domain import graph
+from .domain.schedule import InvocationFacts, JobFacts, Snapshot
+from .errors import CoordinatorError, StoreUnavailable
+from .ports import Clock, JobChange, JobStore, changed
+from .reactor import Reactor, Timer
+from .results import remove_result, write_result
+
+RETRY_S = 0.1
+RETRY_PAUSE_LIMIT_S = 2.0
+RETRY_LIMIT_S = 30.0
+
+
+class Roster:
+    """The jobs of every invocation that has work for us, and the changes still to be saved.
+
+    told: called with a job whenever its row has changed. retry: called when it is time to save
+    again.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        *,
+        owner: str,
+        clock: Clock,
+        reactor: Reactor,
+        report: Callable[[str], None],
+        told: Callable[[Job], None],
+        retry: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._clock = clock
+        self._reactor = reactor
+        self._report = report
+        self._told = told
+        self._retry_callback = retry
+        # Invocation -> uid -> job; the invocation that started a job longest ago comes first.
+        self._jobs: dict[str, dict[str, Job]] = {}
+        self._urgency: dict[str, float] = {}
+        self._facts: dict[str, JobFacts] = {}  # what the core sees, made anew on a change only
+        self._unsaved: list[JobChange] = []
+        self._retry: Timer | None = None
+        self._retry_until = 0.0
+        self._retry_pause_s = RETRY_S
+        self.has_given_up = False
+
+    # --- what is known ------------------------------------------------------------------------
+
+    @property
+    def uids(self) -> frozenset[str]:
+        """Every job here, ended ones of unfinished invocations among them."""
+        return frozenset(uid for jobs in self._jobs.values() for uid in jobs)
+
+    @property
+    def is_saved(self) -> bool:
+        """True when the store knows everything that is known here."""
+        return not self._unsaved
+
+    @property
+    def is_settled(self) -> bool:
+        """True when nothing is left to do here."""
+        return not (self._jobs or self._unsaved)
+
+    def adopt(self, invocation_id: str, jobs: Sequence[Job]) -> None:
+        """Answer for `jobs`; they carry what the store left out of their specification."""
+        known = self._jobs.setdefault(invocation_id, {})
+        if not known:
+            # Jobs of an earlier submit of the same invocation may be needed.
+            known.update((job.uid, job) for job in self._store.jobs_of(invocation_id))
+        known.update((job.uid, job) for job in jobs)
+        durations = self._store.durations()
+        here = list(known.values())
+        seconds = {
+            job.name: durations[job.hook_type, job.name]
+            for job in here
+            if (job.hook_type, job.name) in durations
+        }
+        longest = graph.remaining_path(
+            [job.name for job in here], {job.name: job.needs for job in here}, seconds
+        )
+        self._urgency.update((job.uid, longest[job.name]) for job in here)
+        self._facts.update((job.uid, self._facts_of(job)) for job in here)
+
+    def snapshot(self, workers: int) -> Snapshot:
+        """Return what there is to decide on."""
+        return Snapshot(
+            invocations=[
+                InvocationFacts(
+                    invocation_id=invocation_id,
+                    # The latest submit of an invocation says how its jobs may overlap.
+                    mode=list(jobs.values())[-1].mode,
+                    max_parallel=list(jobs.values())[-1].max_parallel,
+                    jobs=[self._facts[uid] for uid in jobs],
+                )
+                for invocation_id, jobs in self._jobs.items()
+                if jobs
+            ],
+            workers=workers,
+        )
+
+    def known(self, uid: str) -> Job | None:
+        """Return a job, None when it is not handled here."""
+        for jobs in self._jobs.values():
+            if uid in jobs:
+                return jobs[uid]
+        return None
+
+    def job(self, uid: str) -> Job:
+        """Return a job that is handled here. Raises: CoordinatorError when it is not."""
+        job = self.known(uid)
+        if job is None:
+            raise CoordinatorError(f"job {uid} is not handled here")
+        return job
+
+    def is_waiting(self, uid: str) -> bool:
+        """True while a job handled here has not ended."""
+        job = self.known(uid)
+        return job is not None and not job.status.is_final
+
+    def has_unfinished(self, invocation_id: str) -> bool:
+        """True while a job of ours in this invocation has not ended, or its end is not saved."""
+        if self._unsaved:
+            return True
+        return any(
+            not job.status.is_final and job.owner == self._owner
+            for job in self._jobs.get(invocation_id, {}).values()
+        )
+
+    def had_its_turn(self, invocation_id: str) -> None:
+        """Let the other invocations come first next time."""
+        self._jobs[invocation_id] = self._jobs.pop(invocation_id)
+
+    def forget_finished(self, running: Collection[str]) -> list[str]:
+        """Forget invocations without work for us; return them. `running`: uids with a process."""
+        forgotten: list[str] = []
+        for invocation_id, jobs in list(self._jobs.items()):
+            unfinished = any(
+                not job.status.is_final and job.owner == self._owner for job in jobs.values()
+            )
+            if unfinished or any(uid in running for uid in jobs):
+                continue
+            del self._jobs[invocation_id]
+            for uid in jobs:
+                self._urgency.pop(uid, None)
+                self._facts.pop(uid, None)
+            forgotten.append(invocation_id)
+        return forgotten
+
+    def log_directory(self, job: Job) -> str | None:
+        """Return where the job's log goes, None when there is no place for it."""
+        try:
+            return self._store.log_directory(job)
+        except (StoreUnavailable, OSError) as error:
+            # The job matters more than its log: it runs, and the report says what is missing.
+            self._report(f"{job.name}: no log: {error}")
+            return None
+
+    # --- following and saving -----------------------------------------------------------------
+
+    def follow(self, job: Job) -> None:
+        """Take over a job whose row has changed, and tell."""
+        known = self._jobs.get(job.invocation_id)
+        if known is not None and job.uid in known:
+            known[job.uid] = job
+            self._facts[job.uid] = self._facts_of(job)
+        self._told(job)
+
+    def refresh(self, uid: str) -> Job | None:
+        """Take over what the store says of a job now."""
+        stored = self._store.job(uid)
+        if stored is None:
+            return None
+        known = self._jobs.get(stored.invocation_id, {}).get(uid)
+        # The specification in memory is the complete one; the store's lacks what it left out.
+        current = stored if known is None else evolve(stored, spec=known.spec)
+        if known is None or known.status is not current.status:
+            self.follow(current)
+        return current
+
+    def save(self, changes: Sequence[JobChange]) -> None:
+        """Commit changes that must not be lost; what the store does not take now is kept."""
+        pending = [*self._unsaved, *changes]
+        if not pending:
+            return
+        try:
+            accepted = self._store.apply(pending)
+        except StoreUnavailable as error:
+            self._keep(pending, changes, error)
+            return
+        self._forget_results(self._unsaved)
+        self._unsaved = []
+        again = [
+            overruled
+            for change, done in zip(pending, accepted, strict=True)
+            if (overruled := self._settle(change, done)) is not None
+        ]
+        if again:
+            self.save(again)
+
+    def retry_later(self) -> None:
+        """Have saving tried again, a little later each time."""
+        if self._retry is None or self._retry.callback is None:
+            self._retry = self._reactor.call_after(self._retry_pause_s, self._retry_now)
+            self._retry_pause_s = min(2 * self._retry_pause_s, RETRY_PAUSE_LIMIT_S)
+
+    def _settle(self, change: JobChange, done: bool) -> JobChange | None:
+        """Follow a change that was made; return what to save instead of one that was refused."""
+        job = self.known(change.job_uid)
+        if done and job is not None:
+            self.follow(changed(job, change))
+            return None
+        job = self.refresh(change.job_uid)
+        if done or job is None or job.status.is_final:
+            return None
+        # Refused, yet not final: somebody else asked for a stop while it was ending.
+        if job.status is not JobStatus.CANCELLING or not change.to.is_final:
+            return None
+        return evolve(
+            change,
+            allowed=(JobStatus.CANCELLING,),
+            to=JobStatus.CANCELLED,
+            end_reason=EndReason.CANCEL,
+            end_detail="cancelled",
+        )
+
+    def _keep(
+        self, pending: list[JobChange], fresh: Sequence[JobChange], error: StoreUnavailable
+    ) -> None:
+        if not self._unsaved:
+            self._report(str(error))
+            self._retry_until = self._clock.monotonic() + RETRY_LIMIT_S
+            self._retry_pause_s = RETRY_S
+        self._unsaved = pending
+        self._leave_results(fresh)
+        if self._clock.monotonic() < self._retry_until:
+            self.retry_later()
+            return
+        # A record that lies is worse than none: answer for nothing more. The ends are in result
+        # files, from which the next leader repairs the rows.
+        self.has_given_up = True
+        self._report(f"the store took nothing for {RETRY_LIMIT_S:g} s; giving up")
+        self._unsaved = []
+        self._jobs.clear()
+        self._retry_callback()
+
+    def _retry_now(self) -> None:
+        self._retry = None
+        self._retry_callback()
+
+    def _leave_results(self, changes: Sequence[JobChange]) -> None:
+        """Write ends beside their logs: whatever becomes of us, the next leader finds them."""
+        for change in changes:
+            job = self.known(change.job_uid)
+            directory = None if job is None else self.log_directory(job)
+            if change.end_reason is None or directory is None:
+                continue
+            try:
+                write_result(directory, change)
+            except OSError as error:
+                # The log's own last record tells the same; only a full disk loses both.
+                self._report(f"{change.job_uid}: its result could not be kept: {error.strerror}")
+
+    def _forget_results(self, changes: Sequence[JobChange]) -> None:
+        for change in changes:
+            job = self.known(change.job_uid)
+            directory = None if job is None else self.log_directory(job)
+            if directory is not None:
+                remove_result(directory)
+
+    def _facts_of(self, job: Job) -> JobFacts:
+        return JobFacts(
+            uid=job.uid,
+            name=job.spec.name,
+            status=job.status,
+            needs=job.spec.needs,
+            priority=job.spec.priority,
+            position=job.position,
+            urgency=self._urgency.get(job.uid, 0.0),
+            exclusive=job.spec.interactive,
+        )
