@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
-from daft_coordinator.client import CoordinatorClient, Submission
-from daft_coordinator.coordinator import Coordinator
 from daft_coordinator.errors import CoordinatorError, CoordinatorUnavailable, StoreUnavailable
 from daft_coordinator.joblog import read_log
 from daft_coordinator.ports import JobStore
 from daft_coordinator.station import Station, leader_lives
-from daft_coordinator.submission import record
 from daft_protocol.jobs import Invocation, InvocationSpec, Job
 from daft_protocol.records import RecordKind
 from daft_protocol.status import InvocationStatus
@@ -25,6 +23,10 @@ from daft_store.places import RepositoryPlaces, data_root, state_root
 
 from . import __version__
 from .terminal import warn
+
+if TYPE_CHECKING:
+    from daft_coordinator.client import CoordinatorClient, Submission
+    from daft_coordinator.coordinator import Coordinator
 
 FOREGROUND_WORKERS = max(4, os.cpu_count() or 1)
 """Set-up jobs mostly wait for the network; fewer workers than this would waste that time."""
@@ -40,6 +42,8 @@ def repair(root: str, repository: str) -> bool:
 
     Returns: False when no leader could be had; what is shown then says `stale`.
     """
+    from daft_coordinator.client import CoordinatorClient
+
     store = None
     try:
         store = SqliteJobStore.open(root, repository)
@@ -94,6 +98,8 @@ class RepositoryJobs:
 
     def client(self) -> CoordinatorClient:
         """Return a client that starts a leader when it needs one."""
+        from daft_coordinator.client import CoordinatorClient
+
         return CoordinatorClient(self.station(), self.store(), version=__version__)
 
     def leader_lives(self) -> bool:
@@ -145,9 +151,13 @@ class Engine:
         """Record further jobs and hand them to the repository's leader."""
         store = self._open_store()
         if self._sqlite is None:
+            from daft_coordinator.submission import record
+
             record(store, invocation, owner=None, now=SystemClock().now())
             raise CoordinatorUnavailable("jobs cannot be recorded")
         if self._client is None:
+            from daft_coordinator.client import CoordinatorClient
+
             self._client = CoordinatorClient(self._jobs.station(), store, version=__version__)
         return self._client.submit(invocation, environment=environment)
 
@@ -193,6 +203,8 @@ class Engine:
 
     def _here(self) -> Coordinator:
         if self._coordinator is None:
+            from daft_coordinator.coordinator import Coordinator
+
             self._coordinator = Coordinator(
                 self._open_store(),
                 kind="command",

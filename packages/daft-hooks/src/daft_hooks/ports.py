@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from daft_coordinator.client import Submission
 from daft_protocol.jobs import InvocationSpec, Job, JobSpec
 
 from .domain.trust import TrustEntry, TrustLevel
+
+if TYPE_CHECKING:
+    # The client brings the codec along, which a hook without background jobs never needs.
+    from daft_coordinator.client import Submission
 
 
 class TrustRegistry(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from . import git
@@ -47,6 +46,8 @@ def describe(
     if not worktrees:
         return []
     commits = _last_commits(repository, worktrees)
+    from concurrent.futures import ThreadPoolExecutor
+
     workers = max(1, min(len(worktrees), os.cpu_count() or 1, 8))
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(lambda one: _describe(repository, one, default, commits), worktrees))

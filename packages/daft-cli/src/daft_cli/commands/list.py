@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -14,7 +15,6 @@ from daft_worktree.branches import default_branch
 from daft_worktree.describe import Description
 from daft_worktree.worktrees import Worktree, same_path
 
-from ..context import discover
 from ..formats import FORMATS, write_rows
 from ..setup_state import setup_states
 from ..terminal import age, has_colour, paint, show_path, warn
@@ -45,7 +45,7 @@ def command(
 ) -> int:
     """Show the worktrees of this repository."""
     shown = _columns(columns)
-    repository = discover()
+    repository = daft_worktree.discover(os.getcwd())
     default = default_branch(repository)
     trees = tuple(one for one in repository.worktrees if not one.is_bare)
     described = daft_worktree.describe(repository, trees, default)
