@@ -179,6 +179,23 @@ def test_a_failing_set_up_keeps_the_worktree_and_says_how_to_go_on(home: Any) ->
     assert "continuing anyway" in warned.stderr
 
 
+def test_a_pre_remove_hook_may_keep_the_worktree(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-pre-remove: {fail_mode: abort, jobs: [{name: no, run: exit 1}]}}\n"
+    )
+    home.daft("start", "x", cwd=project)
+
+    kept = home.daft("remove", "x", cwd=project)
+    home.git("config", "daft.hooks.worktreePreRemove.failMode", "warn", cwd=project)
+    gone = home.daft("remove", "x", cwd=project)
+
+    assert kept.returncode == 1
+    assert "pre-remove hook failed" in kept.stderr
+    assert gone.returncode == 0
+    assert "continuing anyway" in gone.stderr
+    assert not (home.root / "project.x").exists()
+
+
 # --- bad input changes nothing ----------------------------------------------------------------
 
 

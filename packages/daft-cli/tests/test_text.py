@@ -79,3 +79,9 @@ def test_the_listing_reads_time_as_the_calendar_does(moment: datetime) -> None:
     assert (
         abs(jobs_list._epoch(aware.isoformat(timespec="microseconds")) - aware.timestamp()) < 1e-3
     )
+
+
+def test_short_ids_grow_until_they_tell_apart() -> None:
+    assert jobs_list._short_length(["abcd0000", "ffff0000"]) == 4
+    assert jobs_list._short_length(["abcd01", "abcd02"]) == 6
+    assert jobs_list._short_length([]) == 4

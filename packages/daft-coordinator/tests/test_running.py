@@ -393,6 +393,35 @@ def test_an_end_the_store_does_not_take_is_kept_and_recorded_later(
     assert not (directory / "result.json").exists()
 
 
+def test_a_store_that_stays_away_ends_the_work_and_keeps_the_results(
+    fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from daft_coordinator import roster
+    from daft_coordinator.adapters.memory import MemoryJobStore
+    from daft_coordinator.results import read_result
+
+    class Gone(MemoryJobStore):
+        def apply(self, changes: Any) -> Any:
+            if any(c.to.is_final for c in changes):
+                raise StoreUnavailable("disk full")
+            return super().apply(changes)
+
+    monkeypatch.setattr(roster, "RETRY_LIMIT_S", 0.3)
+    store, reports = Gone(str(tmp_path)), []
+    spec = fire(job("a", "exit 5"), job("b", "sleep 60"))
+
+    with Coordinator(store, stop=QUICK, report=reports.append) as coordinator:
+        coordinator.submit(spec)
+        while not coordinator.is_idle:
+            coordinator.reactor.wait(5)
+        assert coordinator.has_given_up
+
+    kept = read_result(str(tmp_path / spec.invocation_id / "a"))
+    assert kept is not None
+    assert kept["exit_code"] == 5
+    assert any("giving up" in line for line in reports)
+
+
 def test_a_closed_gate_runs_nothing(tmp_path: Path) -> None:
     control = PosixProcessControl()
     spawned = control.spawn(

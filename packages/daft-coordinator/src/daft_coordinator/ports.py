@@ -138,9 +138,6 @@ class JobStore(Protocol):
     def recent_invocations(self, *, limit: int = 200) -> tuple[Invocation, ...]:
         """Return the newest invocations, newest first."""
 
-    def invocations_with_prefix(self, prefix: str) -> tuple[Invocation, ...]:
-        """Return the invocations whose id starts with `prefix`, newest first."""
-
     def durations(self) -> Mapping[tuple[str, str], float]:
         """Return (hook type, job name) -> seconds that job usually takes."""
 

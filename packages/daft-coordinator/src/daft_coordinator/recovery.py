@@ -90,18 +90,6 @@ class Recovery:
             skipped=_names(by_verdict.get(Verdict.SKIP, [])),
         )
 
-    def has_claimable(self) -> bool:
-        """True when some unfinished job has no living owner: somebody must look after it."""
-        coordinator = self._coordinator
-        owners = {owner.id: owner for owner in coordinator.store.owners()}
-        for job in coordinator.store.unfinished():
-            if job.owner == coordinator.owner.id:
-                return True
-            owner = owners.get(job.owner) if job.owner is not None else None
-            if owner is None or coordinator.processes.is_alive(owner.process) is False:
-                return True
-        return False
-
     def _observe(self, job: Job, owner_alive: bool | None) -> ObservedJob:
         coordinator = self._coordinator
         group_alive = job.process is not None and bool(

@@ -8,7 +8,6 @@ import os
 from .errors import BadJobName
 
 INVOCATION_ID_DIGITS = 16
-SHORT_ID_DIGITS = 4
 MAX_JOB_NAME_BYTES = 255
 
 # Long enough to stay readable, short enough for every file system once the suffix is on.
@@ -57,18 +56,3 @@ def directory_name(job_name: str) -> str:
     if len(encoded) <= _DIRECTORY_LIMIT_BYTES and encoded:
         return encoded
     return f"{encoded[:_DIRECTORY_LIMIT_BYTES]}~{hashlib.sha256(raw).hexdigest()[:12]}"
-
-
-def shortest_unique(ids: list[str]) -> int:
-    """Return how many leading digits tell every one of `ids` apart: at least 4.
-
-    The short id of a listing: one length for all of it, so that columns stay straight.
-    """
-    distinct = sorted(set(ids))
-    needed = SHORT_ID_DIGITS
-    for left, right in zip(distinct, distinct[1:], strict=False):
-        shared = 0
-        while shared < min(len(left), len(right)) and left[shared] == right[shared]:
-            shared += 1
-        needed = max(needed, shared + 1)
-    return min(needed, INVOCATION_ID_DIGITS)

@@ -95,14 +95,6 @@ SELECT repo_hash, invocation_id, trigger_command, hook_type, worktree, worktree_
    AND (:hook IS NULL OR hook_type = :hook)
  ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
 """
-INVOCATIONS_WITH_PREFIX = """
-SELECT repo_hash, invocation_id, trigger_command, hook_type, worktree, worktree_id, worktree_path,
-       created_at, coordinator_id, status, skip_reason, source, job_count, unfinished_count,
-       failed_count
-  FROM invocations
- WHERE repo_hash = :repo AND invocation_id >= :prefix AND invocation_id < :beyond
- ORDER BY created_at DESC
-"""
 JOB_BY_UID = "SELECT * FROM jobs WHERE job_uid = ?"
 JOBS_OF_INVOCATION = """
 SELECT * FROM jobs WHERE repo_hash = ? AND invocation_id = ? ORDER BY position, name
@@ -127,11 +119,6 @@ DELETE_SKIPPED_FIRES = """
 DELETE FROM invocations
  WHERE repo_hash = :repo AND hook_type = :hook AND worktree = :worktree
    AND status = 'skipped' AND job_count = 0
-"""
-RELABEL = """
-UPDATE jobs SET worktree = :new
- WHERE repo_hash = :repo AND worktree = :old
-   AND status IN ('queued', 'waiting', 'running', 'cancelling')
 """
 
 
@@ -219,13 +206,6 @@ def recent_invocations(
     return [InvocationRow(*row) for row in found]
 
 
-def invocations_with_prefix(db: apsw.Connection, repo: str, prefix: str) -> list[InvocationRow]:
-    """Return the invocations whose id starts with `prefix` (hex digits), newest first."""
-    beyond = prefix + "g"  # behind every hex digit
-    found = db.execute(INVOCATIONS_WITH_PREFIX, {"repo": repo, "prefix": prefix, "beyond": beyond})
-    return [InvocationRow(*row) for row in found]
-
-
 def job_by_uid(db: apsw.Connection, uid: str) -> JobRow | None:
     """Return one job."""
     row = db.execute(JOB_BY_UID, (uid,)).fetchone()
@@ -292,10 +272,3 @@ def clear_skipped_fires(db: apsw.Connection, repo: str, hook: str, worktree: str
     """Forget the skipped fires of a hook and worktree: the hook has run now."""
     with writing(db):
         db.execute(DELETE_SKIPPED_FIRES, {"repo": repo, "hook": hook, "worktree": worktree})
-
-
-def relabel_worktree(db: apsw.Connection, repo: str, old: str, new: str) -> int:
-    """Give the unfinished jobs of a renamed worktree its new label; return how many."""
-    with writing(db):
-        db.execute(RELABEL, {"repo": repo, "old": old, "new": new})
-        return db.changes()

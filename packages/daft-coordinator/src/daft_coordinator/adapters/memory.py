@@ -88,11 +88,6 @@ class MemoryJobStore:
         """Return the newest invocations, newest first."""
         return tuple(reversed(self._invocations.values()))[:limit]
 
-    def invocations_with_prefix(self, prefix: str) -> tuple[Invocation, ...]:
-        """Return the invocations whose id starts with `prefix`, newest first."""
-        found = reversed(self._invocations.values())
-        return tuple(inv for inv in found if inv.invocation_id.startswith(prefix))
-
     def durations(self) -> Mapping[tuple[str, str], float]:
         """Return (hook type, job name) -> seconds that job usually takes."""
         return dict(self._durations)

@@ -157,12 +157,6 @@ class SqliteJobStore:
             rows = ledger.recent_invocations(self._db, self._repo, limit=limit)
         return tuple(_invocation_of(row) for row in rows)
 
-    def invocations_with_prefix(self, prefix: str) -> tuple[Invocation, ...]:
-        """Return the invocations whose id starts with `prefix`, newest first."""
-        with self._guarded():
-            rows = ledger.invocations_with_prefix(self._db, self._repo, prefix)
-        return tuple(_invocation_of(row) for row in rows)
-
     def durations(self) -> Mapping[tuple[str, str], float]:
         """Return (hook type, job name) -> seconds that job usually takes."""
         with self._guarded():
