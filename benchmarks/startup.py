@@ -37,7 +37,7 @@ def run(rounds: int) -> None:
             )
         cases.append(
             Case(
-                "daft jobs --help (a verb's own)",
+                "daft list --help",
                 [str(scripts / "daft"), "list", "--help"],
                 P,
                 5.0,

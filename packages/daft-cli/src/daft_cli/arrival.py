@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import daft_worktree
 from daft_hooks.discovery import Loaded
-from daft_hooks.domain.event import Event
 from daft_hooks.firing import FireOutcome, FireStatus
 from daft_worktree import carry as carrying
 from daft_worktree import git
@@ -46,7 +45,11 @@ def arrive(
         before = session.load(source.path)
     elif source is not None:
         session.load(source.path)  # what will run afterwards may be broken as well
-    event = _event(session, creation, source, "worktree-pre-create", creation.path, "")
+    here = source.path if source is not None else repository.project_root
+    planned = Worktree(path=creation.path, head=None, branch=creation.branch)
+    event = session.event(
+        "worktree-pre-create", "checkout", planned, **_facts(creation, here, here)
+    )
     outcome = session.fire(event, before)
     if outcome.must_stop:
         if outcome.status is FireStatus.INTERRUPTED:
@@ -63,8 +66,8 @@ def arrive(
         _bring(carried, worktree)
     _copy_configuration(source, worktree)
     after: Loaded | None = session.load(worktree.path)
-    event = _event(
-        session, creation, source, "worktree-post-create", worktree.path, worktree.worktree_id
+    event = session.event(
+        "worktree-post-create", "checkout", worktree, **_facts(creation, here, worktree.path)
     )
     outcome = session.fire(event, after)
     if outcome.must_stop:
@@ -89,31 +92,14 @@ def _source(session: Session) -> Worktree | None:
     return next(live, None)
 
 
-def _event(
-    session: Session,
-    creation: Creation,
-    source: Worktree | None,
-    hook: str,
-    path: str,
-    worktree_id: str,
-) -> Event:
-    repository = session.repository
-    here = source.path if source is not None else repository.project_root
-    return Event(
-        hook=hook,
-        command="checkout",
-        project_root=repository.project_root,
-        git_dir=repository.common_dir,
-        remote=repository.remote or repository.settings.remote,
-        source_worktree=here,
-        worktree_path=path,
-        branch=creation.branch,
-        cwd=here if hook == "worktree-pre-create" else path,
-        label=creation.branch,
-        worktree_id=worktree_id,
-        is_new_branch=creation.record_origin,
-        base_branch=creation.base if creation.record_origin else None,
-    )
+def _facts(creation: Creation, source: str, cwd: str) -> dict[str, object]:
+    """Return what both hooks of a creation are told about it."""
+    return {
+        "source_worktree": source,
+        "cwd": cwd,
+        "is_new_branch": creation.record_origin,
+        "base_branch": creation.base if creation.record_origin else None,
+    }
 
 
 def _carry_away(session: Session, source: Worktree | None) -> Carried | None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import daft_worktree
 from daft_hooks import consent, discovery
@@ -23,6 +23,7 @@ from daft_hooks.settings import HookSettings, hook_settings
 from daft_worktree import git, layouts
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository
+from daft_worktree.worktrees import Worktree
 
 from .failures import Trouble
 from .presenter import Presenter
@@ -205,6 +206,22 @@ class Session:
         elif not outcome.ok:
             self._tell_failure(outcome)
         return outcome
+
+    def event(self, hook: str, command: str, worktree: Worktree, **facts: Any) -> Event:
+        """Return an event of this repository for `worktree`; `facts` say what is special."""
+        repository = self.repository
+        usual: dict[str, Any] = {
+            "project_root": repository.project_root,
+            "git_dir": repository.common_dir,
+            "remote": repository.remote or repository.settings.remote,
+            "source_worktree": worktree.path,
+            "worktree_path": worktree.path,
+            "branch": worktree.branch or worktree.paused_branch or "",
+            "cwd": worktree.path,
+            "label": worktree.label,
+            "worktree_id": worktree.worktree_id,
+        }
+        return Event(hook=hook, command=command, **{**usual, **facts})
 
     def engine(self) -> Engine:
         """Return what runs jobs, opened on first use."""

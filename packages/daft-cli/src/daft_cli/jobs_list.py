@@ -11,6 +11,8 @@ import os
 import sys
 import time
 
+from daft_cli.terminal import age, duration, harmless, has_colour, paint
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
     from typing import Any
@@ -49,9 +51,9 @@ Options
   --no-headers          leave out the header of csv and tsv
 """
 _GLYPHS = {
-    "completed": ("✓", "32"), "failed": ("✗", "31"), "crashed": ("✗", "31"),
-    "running": ("⟳", "33"), "cancelling": ("⟳", "33"), "queued": ("·", "33"),
-    "cancelled": ("—", "2"), "skipped": ("—", "2"),
+    "completed": ("✓", "green"), "failed": ("✗", "red"), "crashed": ("✗", "red"),
+    "running": ("⟳", "yellow"), "cancelling": ("⟳", "yellow"), "queued": ("·", "yellow"),
+    "cancelled": ("—", "dim"), "skipped": ("—", "dim"),
 }  # fmt: skip
 
 
@@ -382,7 +384,7 @@ def _is_stale(job: Row, stale: Stale) -> bool:
 
 
 def _write_table(invocations: Rows, jobs: Rows, stale: Stale, label: str | None) -> None:
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = has_colour(sys.stdout)
     short = _short_length([one[0] for one in invocations])
     now = time.time()
     by_id: dict[str, Rows] = {}
@@ -401,10 +403,10 @@ def _write_table(invocations: Rows, jobs: Rows, stale: Stale, label: str | None)
     out = []
     for tree in sorted(trees):
         mark = ">" if tree == label else " "
-        out.append(_paint(f"{mark} {tree or '(no branch)'}", "1", colour))
+        out.append(paint(f"{mark} {tree or '(no branch)'}", "bold", on=colour))
         for one in trees[tree]:
             seconds = max(0, now - _epoch(one[4]))
-            words = f"● {_age(seconds)} ago · {_harmless(one[3])} [{one[0][:short]}]"
+            words = f"● {age(seconds)} ago · {harmless(one[3])} [{one[0][:short]}]"
             out.append("│")
             out.append(words)
             if one[5] == "skipped":
@@ -413,7 +415,7 @@ def _write_table(invocations: Rows, jobs: Rows, stale: Stale, label: str | None)
                 out.append("│    (no jobs declared)")
             for cells in lines_of[one[0]]:
                 texts = [
-                    _paint(text.ljust(width), style, colour)
+                    paint(text.ljust(width), style, on=colour and style != "")
                     for (text, style), width in zip(cells, widths)  # noqa: B905
                 ]
                 out.append(f"│   {'  '.join(texts)}".rstrip())
@@ -423,7 +425,7 @@ def _write_table(invocations: Rows, jobs: Rows, stale: Stale, label: str | None)
 
 def _cells(job: Row, stale: Stale, now: float, jobs: Rows) -> Cells:
     status, background = job[2], job[3]
-    glyph, style = _GLYPHS.get(status, ("✗", "31"))
+    glyph, style = _GLYPHS.get(status, ("✗", "red"))
     words = f"{glyph} {status}"
     if _is_stale(job, stale):
         words += " (stale)"
@@ -433,7 +435,7 @@ def _cells(job: Row, stale: Stale, now: float, jobs: Rows) -> Cells:
         )
         words += f" ({before} before it)" if before else ""
     elif status not in ("completed", "running", "cancelling", "cancelled") and job[10]:
-        words += f" ({_harmless(job[10])})"
+        words += f" ({harmless(job[10])})"
     started = "—"
     # What never ran has no start worth showing.
     if job[4] and status != "skipped":
@@ -443,27 +445,17 @@ def _cells(job: Row, stale: Stale, now: float, jobs: Rows) -> Cells:
         started = time.strftime(form, moment)
     took = "—"
     if job[6] is not None:
-        took = _duration(job[6] / 1000)
+        took = duration(job[6] / 1000)
     elif status in ("running", "cancelling") and job[4]:
-        took = _duration(max(0, now - _epoch(job[4]))) + "..."
-    name = f"{'↪' if background else '→'} {_harmless(job[1])}"
+        took = duration(max(0, now - _epoch(job[4]))) + "..."
+    name = f"{'↪' if background else '→'} {harmless(job[1])}"
     return (
-        (name, "34" if background else "33"),
+        (name, "blue" if background else "yellow"),
         (words, style),
-        (started, "0"),
-        (took, "0"),
-        (_size(job[12]), "2"),
+        (started, ""),
+        (took, ""),
+        (_size(job[12]), "dim"),
     )
-
-
-def _paint(text: str, code: str, on: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if on and code != "0" else text
-
-
-def _harmless(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join([char if char.isprintable() else f"\\x{ord(char):02x}" for char in text])
 
 
 def _epoch(text: str) -> float:
@@ -481,30 +473,6 @@ def _epoch(text: str) -> float:
     days = shifted // 400 * 146097 + era_day - 719468
     clock = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
     return days * 86400 + clock + int(text[20:26]) / 1e6
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{int(seconds * 1000)}ms"
-    whole = int(seconds)
-    if whole < 60:
-        return f"{seconds:.1f}s" if whole < 10 else f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600}h"
-
-
-def _age(seconds: float) -> str:
-    whole = int(seconds)
-    for limit, unit, step in (
-        (60, "s", 1), (3600, "m", 60), (86400, "h", 3600), (604800, "d", 86400),
-        (2592000, "w", 604800), (31536000, "mo", 2592000),
-    ):  # fmt: skip
-        if whole < limit:
-            return f"{whole // step}{unit}"
-    return f"{whole // 31536000}y"
 
 
 def _size(size: float | None) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the listing of jobs imports this module and must not pay for typing
+    from typing import TextIO
 
 _STYLES = {
     "green": "32",

@@ -6,6 +6,7 @@ schema. A reader does none of that: a missing file is no data.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import Literal
@@ -14,11 +15,13 @@ import apsw
 
 from .errors import ForeignFile, SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreIO
 from .migrations import APPLICATION_ID, Lineage, apply_pending
-from .places import check_private_file, private_directory, private_file
+from .places import check_private_directory, check_private_file, private_directory, private_file
 
 WRITER_BUSY_MS = 5000
 READER_BUSY_MS = 300
 SIDE_FILES = ("-wal", "-shm")
+HEADER_BYTES = 72
+"""As much of the SQLite header as holds user_version (at 60) and application_id (at 68)."""
 
 # Run one by one: apsw stops a multi-statement text at the first statement that yields a row.
 _WRITER_PRAGMAS = (
@@ -45,12 +48,16 @@ def open_writer(
     """
     try:
         private_directory(os.path.dirname(path))
+        refuse_at_sight(path, lineage)
         private_file(path)
     except OSError as error:
         raise StoreIO(path, error.strerror or str(error)) from error
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE, WRITER_BUSY_MS)
     try:
+        # Closing a refused file must not move what its own program left in its WAL.
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         check_header(db, path, lineage)
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         for pragma in (*_WRITER_PRAGMAS, _SYNCHRONOUS[synchronous]):
             for _ in db.execute(pragma):
                 pass  # drained, so that it has really run
@@ -70,6 +77,7 @@ def open_reader(path: str, lineage: Lineage) -> apsw.Connection | None:
     Creates, migrates and tightens nothing. Raises as `open_writer`.
     """
     try:
+        check_private_directory(os.path.dirname(path))
         check_private_file(path, tighten=False)
         if os.path.getsize(path) == 0:
             return None
@@ -100,10 +108,17 @@ def check_header(db: apsw.Connection, path: str, lineage: Lineage) -> None:
     A file with neither application id nor version nor tables is fresh, whoever created it.
     Raises: ForeignFile, SchemaTooNew.
     """
-    application = int(db.pragma("application_id"))
-    version = int(db.pragma("user_version"))
+    # One snapshot for all three: between two looks another process may have made the file.
+    db.execute("BEGIN")
+    try:
+        application = int(db.pragma("application_id"))
+        version = int(db.pragma("user_version"))
+        tables = db.execute("SELECT count(*) FROM sqlite_schema").get
+    finally:
+        if not db.get_autocommit():
+            db.execute("ROLLBACK")
     if application == 0 and version == 0:
-        if db.execute("SELECT count(*) FROM sqlite_schema").get == 0:
+        if tables == 0:
             return
         raise ForeignFile(path, application, APPLICATION_ID)
     if application != APPLICATION_ID:

@@ -45,6 +45,20 @@ class NotOurs(StoreError):
 
 
 @define
+class PermissionsTooOpen(StoreError):
+    """Others may read what is ours alone, and the file system would not let us change that."""
+
+    path: str
+    mode: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is open to other users (mode {self.mode:04o}) and could not be closed; "
+            "set DAFT_STATE_DIR to a place on a file system that keeps permissions"
+        )
+
+
+@define
 class ForeignFile(StoreError):
     """The file belongs to another program. It was left alone."""
 
@@ -95,7 +109,7 @@ class StoreCorrupt(StoreError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path} is damaged ({self.reason}); it was left as it is"
+        return f"{self.path} is damaged ({self.reason}); move it away to start anew"
 
 
 @define

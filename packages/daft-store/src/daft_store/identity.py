@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import uuid
 
-from .errors import BadIdentity
+from .errors import BadIdentity, StoreIO
 
 FILE_NAME = "daft-id"
 
@@ -14,7 +15,7 @@ FILE_NAME = "daft-id"
 def read_repository_id(common_dir: str) -> str | None:
     """Return the id of the repository with this git common directory; None if it has none yet.
 
-    Creates nothing. Raises: BadIdentity for a file that holds something else.
+    Creates nothing. Raises: BadIdentity for a file that holds something else; StoreIO.
     """
     path = os.path.join(common_dir, FILE_NAME)
     try:
@@ -22,6 +23,8 @@ def read_repository_id(common_dir: str) -> str | None:
             text = file.read(256).strip()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StoreIO(path, error.strerror or str(error)) from error
     if not text:
         return None
     try:
@@ -33,38 +36,59 @@ def read_repository_id(common_dir: str) -> str | None:
 def ensure_repository_id(common_dir: str) -> str:
     """Return the repository's id, making one if there is none.
 
-    Any number of processes may ask at once; all get the same answer. Raises: BadIdentity.
+    Any number of processes may ask at once; all get the same answer.
+    Raises: BadIdentity, StoreIO.
     """
     path = os.path.join(common_dir, FILE_NAME)
     while True:
         known = read_repository_id(common_dir)
         if known is not None:
             return known
-        mine = str(_uuid7())
-        temporary = f"{path}.{uuid.uuid4().hex[:12]}"
-        with open(temporary, "x", encoding="ascii") as file:
-            file.write(mine)
         try:
-            # A link never replaces: whoever is second reads the first one's id.
-            os.link(temporary, path)
-        except FileExistsError:
-            if _is_blank(path):
-                # A crash between creating and writing, by a program that did not link.
-                os.replace(temporary, path)
-                continue
-        finally:
-            try:
-                os.unlink(temporary)
-            except FileNotFoundError:
-                pass  # it was moved into place
+            _offer(path, str(_uuid7()))
+        except OSError as error:
+            raise StoreIO(path, error.strerror or str(error)) from error
 
 
-def _is_blank(path: str) -> bool:
+def _offer(path: str, identity: str) -> None:
+    """Put `identity` at `path` unless somebody else's is there already."""
+    temporary = f"{path}.{uuid.uuid4().hex[:12]}"
+    with open(temporary, "x", encoding="ascii") as file:
+        file.write(identity)
+        # The whole history hangs on these bytes: a power failure must not leave a blank file.
+        file.flush()
+        os.fsync(file.fileno())
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return not file.read(256).strip()
+        # A link never replaces: whoever is second reads the first one's id.
+        os.link(temporary, path)
+    except FileExistsError:
+        _replace_if_blank(path, temporary)
+    finally:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass  # it was moved into place
+
+
+def _replace_if_blank(path: str, temporary: str) -> None:
+    """Move `temporary` to `path` if that is blank: a crash between creating and writing.
+
+    Of several who see the blank file, one may act. The lock is on the blank file itself, so
+    whoever gets it later finds another file in its place and leaves that alone.
+    """
+    try:
+        file = open(path, "rb")
     except FileNotFoundError:
-        return False
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return
+        except FileNotFoundError:
+            return
+        if not file.read(256).strip():
+            os.replace(temporary, path)
 
 
 def _uuid7() -> uuid.UUID:

@@ -102,8 +102,9 @@ def open_listing(path: str) -> apsw.Connection | None:
         return None
     db.set_busy_timeout(BUSY_MS)
     try:
-        application = db.pragma("application_id")
+        # In this order: both appear in one commit, so a version is never seen without its owner.
         version = db.pragma("user_version")
+        application = db.pragma("application_id")
     except apsw.Error as error:
         raise ListingError("unreadable", f"{path}: {error}") from error
     if version == 0 and application in (0, APPLICATION_ID):

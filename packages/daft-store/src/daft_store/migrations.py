@@ -93,7 +93,10 @@ def check_steps(db: apsw.Connection, path: str, lineage: Lineage, version: int) 
     if version == 0:
         return
     rows = db.execute("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
-    for number, name, checksum in rows:
-        step = lineage.steps[number - 1]
-        if checksum != step.checksum:
+    taken = {number: (name, checksum) for number, name, checksum in rows}
+    for number, step in enumerate(lineage.steps[:version], 1):
+        name, checksum = taken.pop(number, ("missing", ""))
+        if (name, checksum) != (step.name, step.checksum):
             raise MigrationMismatch(path, number, name, step.name)
+    for number, (name, _) in taken.items():
+        raise MigrationMismatch(path, number, name, "not taken yet")

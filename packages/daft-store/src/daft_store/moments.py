@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 
 
 def to_text(moment: datetime) -> str:
-    """Return an aware instant as `2026-01-02T03:04:05.000006+00:00`."""
+    """Return an aware instant as `2026-01-02T03:04:05.000006+00:00`.
+
+    Raises: ValueError for one without zone, which would be taken for local time.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone")
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

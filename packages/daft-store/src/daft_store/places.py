@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from .errors import BadDirectoryVariable, NotOurs, PathOutsideState
+from .errors import BadDirectoryVariable, NotOurs, PathOutsideState, PermissionsTooOpen
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -126,7 +126,7 @@ class RepositoryPlaces:
             private_directory(holder)
 
     def job_directory(self, invocation_id: str, dir_name: str, *, create: bool) -> str:
-        """Return a job's directory; with `create`, make it.
+        """Return a job's directory; with `create`, make it. Without, it need not be there.
 
         Raises: PathOutsideState for a name that is none, NotOurs for a planted link.
         """
@@ -136,10 +136,11 @@ class RepositoryPlaces:
             raise PathOutsideState(dir_name)
         invocation = os.path.join(self.directory, invocation_id)
         path = os.path.join(invocation, dir_name)
-        if create:
-            private_directory(self.directory)
-            private_directory(invocation)
-            private_directory(path)
+        secure = private_directory if create else check_private_directory
+        for component in (self.root, os.path.join(self.root, "jobs"), self.directory):
+            secure(component)
+        secure(invocation)
+        secure(path)
         return path
 
 
@@ -157,7 +158,7 @@ def private_directory(path: str) -> None:
     """Make `path` a directory that only we can enter; parents are created like `mkdir -p`.
 
     A directory of ours that is too open is tightened.
-    Raises: NotOurs for a link, a file, or another user's directory.
+    Raises: NotOurs for a link, a file, or another user's directory; PermissionsTooOpen.
     """
     try:
         os.mkdir(path, DIRECTORY_MODE)
@@ -168,19 +169,24 @@ def private_directory(path: str) -> None:
         os.makedirs(os.path.dirname(path), DIRECTORY_MODE, exist_ok=True)
         private_directory(path)
         return
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode):
-        raise NotOurs(path, "is not a directory")
-    if found.st_uid != os.geteuid():
-        raise NotOurs(path, "belongs to another user")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        os.chmod(path, DIRECTORY_MODE)
+    _tightened(path, _checked_directory(path), DIRECTORY_MODE)
+
+
+def check_private_directory(path: str) -> None:
+    """Refuse a directory in the way that is not ours. One that is missing is fine.
+
+    Creates and tightens nothing. Raises: NotOurs for a link, a file, or another user's.
+    """
+    try:
+        _checked_directory(path)
+    except FileNotFoundError:
+        pass  # nothing is there to lead anybody astray
 
 
 def private_file(path: str) -> bool:
     """Make sure `path` is a regular file that only we can read; create it empty if missing.
 
-    Returns: True when it was created. Raises: NotOurs.
+    Returns: True when it was created. Raises: NotOurs, PermissionsTooOpen.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -194,12 +200,34 @@ def private_file(path: str) -> bool:
 def check_private_file(path: str, *, tighten: bool) -> None:
     """Refuse a path that is no regular file of ours; with `tighten`, close it to others.
 
-    Raises: NotOurs; FileNotFoundError.
+    Raises: NotOurs; PermissionsTooOpen; FileNotFoundError.
     """
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode):
         raise NotOurs(path, "is not a regular file")
     if found.st_uid != os.geteuid():
         raise NotOurs(path, "belongs to another user")
-    if tighten and stat.S_IMODE(found.st_mode) & 0o077:
-        os.chmod(path, FILE_MODE)
+    if tighten:
+        _tightened(path, found, FILE_MODE)
+
+
+def _checked_directory(path: str) -> os.stat_result:
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotOurs(path, "is not a directory")
+    if found.st_uid != os.geteuid():
+        raise NotOurs(path, "belongs to another user")
+    return found
+
+
+def _tightened(path: str, found: os.stat_result, mode: int) -> None:
+    if not stat.S_IMODE(found.st_mode) & 0o077:
+        return
+    try:
+        os.chmod(path, mode)
+    except OSError as error:
+        raise PermissionsTooOpen(path, stat.S_IMODE(found.st_mode)) from error
+    # Some file systems take the request and keep the mode.
+    now = stat.S_IMODE(os.lstat(path).st_mode)
+    if now & 0o077:
+        raise PermissionsTooOpen(path, now)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit, urlunsplit
 
 SECRET_NAMES = frozenset(
     {
@@ -29,6 +29,9 @@ SECRET_SUFFIXES = (
     "_AUTH",
 )
 
+_PASSWORD = re.compile(r"(://[^\s/?#:@]*):[^\s/?#]+@")
+"""`://user:password@`, of which the first group stays."""
+
 
 def scrub(
     environment: Mapping[str, str],
@@ -38,8 +41,8 @@ def scrub(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return what may be stored, and the sorted names of what may not.
 
-    Names are compared without case, by `SECRET_NAMES` and `SECRET_SUFFIXES`. A value that is a
-    URL with a password keeps everything but the password, and its name is reported as well.
+    Names are compared without case, by `SECRET_NAMES` and `SECRET_SUFFIXES`. A URL in a value
+    keeps everything but its password, and the name is then reported as well.
     extra, keep: the user's own additions and exceptions, exact names in any case.
     """
     also = {name.upper() for name in extra}
@@ -65,13 +68,5 @@ def _is_secret(upper_name: str) -> bool:
 
 
 def _without_password(value: str) -> str:
-    if "://" not in value or "@" not in value:
-        return value
-    try:
-        parts = urlsplit(value)
-        if parts.password is None:
-            return value
-    except ValueError:
-        return value
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}"))
+    # A value may hold several URLs, and a password any byte that ends no authority.
+    return _PASSWORD.sub(r"\1@", value)

@@ -9,12 +9,11 @@ import click
 
 import daft_worktree
 from daft_hooks import discovery
-from daft_hooks.domain.event import Event
 from daft_hooks.errors import HooksError
 from daft_worktree import cloning, git, layouts
 from daft_worktree.cloning import Cloned
 from daft_worktree.errors import CloneFailed, WorktreeError
-from daft_worktree.repository import Repository, discover
+from daft_worktree.repository import discover
 from daft_worktree.settings import read_settings
 
 from ..arrival import arrive
@@ -156,32 +155,12 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
     loaded = session.load_leniently(here.path)
     if trust:
         session.trust(loaded)
-    for hook in ("post-clone", "worktree-post-create"):
-        outcome = session.fire(_event(session.repository, hook, cloned, url), loaded)
+    facts = {"repository_url": url, "default_branch": cloned.default}
+    for hook, known in (("post-clone", facts), ("worktree-post-create", {})):
+        outcome = session.fire(session.event(hook, "clone", here, **known), loaded)
         if outcome.must_stop:
             return outcome.exit_code if outcome.exit_code == 130 else 1
     return 0
-
-
-def _event(repository: Repository, hook: str, cloned: Cloned, url: str) -> Event:
-    here = repository.current
-    assert here is not None
-    is_clone = hook == "post-clone"
-    return Event(
-        hook=hook,
-        command="clone",
-        project_root=repository.project_root,
-        git_dir=repository.common_dir,
-        remote=repository.remote or repository.settings.remote,
-        source_worktree=here.path,
-        worktree_path=here.path,
-        branch=here.branch or "",
-        cwd=here.path,
-        label=here.label,
-        worktree_id=here.worktree_id,
-        repository_url=url if is_clone else None,
-        default_branch=cloned.default if is_clone else None,
-    )
 
 
 def _further(session: Session, name: str) -> int:

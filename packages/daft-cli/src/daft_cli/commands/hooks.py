@@ -328,7 +328,9 @@ def run(
                 hook, f"Hook '{hook}' is not defined in daft.yml. Configured: {names}"
             )
         narrowing = Narrowing(jobs=frozenset(jobs), tags=frozenset(tags))
-        event = _event(session, here, hook)
+        event = session.event(
+            hook, "hooks-run", here, trigger=f"hooks run {hook}", source=Source.MANUAL
+        )
         if dry_run:
             facts = gather(event, configured[hook], dict(os.environ), warn=session.presenter.notice)
             options = session.options(narrowing)
@@ -358,25 +360,6 @@ def _run(session: Session, event: Event, loaded: Loaded, narrowing: Narrowing) -
         return 0
     code = outcome.exit_code or 1
     return code if 1 <= code <= 255 else 1
-
-
-def _event(session: Session, here: Worktree, hook: str) -> Event:
-    repository = session.repository
-    return Event(
-        hook=hook,
-        command="hooks-run",
-        project_root=repository.project_root,
-        git_dir=repository.common_dir,
-        remote=repository.remote or repository.settings.remote,
-        source_worktree=here.path,
-        worktree_path=here.path,
-        branch=here.branch or "",
-        cwd=here.path,
-        label=here.label,
-        worktree_id=here.worktree_id,
-        trigger=f"hooks run {hook}",
-        source=Source.MANUAL,
-    )
 
 
 def _list_hooks(hooks: Mapping[str, HookConfig], form: str | None) -> int:

@@ -11,7 +11,6 @@ import click
 import daft_worktree
 from daft_coordinator.errors import CoordinatorError
 from daft_hooks.discovery import Loaded
-from daft_hooks.domain.event import Event
 from daft_hooks.firing import FireOutcome
 from daft_protocol.messages import CancelMatching
 from daft_store.errors import StoreError
@@ -155,20 +154,13 @@ def _fire(
     worktree = target.worktree
     if worktree is None or loaded is None:
         return None
-    repository = session.repository
-    here = repository.current
-    event = Event(
-        hook=hook,
-        command="branch-delete",
-        project_root=repository.project_root,
-        git_dir=repository.common_dir,
-        remote=repository.remote or repository.settings.remote,
-        source_worktree=here.path if here is not None else repository.project_root,
-        worktree_path=worktree.path,
-        branch=worktree.branch or worktree.paused_branch or "",
+    here = session.repository.current
+    event = session.event(
+        hook,
+        "branch-delete",
+        worktree,
+        source_worktree=here.path if here is not None else session.repository.project_root,
         cwd=cwd,
-        label=target.label,
-        worktree_id=worktree.worktree_id,
         removal_reason="manual",
     )
     return session.fire(event, loaded)
