@@ -102,6 +102,37 @@ def open_reader(path: str, lineage: Lineage) -> apsw.Connection | None:
     return db
 
 
+def refuse_at_sight(path: str, lineage: Lineage) -> None:
+    """Refuse what the first bytes tell is another or a newer program's, before SQLite opens it.
+
+    Opening it would already recover its journal. What the bytes leave open (the newest header
+    may still be in the WAL), `check_header` decides. Raises: ForeignFile, SchemaTooNew; OSError.
+    """
+    try:
+        # Not to be kept waiting by a pipe in the way; `private_file` refuses that, and links.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return
+        raise
+    try:
+        header = os.read(descriptor, HEADER_BYTES)
+    except IsADirectoryError:
+        return
+    finally:
+        os.close(descriptor)
+    if len(header) < HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
+        return
+    version = int.from_bytes(header[60:64], "big", signed=True)
+    application = int.from_bytes(header[68:72], "big")
+    if application not in (0, APPLICATION_ID):
+        raise ForeignFile(path, application, APPLICATION_ID)
+    if application == APPLICATION_ID and version > lineage.version:
+        raise SchemaTooNew(path, version, lineage.version)
+
+
 def check_header(db: apsw.Connection, path: str, lineage: Lineage) -> None:
     """Refuse a file of another program, or of a newer one.
 

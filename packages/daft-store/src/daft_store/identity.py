@@ -77,18 +77,13 @@ def _replace_if_blank(path: str, temporary: str) -> None:
     whoever gets it later finds another file in its place and leaves that alone.
     """
     try:
-        file = open(path, "rb")
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            in_place = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+            if in_place and not file.read(256).strip():
+                os.replace(temporary, path)
     except FileNotFoundError:
-        return
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return
-        except FileNotFoundError:
-            return
-        if not file.read(256).strip():
-            os.replace(temporary, path)
+        return  # removed meanwhile: the caller looks again
 
 
 def _uuid7() -> uuid.UUID:
