@@ -6,7 +6,6 @@ schema. A reader does none of that: a missing file is no data.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from typing import Literal
@@ -20,8 +19,6 @@ from .places import check_private_directory, check_private_file, private_directo
 WRITER_BUSY_MS = 5000
 READER_BUSY_MS = 300
 SIDE_FILES = ("-wal", "-shm")
-HEADER_BYTES = 72
-"""As much of the SQLite header as holds user_version (at 60) and application_id (at 68)."""
 
 # Run one by one: apsw stops a multi-statement text at the first statement that yields a row.
 _WRITER_PRAGMAS = (
@@ -48,7 +45,6 @@ def open_writer(
     """
     try:
         private_directory(os.path.dirname(path))
-        refuse_at_sight(path, lineage)
         private_file(path)
     except OSError as error:
         raise StoreIO(path, error.strerror or str(error)) from error
@@ -58,6 +54,9 @@ def open_writer(
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         check_header(db, path, lineage)
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        # Only now: a file that is refused keeps its mode as well. Till here the directory,
+        # which is closed already, keeps others out.
+        check_private_file(path, tighten=True)
         for pragma in (*_WRITER_PRAGMAS, _SYNCHRONOUS[synchronous]):
             for _ in db.execute(pragma):
                 pass  # drained, so that it has really run
@@ -100,37 +99,6 @@ def open_reader(path: str, lineage: Lineage) -> apsw.Connection | None:
         db.close()
         raise
     return db
-
-
-def refuse_at_sight(path: str, lineage: Lineage) -> None:
-    """Refuse what the first bytes tell is another or a newer program's, before SQLite opens it.
-
-    Opening it would already recover its journal. What the bytes leave open (the newest header
-    may still be in the WAL), `check_header` decides. Raises: ForeignFile, SchemaTooNew; OSError.
-    """
-    try:
-        # Not to be kept waiting by a pipe in the way; `private_file` refuses that, and links.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return
-        raise
-    try:
-        header = os.read(descriptor, HEADER_BYTES)
-    except IsADirectoryError:
-        return
-    finally:
-        os.close(descriptor)
-    if len(header) < HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
-        return
-    version = int.from_bytes(header[60:64], "big", signed=True)
-    application = int.from_bytes(header[68:72], "big")
-    if application not in (0, APPLICATION_ID):
-        raise ForeignFile(path, application, APPLICATION_ID)
-    if application == APPLICATION_ID and version > lineage.version:
-        raise SchemaTooNew(path, version, lineage.version)
 
 
 def check_header(db: apsw.Connection, path: str, lineage: Lineage) -> None:

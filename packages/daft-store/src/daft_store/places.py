@@ -184,16 +184,18 @@ def check_private_directory(path: str) -> None:
 
 
 def private_file(path: str) -> bool:
-    """Make sure `path` is a regular file that only we can read; create it empty if missing.
+    """Make sure `path` is a regular file of ours; create it empty, and private, if missing.
 
-    Returns: True when it was created. Raises: NotOurs, PermissionsTooOpen.
+    One that exists is neither opened nor changed: closing any descriptor of a database would
+    drop the locks of every other connection this process has to it.
+    Returns: True when it was created. Raises: NotOurs.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         os.close(os.open(path, flags, FILE_MODE))
         return True
     except FileExistsError:
-        check_private_file(path, tighten=True)
+        check_private_file(path, tighten=False)
         return False
 
 
