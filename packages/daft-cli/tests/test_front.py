@@ -83,6 +83,15 @@ def test_version_and_help(tmp_path: Path) -> None:
         done = daft(*words, cwd=tmp_path)
         assert done.returncode == 0
         assert "start <branch>" in done.stdout
+    for words in (
+        ["start", "-h"],
+        ["hooks", "run", "-h"],
+        ["jobs", "logs", "--help"],
+        ["jobs", "-h"],
+    ):
+        done = daft(*words, cwd=tmp_path)
+        assert done.returncode == 0
+        assert done.stdout.startswith("Usage: daft")
 
 
 @pytest.mark.parametrize(

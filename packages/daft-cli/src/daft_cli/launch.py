@@ -15,6 +15,7 @@ from .failures import explain
 def launch(verb: str, module: str, args: Sequence[str]) -> int:
     """Run the click command in `module`; return the exit code. No traceback gets out."""
     command: click.Command = import_module(module).command
+    command.context_settings.setdefault("help_option_names", ["-h", "--help"])
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -36,7 +37,8 @@ def launch(verb: str, module: str, args: Sequence[str]) -> int:
         return 130
     except click.UsageError as error:
         usage = error.ctx.get_usage() if error.ctx is not None else ""
-        sys.stderr.write(f"{usage.lower()}\nerror: {error.format_message()}\n".lstrip("\n"))
+        usage = usage.replace("Usage:", "usage:", 1)
+        sys.stderr.write(f"{usage}\nerror: {error.format_message()}\n".lstrip("\n"))
         return 2
     except Exception as error:
         if os.environ.get("DAFT_DEBUG") == "1":

@@ -18,7 +18,6 @@ import click
 
 from daft_coordinator.domain.cancel import Selection, select
 from daft_coordinator.domain.targets import KnownJob, Target, resolve
-from daft_coordinator.errors import JobNotFound
 from daft_coordinator.joblog import read_log
 from daft_hooks.domain.quantities import seconds
 from daft_protocol.jobs import Job
@@ -44,7 +43,10 @@ class Jobs:
         self.worktree = here.label if here is not None else None
         self.jobs = RepositoryJobs(repository.common_dir)
         if not self.jobs.has_history:
-            raise JobNotFound("", "no job was ever recorded in this repository")
+            raise Trouble(
+                "no job was ever recorded in this repository",
+                tips=("`daft start` and `daft hooks run` run the jobs of daft.yml",),
+            )
         self.store = self.jobs.store()
 
     def __enter__(self) -> Jobs:
