@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from daft_store.errors import (
     ForeignFile,
     MigrationMismatch,
     NotOurs,
+    PermissionsTooOpen,
     SchemaTooNew,
     StoreCorrupt,
 )
@@ -35,6 +37,8 @@ def test_a_writer_finds_every_default_in_place(path: str) -> None:
     assert db.pragma("synchronous") == 1
     assert db.pragma("foreign_keys") == 1
     assert db.pragma("wal_autocheckpoint") == 1000
+    assert db.pragma("temp_store") == 2
+    assert db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1) == 0
     assert db.pragma("trusted_schema") == 0
     assert db.pragma("cell_size_check") == 1
     assert db.pragma("auto_vacuum") == 2
@@ -160,27 +164,177 @@ def test_the_two_kinds_of_file_do_not_mix(path: str) -> None:
         open_writer(path, COORDINATOR)
 
 
-@pytest.mark.parametrize("statement", range(12))
-def test_a_death_during_creation_leaves_a_file_that_opens(path: str, statement: int) -> None:
-    code = f"""
+DIE_AT = """
 import os, signal, sys, apsw, daft_store
+from daft_store import Lineage, Step
 count = 0
 def die(cursor, sql, bindings):
     global count
     count += 1
-    if count > {statement}:
+    if count > int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
     return True
 apsw.connection_hooks.append(lambda db: setattr(db, "exec_trace", die))
-daft_store.open_writer(sys.argv[1], daft_store.COORDINATOR)
+daft_store.open_writer(sys.argv[1], LINEAGE).close()
 """
-    subprocess.run([sys.executable, "-c", code, path], timeout=60, check=False)
+GROWN = Lineage(name="t", steps=(Step("one", "CREATE TABLE a (x)"), Step("two", "CREATE TABLE b (x); INSERT INTO b VALUES (1)")))  # fmt: skip
 
+
+def dies_at(path: str, lineage: str, statement: int) -> bool:
+    """Open a store in a process that kills itself before a statement; False: it got through."""
+    code = DIE_AT.replace("LINEAGE", lineage)
+    done = subprocess.run([sys.executable, "-c", code, path, str(statement)], timeout=60)
+    assert done.returncode in (0, -signal.SIGKILL)
+    return done.returncode != 0
+
+
+@pytest.mark.slow
+def test_a_death_at_any_statement_of_creation_leaves_a_file_that_opens(tmp_path: Path) -> None:
+    statement = 0
+    while dies_at(path := str(tmp_path / f"{statement}" / "s.db"), "daft_store.COORDINATOR", statement):  # fmt: skip
+        reader = open_reader(path, COORDINATOR)
+        if reader is not None:
+            assert reader.pragma("user_version") == COORDINATOR.version
+            reader.close()
+        db = open_writer(path, COORDINATOR)
+        assert db.execute("SELECT count(*) FROM jobs").get == 0
+        assert db.execute("SELECT count(*) FROM schema_migrations").get == COORDINATOR.version
+        assert db.pragma("integrity_check") == "ok"
+        db.close()
+        statement += 1
+
+    assert statement > 20  # it did die, many times, also in the middle of the one transaction
+
+
+@pytest.mark.slow
+def test_a_death_at_any_statement_of_a_migration_leaves_it_taken_or_not(tmp_path: Path) -> None:
+    first = Lineage(name="t", steps=GROWN.steps[:1])
+    statement = 0
+    while True:
+        path = str(tmp_path / f"{statement}" / "s.db")
+        db = open_writer(path, first)
+        db.execute("INSERT INTO a VALUES (7)")
+        db.close()
+        code = "Lineage(name='t', steps=(Step('one', %r), Step('two', %r)))"
+        if not dies_at(path, code % tuple(step.sql for step in GROWN.steps), statement):
+            break
+        db = open_writer(path, GROWN)
+        assert db.execute("SELECT x FROM a").fetchall() == [(7,)]
+        assert db.execute("SELECT x FROM b").fetchall() == [(1,)]
+        db.close()
+        statement += 1
+
+    assert statement > 15
+
+
+@pytest.mark.parametrize("application", [0, 0x44465401])
+def test_a_refused_file_keeps_its_mode_and_its_journal(path: str, application: int) -> None:
+    os.makedirs(os.path.dirname(path), 0o700)
+    code = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL")
+db.execute(f"PRAGMA application_id = {sys.argv[2]}")
+db.execute("CREATE TABLE theirs (x)")
+os._exit(0)  # as if it ran on: its last commits are in the WAL only
+"""
+    subprocess.run([sys.executable, "-c", code, path, str(application)], check=True, timeout=60)
+    os.chmod(path, 0o644)
+    before = [Path(path + suffix).read_bytes() for suffix in ("", "-wal")]
+
+    for _ in range(2):
+        with pytest.raises(ForeignFile, match=f"{application:08x}"):
+            open_writer(path, COORDINATOR)
+
+    assert [Path(path + suffix).read_bytes() for suffix in ("", "-wal")] == before
+    assert os.stat(path).st_mode & 0o777 == 0o644
+
+
+def test_opening_a_store_again_neither_waits_for_a_writer_nor_drops_its_locks(path: str) -> None:
+    held = open_writer(path, COORDINATOR)
+    held.execute("BEGIN IMMEDIATE")
+    held.execute("INSERT INTO repo_policy (repo_hash) VALUES ('mine')")
+    open_writer(path, COORDINATOR).close()
+    code = """
+import sys, apsw
+db = apsw.Connection(sys.argv[1])
+try:
+    db.execute("BEGIN IMMEDIATE")
+except apsw.BusyError:
+    print("locked")
+"""
+
+    other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+
+    assert other.stdout == "locked\n", other.stderr
+    held.execute("COMMIT")
+    assert held.execute("SELECT count(*) FROM repo_policy").get == 1
+    held.close()
+
+
+def test_processes_that_meet_at_a_fresh_store_do_not_take_it_for_a_foreign_one(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os, sys
+from daft_store import COORDINATOR, open_writer
+for number in range(20):
+    ready, go = os.pipe()
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.read(ready, 1)  # ends when the parent lets go: all start at once
+            try:
+                open_writer(f"{sys.argv[1]}/{number}/s.db", COORDINATOR).close()
+            except BaseException as error:
+                print(error, file=sys.stderr, flush=True)
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    os.close(go)
+    os.close(ready)
+    for child in children:
+        if os.waitpid(child, 0)[1]:
+            sys.exit(1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_cannot_be_closed_to_others_is_refused(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_writer(path, COORDINATOR).close()
+    os.chmod(path, 0o644)
+    # A file system that takes the request and keeps the mode.
+    monkeypatch.setattr(os, "chmod", lambda *_: None)
+
+    with pytest.raises(PermissionsTooOpen, match="0644"):
+        open_writer(path, COORDINATOR)
+
+
+def test_a_step_taken_by_another_build_is_named(path: str) -> None:
     db = open_writer(path, COORDINATOR)
-
-    assert db.execute("SELECT count(*) FROM jobs").get == 0
-    assert db.pragma("integrity_check") == "ok"
+    db.execute("INSERT INTO schema_migrations VALUES (2, 'sizes', 'x', 'now')")
     db.close()
+
+    with pytest.raises(MigrationMismatch, match="step 2 is 'sizes'"):
+        open_writer(path, COORDINATOR)
+
+
+def test_a_reader_follows_no_link_to_a_directory(path: str, tmp_path: Path) -> None:
+    open_writer(path, COORDINATOR).close()
+    link = tmp_path / "link"
+    os.symlink(os.path.dirname(path), link)
+
+    with pytest.raises(NotOurs):
+        open_reader(str(link / "store.db"), COORDINATOR)
 
 
 def test_the_listing_loads_nothing_of_weight() -> None:

@@ -22,13 +22,17 @@ SIDE_FILES = ("-wal", "-shm")
 
 # Run one by one: apsw stops a multi-statement text at the first statement that yields a row.
 _WRITER_PRAGMAS = (
-    "PRAGMA auto_vacuum = INCREMENTAL",  # has effect only before the first table
-    "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
+    # A move fires triggers, so SQLite wants to be able to undo it alone. It would make a
+    # temporary file for that, each time: thirteen times the cost of the move itself.
+    "PRAGMA temp_store = MEMORY",
     "PRAGMA wal_autocheckpoint = 1000",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",
 )
+# Has effect only before the first table; later it would still wait for every other writer.
+_AUTO_VACUUM = "PRAGMA auto_vacuum = INCREMENTAL"
+_WAL = "PRAGMA journal_mode = WAL"
 _SYNCHRONOUS = {"NORMAL": "PRAGMA synchronous = NORMAL", "FULL": "PRAGMA synchronous = FULL"}
 
 
@@ -57,9 +61,11 @@ def open_writer(
         # Only now: a file that is refused keeps its mode as well. Till here the directory,
         # which is closed already, keeps others out.
         check_private_file(path, tighten=True)
+        if int(db.pragma("user_version")) == 0:
+            _run(db, _AUTO_VACUUM)
+        _switch_to_wal(db)
         for pragma in (*_WRITER_PRAGMAS, _SYNCHRONOUS[synchronous]):
-            for _ in db.execute(pragma):
-                pass  # drained, so that it has really run
+            _run(db, pragma)
         apply_pending(db, path, lineage)
     except apsw.Error as error:
         db.close()
@@ -150,6 +156,29 @@ def translated(error: apsw.Error, path: str) -> StoreError:
             return StoreBusy(path)
         case _:
             return StoreIO(path, str(error))
+
+
+def _run(db: apsw.Connection, pragma: str) -> None:
+    for _ in db.execute(pragma):
+        pass  # drained, so that it has really run
+
+
+def _switch_to_wal(db: apsw.Connection) -> None:
+    """Set the journal mode, also when many processes create one store at the same moment.
+
+    Two that switch at once block each other; SQLite then tells one so at once, without the busy
+    timeout. A write lock is waited for with it, so getting one means that the other is through.
+    Raises: apsw.BusyError after WRITER_BUSY_MS.
+    """
+    give_up_at = time.monotonic() + WRITER_BUSY_MS / 1000
+    while True:
+        try:
+            return _run(db, _WAL)
+        except apsw.BusyError:
+            if time.monotonic() > give_up_at:
+                raise
+        _run(db, "BEGIN IMMEDIATE")
+        _run(db, "ROLLBACK")
 
 
 def _connect(path: str, flags: int, busy_ms: int) -> apsw.Connection:
