@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 
 from daft_store import (
     COORDINATOR,
@@ -167,8 +167,8 @@ def test_at_most_one_skipped_fire_is_kept_and_it_goes_when_the_hook_runs(
 @pytest.mark.parametrize(
     ("statement", "values"),
     [
-        (listing._INVOCATIONS, {"repo": "r", "worktree": None, "hook": None, "statuses": None, "limit": 9}),
-        (listing._INVOCATIONS, {"repo": "r", "worktree": "w", "hook": None, "statuses": None, "limit": 9}),
+        (listing._INVOCATIONS, {"repo": "r", "hook": None, "statuses": None, "limit": 9}),
+        (listing._INVOCATIONS_OF_WORKTREE, {"repo": "r", "worktree": "w", "hook": None, "statuses": None, "limit": 9}),
         (listing._JOBS, {"repo": "r", "ids": "[]"}),
         (listing._OWNERS, {"repo": "r"}),
         (ledger.UNFINISHED_JOBS, ("r",)),
@@ -180,7 +180,58 @@ def test_no_listing_scans_or_sorts_the_history(
     plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
 
     assert not [line for line in plan if line.startswith("SCAN") and "json_each" not in line], plan
-    if statement is listing._INVOCATIONS:
+    if statement is listing._INVOCATIONS_OF_WORKTREE:
+        assert any("worktree=?" in line for line in plan), plan
+    if statement in (listing._INVOCATIONS, listing._INVOCATIONS_OF_WORKTREE):
         assert not [line for line in plan if "TEMP B-TREE" in line], plan
     if statement in (listing._OWNERS, ledger.UNFINISHED_JOBS):
         assert any("jobs_unfinished" in line for line in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("query", "condition"),
+    [
+        ({"invocation_id": "0" * 16}, "(repo_hash=? AND invocation_id=?"),
+        ({"name": "a"}, "jobs_by_name (repo_hash=? AND name=?"),
+        ({"statuses": ["queued", "running"]}, "jobs_unfinished (repo_hash=?"),
+    ],
+)
+def test_a_narrow_page_of_jobs_is_found_by_an_index(
+    db: apsw.Connection, query: dict[str, Any], condition: str
+) -> None:
+    seen: list[tuple[str, Any]] = []
+    db.exec_trace = lambda _, sql, bindings: not seen.append((sql, bindings))
+    ledger.page_of_jobs(db, REPO, limit=5, **query)
+    db.exec_trace = None
+
+    ((sql, bindings),) = seen
+    plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+    assert any(condition in line for line in plan), plan
+
+
+def test_each_page_holds_what_was_asked_for_and_no_more(db: apsw.Connection) -> None:
+    for number in (1, 2):
+        names = [("a", "queued"), ("b", "completed"), ("c", "failed")]
+        ledger.insert_submission(
+            db, invocation(number), [job(name, number, status=status) for name, status in names]
+        )
+
+    def uids(**query: Any) -> list[str]:
+        return [row.job_uid for row in ledger.page_of_jobs(db, REPO, limit=9, **query)[0]]
+
+    assert uids(invocation_id=f"{2:016x}") == ["2-a", "2-b", "2-c"]
+    assert uids(invocation_id=f"{2:016x}", name="b") == ["2-b"]
+    assert uids(name="b") == ["1-b", "2-b"]
+    assert uids(name="b", statuses=["queued"]) == []
+    assert uids(statuses=["queued", "waiting"]) == ["1-a", "2-a"]
+    assert uids(statuses=["queued", "failed"]) == ["1-a", "1-c", "2-a", "2-c"]
+    assert uids(worktree="other") == []
+    assert ledger.page_of_jobs(db, REPO, limit=1, statuses=["queued"])[1] is not None
+
+
+def test_the_values_have_the_columns_of_their_tables(db: apsw.Connection) -> None:
+    """Rows are read and written by position."""
+    for table, values in (("jobs", JobRow), ("coordinators", CoordinatorRow)):
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+
+        assert [field.name for field in fields(values)] == columns

@@ -11,6 +11,9 @@ from attrs import asdict
 from .rows import InvocationRow, JobMove, JobRow
 from .transactions import writing
 
+UNFINISHED = frozenset({"queued", "waiting", "running", "cancelling"})
+"""Statuses of a job that has not ended; what is in none of them is final."""
+
 INSERT_INVOCATION = """
 INSERT INTO invocations (
     repo_hash, invocation_id, trigger_command, hook_type, worktree, worktree_id, worktree_path,
@@ -105,9 +108,34 @@ SELECT * FROM jobs INDEXED BY jobs_unfinished
  ORDER BY queued_at, position
 """
 PAGE_OF_JOBS = """
-SELECT rowid, * FROM jobs
+SELECT rowid, * FROM jobs NOT INDEXED
  WHERE repo_hash = :repo AND rowid > :after
-   AND (:invocation IS NULL OR invocation_id = :invocation)
+   AND (:worktree IS NULL OR worktree = :worktree)
+   AND (:name IS NULL OR name = :name)
+   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+ ORDER BY rowid LIMIT :limit
+"""
+# The same page where an index finds all its rows: with "this or any" in one statement SQLite
+# walks the history. Each is short enough to be sorted.
+PAGE_OF_INVOCATION = """
+SELECT rowid, * FROM jobs
+ WHERE repo_hash = :repo AND invocation_id = :invocation AND rowid > :after
+   AND (:worktree IS NULL OR worktree = :worktree)
+   AND (:name IS NULL OR name = :name)
+   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+ ORDER BY rowid LIMIT :limit
+"""
+PAGE_OF_NAME = """
+SELECT rowid, * FROM jobs INDEXED BY jobs_by_name
+ WHERE repo_hash = :repo AND name = :name AND rowid > :after
+   AND (:worktree IS NULL OR worktree = :worktree)
+   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+ ORDER BY rowid LIMIT :limit
+"""
+PAGE_OF_UNFINISHED = """
+SELECT rowid, * FROM jobs INDEXED BY jobs_unfinished
+ WHERE repo_hash = :repo AND rowid > :after
+   AND status IN ('queued', 'waiting', 'running', 'cancelling')
    AND (:worktree IS NULL OR worktree = :worktree)
    AND (:name IS NULL OR name = :name)
    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
@@ -234,9 +262,17 @@ def page_of_jobs(
     after: int = 0,
 ) -> tuple[list[JobRow], int | None]:
     """Return one page of jobs, oldest first, and where the next page begins, if there is one."""
+    if invocation_id is not None:
+        statement = PAGE_OF_INVOCATION
+    elif name is not None:
+        statement = PAGE_OF_NAME
+    elif statuses is not None and UNFINISHED.issuperset(statuses):
+        statement = PAGE_OF_UNFINISHED
+    else:
+        statement = PAGE_OF_JOBS
     found = list(
         db.execute(
-            PAGE_OF_JOBS,
+            statement,
             {
                 "repo": repo,
                 "after": after,

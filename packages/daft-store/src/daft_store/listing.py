@@ -6,6 +6,8 @@ weight, returns plain tuples, and reads one page, however long the history is.
 
 from __future__ import annotations
 
+import os
+
 import apsw
 
 TYPE_CHECKING = False
@@ -17,6 +19,9 @@ if TYPE_CHECKING:  # nothing of this exists at run time
 APPLICATION_ID = 0x44465059
 SCHEMA_VERSION = 1
 BUSY_MS = 300
+# As in `stat`, said here to spare the import.
+_KIND_OF_FILE = 0o170000
+_REGULAR_FILE = 0o100000
 
 INVOCATION_COLUMNS = (
     "invocation_id",
@@ -53,12 +58,26 @@ JOB_COLUMNS = (
 )
 OWNER_COLUMNS = ("coordinator_id", "pid", "proc_start", "boot_id", "kind")
 
+_HAS_TABLES = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)"
 _INVOCATIONS = """
 SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
        job_count, unfinished_count, failed_count, worktree_path
   FROM invocations
  WHERE repo_hash = :repo
-   AND (:worktree IS NULL OR worktree = :worktree)
+   AND (:hook IS NULL OR hook_type = :hook)
+   AND (:statuses IS NULL OR EXISTS (
+        SELECT 1 FROM jobs
+         WHERE jobs.repo_hash = invocations.repo_hash
+           AND jobs.invocation_id = invocations.invocation_id
+           AND jobs.status IN (SELECT value FROM json_each(:statuses))))
+ ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
+"""
+# A statement of its own: with "worktree or any" in one, SQLite walks the times of all worktrees.
+_INVOCATIONS_OF_WORKTREE = """
+SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
+       job_count, unfinished_count, failed_count, worktree_path
+  FROM invocations
+ WHERE repo_hash = :repo AND worktree = :worktree
    AND (:hook IS NULL OR hook_type = :hook)
    AND (:statuses IS NULL OR EXISTS (
         SELECT 1 FROM jobs
@@ -94,21 +113,39 @@ class ListingError(Exception):
 def open_listing(path: str) -> apsw.Connection | None:
     """Return a read-only connection, or None when there is no history yet.
 
-    Raises: ListingError for a file of another or a newer program, or one SQLite cannot read.
+    Raises: ListingError for a file of another or a newer program, one that is not a regular
+    file of ours, or one that cannot be read: only a missing file is no history.
     """
     try:
-        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX)
-    except apsw.CantOpenError:
+        found = os.lstat(path)
+    except FileNotFoundError:
         return None
-    db.set_busy_timeout(BUSY_MS)
+    except OSError as error:
+        raise ListingError("unreadable", f"{path}: {error.strerror}") from error
+    if found.st_mode & _KIND_OF_FILE != _REGULAR_FILE or found.st_uid != os.geteuid():
+        raise ListingError("foreign", f"{path} is not a regular file of yours; move it away")
     try:
+        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX)
+        db.set_busy_timeout(BUSY_MS)
         # In this order: both appear in one commit, so a version is never seen without its owner.
         version = db.pragma("user_version")
-        application = db.pragma("application_id")
+        application = db.pragma("application_id") & 0xFFFFFFFF
+        fresh = version == 0 and application == 0 and not db.execute(_HAS_TABLES).get
     except apsw.Error as error:
         raise ListingError("unreadable", f"{path}: {error}") from error
-    if version == 0 and application in (0, APPLICATION_ID):
+    if fresh:
+        db.close()
         return None
+    try:
+        check_header(path, application, version)
+    except ListingError:
+        db.close()
+        raise
+    return db
+
+
+def check_header(path: str, application: int, version: int) -> None:
+    """Refuse a file of another or of a newer program. Raises: ListingError."""
     if application != APPLICATION_ID:
         raise ListingError(
             "foreign",
@@ -119,7 +156,6 @@ def open_listing(path: str) -> apsw.Connection | None:
         raise ListingError(
             "newer", f"{path}: schema {version} is newer than {SCHEMA_VERSION}; upgrade daft"
         )
-    return db
 
 
 def newest_invocations(
@@ -137,7 +173,7 @@ def newest_invocations(
     """
     return list(
         db.execute(
-            _INVOCATIONS,
+            _INVOCATIONS if worktree is None else _INVOCATIONS_OF_WORKTREE,
             {
                 "repo": repository,
                 "worktree": worktree,
