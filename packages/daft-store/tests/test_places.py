@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,7 +18,7 @@ from daft_store import (
     scrub,
     state_root,
 )
-from daft_store.errors import BadDirectoryVariable, BadIdentity, NotOurs, PathOutsideState
+from daft_store.errors import BadDirectoryVariable, BadIdentity, NotOurs, PathOutsideState, StoreIO
 from daft_store.moments import from_text, to_text
 
 REPO = "00000000-0000-7000-8000-000000000000"
@@ -70,6 +72,17 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_planted_link_is_not_read_through(tmp_path: Path) -> None:
+    places = RepositoryPlaces(str(tmp_path / "state"), REPO)
+    assert places.job_directory("0" * 16, "job", create=False)
+    assert list(tmp_path.iterdir()) == []
+    places.job_directory("0" * 16, "job", create=True)
+    os.symlink(tmp_path, os.path.join(places.directory, "0" * 16, "link"))
+
+    with pytest.raises(NotOurs, match="not a directory"):
+        places.job_directory("0" * 16, "link", create=False)
+
+
 def test_a_long_state_directory_gets_a_short_socket(tmp_path: Path) -> None:
     deep = str(tmp_path / ("d" * 120))
     places = RepositoryPlaces(deep, REPO)
@@ -93,6 +106,68 @@ def test_many_processes_agree_on_one_identity(tmp_path: Path) -> None:
 
     assert len(found) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["daft-id"]
+
+
+def test_processes_that_find_a_blank_identity_agree_on_one(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from daft_store import ensure_repository_id
+for number in range(40):
+    place = f"{sys.argv[1]}/{number}"
+    os.mkdir(place)
+    open(f"{place}/daft-id", "w").close()
+    ready, go = os.pipe()
+    answers, answer = os.pipe()
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.read(ready, 1)  # ends when the parent lets go: all start at once
+            os.write(answer, ensure_repository_id(place).encode())
+            os._exit(0)
+        children.append(child)
+    for end in (go, ready, answer):
+        os.close(end)
+    for child in children:
+        os.waitpid(child, 0)
+    with open(answers) as file:
+        text = file.read()
+    found = {text[start : start + 36] for start in range(0, len(text), 36)}
+    assert len(text) == 8 * 36 and len(found) == 1, (number, found)
+    assert os.listdir(place) == ["daft-id"]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_whoever_is_late_to_a_blank_identity_takes_the_one_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "daft-id"
+    path.touch()
+    lock = fcntl.flock
+
+    def locked_after_somebody_else(file: IO[bytes], how: int) -> None:
+        (tmp_path / "theirs").write_text(REPO)
+        os.replace(tmp_path / "theirs", path)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", locked_after_somebody_else)
+
+    assert ensure_repository_id(str(tmp_path)) == REPO
+    assert path.read_text() == REPO
+
+
+def test_an_identity_that_cannot_be_made_is_an_error_of_the_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreIO, match="No such file"):
+        ensure_repository_id(str(tmp_path / "nowhere"))
+    (tmp_path / "daft-id").mkdir()
+    with pytest.raises(StoreIO, match="daft-id"):
+        read_repository_id(str(tmp_path))
 
 
 def test_reading_an_identity_creates_none(tmp_path: Path) -> None:
@@ -132,6 +207,23 @@ def test_secrets_stay_off_the_disk() -> None:
     assert removed == ("API_TOKEN", "MINE", "MY_PAT", "PGPASSWORD", "URL", "db_password")
 
 
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ("http://a:b@one,http://c:d@two/x?y#z", "http://a@one,http://c@two/x?y#z"),
+        ("redis://:pass@host", "redis://@host"),
+        ("postgres://me:p@ss@host:5432/db?", "postgres://me@host:5432/db?"),
+        ("see https://me:x@host and ssh://git@host:22/p", "see https://me@host and ssh://git@host:22/p"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+    ],
+)  # fmt: skip
+def test_of_urls_only_the_passwords_are_left_out(value: str, stored: str) -> None:
+    kept, removed = scrub({"V": value})
+
+    assert kept == {"V": stored}
+    assert removed == (() if value == stored else ("V",))
+
+
 def test_texts_of_time_sort_as_times() -> None:
     early, late = from_text("2026-01-01T00:00:00Z"), from_text("2026-01-01T02:00:00.5+01:00")
 
@@ -139,3 +231,5 @@ def test_texts_of_time_sort_as_times() -> None:
     assert to_text(late) == "2026-01-01T01:00:00.500000+00:00"
     with pytest.raises(ValueError, match="zone"):
         from_text("2026-01-01T00:00:00")
+    with pytest.raises(ValueError, match="zone"):
+        to_text(early.replace(tzinfo=None))
