@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daft_hooks import load, load_from
+from daft_hooks import load, load_from, load_from_git
 from daft_hooks.decode import HOOK_KEYS, JOB_KEYS, LOG_KEYS, NOT_YET, TOP_KEYS
 from daft_hooks.discovery import Loaded
 from daft_hooks.document import parse
@@ -258,21 +260,123 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     assert found.files == (".config/daft.yaml",)
 
 
-def test_the_digest_covers_what_would_run() -> None:
+def test_the_digest_covers_what_would_run(repository: Any) -> None:
     text = HEAD + "      - {name: a, run: 'sh ./setup.sh'}\n      - {name: b, script: x.sh}\n"
     digests = {
-        read(t, **files).digest
-        for t, files in (
-            (text, {}),
-            (text, {"setup.sh": "one"}),
-            (text, {"setup.sh": "two"}),
-            (text, {".daft/x.sh": "one"}),
-            (text.replace("name: b", "name: c"), {}),
+        repository.configured(files).digest
+        for files in (
+            {"daft.yml": text},
+            {"setup.sh": "one"},
+            {"setup.sh": "two"},
+            {".daft/x.sh": "one"},
+            {"daft.yml": text.replace("name: b", "name: c")},
         )
     }
 
     assert len(digests) == 5
-    assert read(text).digest == read("# a comment\n" + text).digest
+    assert (
+        repository.configured({"daft.yml": "# a comment\n" + text}).digest
+        == repository.configured({"daft.yml": text}).digest
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "script"),
+    [
+        ("run: ./setup.sh; make", "setup.sh"),
+        ("run: echo a#b && ./setup.sh", "setup.sh"),
+        ("run: 'x=$(./setup.sh)'", "setup.sh"),
+        ("run: bash -eu setup", "setup"),
+        ("run: . ./setup", "setup"),
+        ("run: 'cd tools && sh ./setup'", "tools/setup"),
+        ("run: make -C tools -f ./more", "tools/more"),
+        ("run: '\"./my setup.sh\"'", "my setup.sh"),
+        ("run: $DAFT_WORKTREE_PATH/setup.sh", "setup.sh"),
+        ("run: '{worktree_path}/setup.sh'", "setup.sh"),
+        ("run: ./setup.sh, root: tools", "tools/setup.sh"),
+        ("run: {macos: ./other, linux: ./setup.sh}", "setup.sh"),
+        ("run: 'x', skip: [{run: ./setup.sh}]", "setup.sh"),
+        ("run: 'oops \"./setup.sh'", "setup.sh"),
+        ("script: x, runner: sh tools/wrap", "tools/wrap"),
+    ],
+)
+def test_a_script_is_found_however_a_command_names_it(
+    repository: Any, job: str, script: str
+) -> None:
+    before = repository.configured(
+        {"daft.yml": f"{HEAD}      - {{name: a, {job}}}\n", script: "one"}
+    )
+
+    assert repository.configured({script: "two"}).digest != before.digest
+
+
+def test_what_jobs_make_for_themselves_changes_nothing(repository: Any) -> None:
+    before = repository.configured({"daft.yml": HEAD + "      - {name: a, run: .venv/bin/tool}\n"})
+
+    repository.write({".venv/bin/tool": "made by a job"})
+
+    after = load(str(repository.path))
+    assert after is not None
+    assert after.digest == before.digest
+    assert repository.configured({".venv/bin/tool": "committed"}).digest != before.digest
+
+
+def test_files_that_no_command_names_change_nothing(repository: Any) -> None:
+    before = repository.configured({"daft.yml": HEAD + "      - {name: a, run: make all}\n"})
+
+    assert repository.configured({"all": "x", "README": "y"}).digest == before.digest
+
+
+def test_a_pipe_in_place_of_a_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "daft.yml")
+    (tmp_path / ".daft.yml").write_text(HEAD + "      - {name: a, run: ./pipe}\n")
+    os.mkfifo(tmp_path / "pipe")
+
+    found = load(str(tmp_path))
+
+    assert found is not None
+    assert found.files == (".daft.yml",)
+
+
+def test_the_configuration_of_a_commit_is_read_without_a_worktree(repository: Any) -> None:
+    git_dir = str(repository.path / ".git")
+    repository.commit({"README": "nothing configured"})
+    repository.git("branch", "empty")
+    repository.commit(
+        {".config/daft.yml": "extends: more/a.yml\n", ".config/more/a.yml": "layout: nested\n"}
+    )
+    repository.git("branch", "configured")
+    (repository.path / "linked.yml").write_text("layout: contained\n")
+    (repository.path / "daft.yml").symlink_to("linked.yml")
+    repository.commit({})
+    repository.git("branch", "linked")
+
+    assert load_from_git(git_dir, ["empty", "nowhere"]) is None
+    configured = load_from_git(git_dir, ["empty", "configured"])
+    assert configured is not None
+    assert configured.files == (".config/daft.yml", ".config/more/a.yml")
+    assert configured.configuration.layout == "nested"
+    linked = load_from_git(git_dir, ["linked"])
+    assert linked is not None
+    assert linked.configuration.layout == "contained"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("nowhere", "link to nothing"), ("/etc/hosts", "out of the repository")]
+)
+def test_a_committed_link_that_cannot_be_followed_is_told(
+    repository: Any, target: str, said: str
+) -> None:
+    (repository.path / "daft.yml").symlink_to(target)
+    repository.commit({})
+
+    with pytest.raises(UnreadableConfiguration, match=said):
+        load_from_git(str(repository.path / ".git"), ["HEAD"])
+
+
+def test_without_a_repository_there_is_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableConfiguration, match="git has ended"):
+        load_from_git(str(tmp_path / "none"), ["HEAD"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .consent import allow, changes_since_consent, consent_for, deny
-    from .discovery import Loaded, load, load_from
+    from .discovery import Loaded, load, load_from, load_from_git
     from .domain.event import Event
     from .domain.planning import Options, Placement, Plan, plan
     from .domain.selection import Narrowing, Selectors, parse_selectors
@@ -47,6 +47,7 @@ _MODULE_OF = {
     "hook_settings": "settings",
     "load": "discovery",
     "load_from": "discovery",
+    "load_from_git": "discovery",
     "parse_selectors": "domain.selection",
     "plan": "domain.planning",
 }
@@ -77,6 +78,7 @@ __all__ = [
     "hook_settings",
     "load",
     "load_from",
+    "load_from_git",
     "parse_selectors",
     "plan",
 ]

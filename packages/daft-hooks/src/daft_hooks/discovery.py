@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
-from collections.abc import Callable, Iterable, Mapping
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .decode import Decoded, decode
 from .document import Node, parse
 from .domain.config import Configuration
 from .domain.merging import merge
+from .domain.scripts import scripts_named
 from .errors import BadConfiguration, Problem, UnreadableConfiguration
+from .gitfiles import MAX_FILE_BYTES, CommittedFiles, tracked
 
 MAIN_NAMES = (
     "daft.yml",
@@ -26,7 +29,6 @@ MAIN_NAMES = (
     ".config/daft.yaml",
 )
 MAX_EXTENDS = 16
-_SCRIPT_ENDINGS = (".sh", ".bash", ".zsh", ".py", ".js", ".ts", ".rb", ".pl")
 
 ReadFile = Callable[[str], bytes | None]
 """Returns the bytes of a path relative to the worktree, None when there is no such file."""
@@ -36,47 +38,80 @@ ReadFile = Callable[[str], bytes | None]
 class Loaded:
     """A configuration with everything known of it.
 
-    files: names read, the main one first. digest: of everything that would run by it.
-    commands: "hook/job" -> what it would run, to show what changed.
+    files: names read, the main one first. commands: "hook/job" -> what it would run, to show
+    what changed. digest: of everything that would run by it; scripts as in `seen_from`, if any.
     """
 
     decoded: Decoded
     files: tuple[str, ...]
     digest: str
     commands: Mapping[str, str] = field(factory=dict)
+    seen_from: str | None = None
+    _root: Node = field(repr=False)
 
     @property
     def configuration(self) -> Configuration:
         """The configuration. Raises: BadConfiguration when there is any error in it."""
         return self.decoded.checked()
 
+    def seen_in(self, worktree: str) -> Loaded:
+        """Return the same, the digest as it is for jobs that run files of `worktree`.
+
+        The digest covers the merged configuration and each file that a command names and git
+        tracks there: what a job has made for itself, such as `.venv/bin/pip`, is no change.
+        """
+        if self.seen_from == worktree:
+            return self
+        found = {
+            name: digest
+            for name in scripts_named(self.decoded.configuration)
+            if (digest := _digest_of(os.path.join(worktree, name))) is not None
+        }
+        counted = {name: found[name] for name in tracked(worktree, tuple(found)) if name in found}
+        return evolve(self, digest=_digest(self._root, counted), seen_from=worktree)
+
 
 def load(worktree: str) -> Loaded | None:
     """Return the configuration of the worktree at `worktree`, None when it has none.
 
-    Executes nothing, writes nothing. Raises: BadConfiguration for text that is no YAML,
-    UnreadableConfiguration; problems of content are in the result.
+    Runs nothing of the repository, writes nothing. Raises: BadConfiguration for text that is no
+    YAML, UnreadableConfiguration; problems of content are in the result.
     """
 
     def read(name: str) -> bytes | None:
         path = os.path.join(worktree, name)
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                return None  # a directory of that name, or a pipe that would never end
             with open(path, "rb") as file:
-                return file.read(2 * 1024 * 1024)
+                return file.read(MAX_FILE_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(path):
                 raise UnreadableConfiguration(path, "is a link to nothing") from None
             return None
-        except IsADirectoryError:
-            return None
         except OSError as error:
             raise UnreadableConfiguration(path, error.strerror or str(error)) from error
 
-    return load_from(read)
+    loaded = load_from(read)
+    return None if loaded is None else loaded.seen_in(worktree)
+
+
+def load_from_git(git_dir: str, refs: Sequence[str]) -> Loaded | None:
+    """Return the configuration of the first of `refs` that has one, None when none has.
+
+    For a worktree that is not there yet. git_dir: the repository's common directory.
+    Raises: as `load`. What `extends` names is read from the same ref.
+    """
+    with CommittedFiles(git_dir) as files:
+        for ref in refs:
+            loaded = load_from(partial(files.read, ref))
+            if loaded is not None:
+                return loaded
+    return None
 
 
 def load_from(read: ReadFile) -> Loaded | None:
-    """Return the configuration that `read` finds; for git's objects as well as for files."""
+    """Return the configuration that `read` finds; no digest of scripts before `Loaded.seen_in`."""
     sources: dict[str, bytes] = {}
 
     def remember(name: str) -> bytes | None:
@@ -100,9 +135,20 @@ def load_from(read: ReadFile) -> Loaded | None:
     return Loaded(
         decoded=decoded,
         files=tuple(sources),
-        digest=_digest(root, decoded.configuration, read),
+        digest=_digest(root, {}),
         commands=_commands(decoded.configuration),
+        root=root,
     )
+
+
+def _digest_of(path: str) -> bytes | None:
+    if not os.path.isfile(path):
+        return None  # no file, nothing to run; a pipe or a device is none of the repository's
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""  # it cannot be read now: if it can be run later, that is a change
 
 
 def _extended(root: Node, file: str, read: ReadFile, seen: tuple[str, ...]) -> Iterable[str]:
@@ -130,39 +176,13 @@ def _problem(node: Node, path: str, message: str) -> BadConfiguration:
     return BadConfiguration((Problem(mark=node.mark, message=message, path=path),))
 
 
-def _digest(root: Node, configuration: Configuration, read: ReadFile) -> str:
-    """Return a digest of the merged configuration and every script of the repository it names."""
+def _digest(root: Node, scripts: Mapping[str, bytes]) -> str:
+    """Return a digest of the merged configuration and of scripts, given by name and digest."""
     total = hashlib.sha256()
     total.update(json.dumps(root.to_plain(), sort_keys=True, default=str).encode())
-    for name in sorted(_scripts(configuration)):
-        data = read(name)
-        if data is not None:
-            total.update(f"\0{name}\0".encode())
-            total.update(hashlib.sha256(data).digest())
+    for name, digest in sorted(scripts.items()):
+        total.update(b"\0" + os.fsencode(name) + b"\0" + digest)
     return total.hexdigest()
-
-
-def _scripts(configuration: Configuration) -> set[str]:
-    """Return the paths in the repository that some command would execute or source."""
-    names: set[str] = set()
-    if configuration.rc is not None:
-        names.add(os.path.normpath(configuration.rc))
-    for hook in (*configuration.hooks.values(), *configuration.tasks.values()):
-        for job in hook.jobs:
-            if job.script is not None:
-                names.add(os.path.normpath(os.path.join(configuration.source_dir, job.script)))
-            for command in job.run.values():
-                for word in _words(command):
-                    if "/" in word or word.endswith(_SCRIPT_ENDINGS):
-                        names.add(os.path.normpath(os.path.join(job.root, word)))
-    return {name for name in names if not name.startswith(("..", "/"))}
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command, comments=True)
-    except ValueError:
-        return command.split()  # quotes the shell will complain about
 
 
 def _commands(configuration: Configuration) -> dict[str, str]:
