@@ -20,9 +20,10 @@ from daft_protocol.status import EndReason, JobStatus, SkipKind
 from . import probes
 from .consent import consent_for
 from .discovery import Loaded
-from .domain.config import Configuration, HookConfig
+from .domain.conditions import Facts
+from .domain.config import Configuration, HookConfig, JobConfig
 from .domain.event import Event
-from .domain.planning import Options, Placement, Plan, hopeless, plan
+from .domain.planning import Options, Placement, Plan, files_of, hopeless, plan, script_path
 from .domain.trust import Consent, TrustLevel, Verdict
 from .errors import RegistryUnavailable, UnplannableHook
 from .hooktypes import HOOK_TYPES, FailMode
@@ -128,7 +129,8 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
     options = _with_environment(firing)
     whole = options.placement is Placement.OFF or options.selectors.skips_whole(hook.name)
     if firing.consenting is not None and not whole:
-        consent = _consent(event, loaded, firing.consenting)
+        # By what would run now and here, wherever the configuration itself came from.
+        consent = _consent(event, loaded.seen_in(files_of(event)), firing.consenting)
         if not consent.allowed:
             _record_skipped(event, consent.verdict.value, firing)
             return FireOutcome(
@@ -141,8 +143,17 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         if hook.jobs:
             firing.engine().fire_allowed(event.hook, event.label)
     try:
-        facts = probes.gather(event, hook, firing.environment, warn=firing.observer.notice)
+        # Conditions may run commands: never for a fire that nobody was asked to consent to.
+        facts = Facts() if whole else _facts(event, hook, firing)
         made = plan(event, configuration, hook, facts, options)
+        probes.check_scripts(
+            event.hook,
+            [
+                (job, script_path(event, configuration, job))
+                for job in _to_run(hook, made)
+                if job.script is not None
+            ],
+        )
     except UnplannableHook as error:
         return FireOutcome(
             hook=event.hook, status=FireStatus.FAILED, fail_mode=fail_mode, reason=str(error)
@@ -157,6 +168,15 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             reason=made.skip_reason,
         )
     return _Run(event, made, firing, fail_mode).carry_out()
+
+
+def _facts(event: Event, hook: HookConfig, firing: Firing) -> Facts:
+    return probes.gather(event, hook, firing.environment, warn=firing.observer.notice)
+
+
+def _to_run(hook: HookConfig, made: Plan) -> list[JobConfig]:
+    names = {spec.name for spec in (*made.foreground, *made.background)}
+    return [job for job in hook.jobs if job.name in names]
 
 
 def _not_at_all(event: Event, loaded: Loaded | None, settings: HookSettings) -> str | None:

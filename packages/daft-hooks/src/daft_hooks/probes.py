@@ -7,11 +7,14 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from daft_coordinator.environment import REMOVED
 
 from .domain.conditions import Facts, commands
-from .domain.config import HookConfig
+from .domain.config import HookConfig, JobConfig
 from .domain.event import Event, environment_of
+from .errors import UnplannableHook
 
 CONDITION_TIMEOUT_S = 10.0
 _SYSTEMS = {"darwin": "macos", "win32": "windows"}
@@ -31,17 +34,39 @@ def gather(
     """
     system = _SYSTEMS.get(sys.platform, "linux")
     full = {**environment, **environment_of(event)}
+    # As for jobs: a git hook that called us must not point their git at its own repository.
+    for_commands = {name: value for name, value in full.items() if name not in REMOVED}
     machine = platform.machine().lower()
     return Facts(
         environment=full,
         branch=event.branch,
         states=_states(event.cwd),
         succeeded={
-            command: _succeeds(command, event.cwd, full, warn) for command in commands(hook, system)
+            command: _succeeds(command, event.cwd, for_commands, warn)
+            for command in commands(hook, system)
         },
         system=system,
         machine={"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine),
     )
+
+
+def check_scripts(hook: str, scripts: Iterable[tuple[JobConfig, str]]) -> None:
+    """Look at the files that jobs are about to execute: (job, path of its script).
+
+    Raises: UnplannableHook for the first that is missing or cannot be executed as it is.
+    """
+    for job, path in scripts:
+        where = f"job '{job.name}' of {hook}: {path}"
+        if not os.path.exists(path):
+            raise UnplannableHook(
+                f"{where} does not exist; create it, or correct `script`", job.mark
+            )
+        if os.path.isdir(path):
+            raise UnplannableHook(f"{where} is a directory; name a file in it", job.mark)
+        if not job.runner and not os.access(path, os.X_OK):
+            raise UnplannableHook(
+                f"{where} is not executable; `chmod +x` it, or say `runner: sh`", job.mark
+            )
 
 
 def _states(worktree: str) -> frozenset[str]:

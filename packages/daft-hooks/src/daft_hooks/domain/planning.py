@@ -133,6 +133,20 @@ def plan(
     )
 
 
+def files_of(event: Event) -> str:
+    """Return the worktree whose files the jobs of `event` run."""
+    if event.hook in ("worktree-pre-create", "worktree-post-remove"):
+        return event.cwd  # the worktree is not there yet, or no more
+    return event.worktree_path
+
+
+def script_path(event: Event, configuration: Configuration, job: JobConfig) -> str:
+    """Return where the `script` of a job is: absolute, whatever the job's `root`."""
+    values = {**placeholder_values(event), "job_name": job.name}
+    script = substitute(job.script or "", values)
+    return posixpath.join(files_of(event), configuration.source_dir, script)
+
+
 def hopeless(plan: Plan, failed: Mapping[str, str]) -> tuple[JobSpec, ...]:
     """Return the background jobs, those that cannot run any more marked as skipped.
 
@@ -272,17 +286,14 @@ def _command(
     values: Mapping[str, str],
 ) -> str:
     if job.script is not None:
-        base = event.worktree_path
-        if event.hook == "worktree-pre-create":
-            base = event.source_worktree  # there is no other worktree yet
-        path = posixpath.join(base, configuration.source_dir, substitute(job.script, values))
-        words = [substitute(job.runner, values), shlex.quote(path), substitute(job.args, values)]
+        path = shlex.quote(script_path(event, configuration, job))
+        words = [substitute(job.runner, values), path, substitute(job.args, values)]
         command = " ".join(word for word in words if word)
     else:
         text = job.run.get("", job.run.get(facts.system, ""))
         command = substitute(text, values)
     if configuration.rc is not None and command.strip():
-        rc = shlex.quote(posixpath.join(event.worktree_path, configuration.rc))
+        rc = shlex.quote(posixpath.join(files_of(event), configuration.rc))
         command = f". {rc} && {{\n{command}\n}}"
     return command
 
@@ -318,8 +329,8 @@ def _background_names(
     if options.placement is Placement.BACKGROUND:
         if _mode(hook) is not RunMode.PARALLEL:
             notices.append(f"{hook.name} declares an order: its jobs run in the foreground")
-            return declared
-        wanted = {spec.name for spec in running}
+        else:
+            wanted = {spec.name for spec in running}
     attached = {spec.name for spec in running if spec.interactive and spec.name in wanted}
     notices.extend(
         f"job '{name}' promoted to foreground (it is interactive)" for name in sorted(attached)
