@@ -17,8 +17,10 @@ import psutil
 import pytest
 
 from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_coordinator.errors import RequestRefused
+from daft_coordinator.reactor import READ, Reactor
 from daft_coordinator.station import Station, leader_lives
 from daft_protocol.frames import encode_frame
 from daft_protocol.messages import CancelAll, CancelJob, CancelMatching, ListJobs, Wait
@@ -251,6 +253,48 @@ def test_a_bad_client_harms_nobody(place: Place, fire: Make, job: Make, said: by
             assert b'"kind":"Error"' in bad.recv(4096)
         for sock in (*silent, bad):
             sock.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'"ListJobs","payload":{"cursor":"99999999999999999999"}',
+        b'"ListJobs","payload":{"cursor":"nonsense"}',
+        b'"ListJobs","payload":{"worktree":"\\ud800"}',
+        b'"TailLogs","payload":{"job_uid":"\\ud800"}',
+        b'"TailLogs","payload":{"job":{"job_name":"\\ud800"}}',
+        b'"Submit","payload":{"invocation_id":"\\ud800"}',
+        b'"Wait","payload":{"job_uids":["\\ud800"]}',
+        b'"CancelMatching","payload":{"older_than_secs":1e999}',
+    ],
+)
+def test_values_beyond_reason_are_refused_and_the_leader_lives(place: Place, said: bytes) -> None:
+    with place.client() as client:
+        pid = client.hello().pid
+        sock = raw(place)
+        sock.sendall(encode_frame(b'{"v":1,"id":7,"req":' + said + b"}"))
+
+        answer = sock.recv(4096)
+        sock.close()
+
+        assert b'"kind":"Error"' in answer or b'"payload":[]' in answer
+        assert client.hello().pid == pid
+
+
+def test_a_timer_centuries_away_does_not_stop_the_present() -> None:
+    reactor = Reactor(SystemClock())
+    reader, writer = os.pipe()
+    seen: list[int] = []
+    reactor.watch(reader, READ, seen.append)
+    reactor.call_after(2.0**64, lambda: None)
+    os.write(writer, b"x")
+
+    assert reactor.wait()
+
+    assert seen == [READ]
+    reactor.close()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_killed_leader_leaves_no_lie(place: Place, fire: Make, job: Make) -> None:

@@ -17,6 +17,10 @@ from .ports import Clock
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
+# The system counts a wait in a 32-bit number of milliseconds. A timer beyond that is waited for
+# in several goes.
+_LONGEST_WAIT_S = 86_400.0
+
 
 class Timer:
     """A call that is due at a moment of the monotonic clock."""
@@ -99,7 +103,7 @@ class Reactor:
         if deadline is not None:
             until = max(0.0, deadline - self._clock.monotonic())
             timeout = until if limit_s is None else min(until, limit_s)
-        return self._turn(timeout)
+        return self._turn(None if timeout is None else min(timeout, _LONGEST_WAIT_S))
 
     def close(self) -> None:
         """Let go of the selector. Watched descriptors stay open."""

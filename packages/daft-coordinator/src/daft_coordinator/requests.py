@@ -65,6 +65,9 @@ def handle(leader: Leader, request: Request) -> Operation | Response:
         return Error(code=messages.BUSY, message=str(error))
     except CoordinatorError as error:
         return Error(code=messages.INTERNAL, message=str(error))
+    except (ValueError, OverflowError) as error:
+        # JSON has half characters and numbers beyond any column; the store has neither.
+        return Error(code=messages.BAD_PAYLOAD, message=f"a value cannot be used: {error}")
 
 
 def _dispatch(leader: Leader, request: Request) -> Operation | Response:

@@ -103,9 +103,9 @@ class Connection:
         """Queue one answer to the request that is being handled."""
         try:
             frame = encode_frame(encode_response(response, self._operation_id))
-        except FrameTooLarge as error:
+        except ProtocolError as error:
             # Silence would let the client hang.
-            refused = Error(code=messages.TOO_LARGE, message=str(error))
+            refused = Error(code=_code_of(error), message=str(error))
             frame = encode_frame(encode_response(refused, self._operation_id))
         self._out += frame
         self._flush()
@@ -238,6 +238,8 @@ class Connection:
 
 def _code_of(error: ProtocolError) -> str:
     match error:
+        case FrameTooLarge():
+            return messages.TOO_LARGE
         case WrongVersion():
             return messages.SCHEMA_MISMATCH
         case UnknownMessage():
