@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daft_protocol import messages as m
-from daft_protocol.codec import decode_request, decode_response, encode_request, encode_response
-from daft_protocol.errors import BadEnvelope, BadPayload, UnknownMessage, WrongVersion
+from daft_protocol.codec import (
+    decode_request,
+    decode_response,
+    encode_request,
+    encode_response,
+    request_id,
+)
+from daft_protocol.errors import (
+    BadEnvelope,
+    BadPayload,
+    ProtocolError,
+    UnknownMessage,
+    WrongVersion,
+)
 
 COMPAT = Path(__file__).parent / "compat" / "wire-v1.txt"
 REQUESTS = [
@@ -88,12 +103,118 @@ def test_version_one_is_understood_for_ever(line: str) -> None:
         (b'{"v":1,"req":"CancelJob","payload":[]}', BadPayload),
         (b'{"v":1,"req":"ListJobs","payload":{"statuses":"abc"}}', BadPayload),
         (b'{"v":1,"req":"Submit","payload":{"invocation_id":"x","secrets":5}}', BadPayload),
+        (b'{"v":1,"req":["Hello"]}', BadEnvelope),
         (b"[" * 100_000, BadEnvelope),
+        ('{"v":1,"req":"Hello"}'.encode("utf-16"), BadEnvelope),
+        (b'{"v":1,"req":"ListJobs","payload":false}', BadPayload),
+        (b'{"v":1,"req":"TailLogs","payload":{"job":[]}}', BadPayload),
+        (b'{"v":1,"req":"Wait","payload":{"timeout_ms":' + b"9" * 5000 + b"}}", BadEnvelope),
+        (b'{"v":1,"req":"Wait","payload":{"timeout_ms":1e400}}', BadEnvelope),
+        (b'{"v":1,"req":"Wait","payload":{"timeout_ms":1.0}}', BadPayload),
+        (b'{"v":1,"req":"Wait","payload":{"timeout_ms":true}}', BadPayload),
+        (b'{"v":1,"req":"CancelMatching","payload":{"older_than_secs":NaN}}', BadEnvelope),
+        (
+            b'{"v":1,"req":"CancelMatching","payload":{"older_than_secs":' + b"9" * 400 + b"}}",
+            BadPayload,
+        ),
+        (
+            b'{"v":1,"req":"Wait","payload":{"timeout_ms":-18446744073709551616}}',
+            BadPayload,
+        ),
     ],
 )
 def test_each_fault_is_named_in_the_order_that_helps(body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         decode_request(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"v":1,"kind":"Jobs"}', BadPayload),
+        (b'{"v":1,"kind":"Jobs","payload":null}', BadPayload),
+        (b'{"v":1,"kind":"Jobs","payload":[{"name":5}]}', BadPayload),
+        (b'{"v":1,"kind":"StreamFrame"}', BadPayload),
+        (b'{"v":1,"kind":"StreamFrame","payload":[]}', BadPayload),
+        (b'{"v":1,"kind":"Error","payload":{"code":"X"}}', BadPayload),
+    ],
+)
+def test_a_broken_answer_is_never_taken_for_an_empty_one(
+    body: bytes, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        decode_response(body)
+
+
+def test_the_field_that_does_not_fit_is_named() -> None:
+    with pytest.raises(BadPayload, match="field 'timeout_ms'"):
+        decode_request(b'{"v":1,"req":"Wait","payload":{"job_uids":["a"],"timeout_ms":"5"}}')
+    with pytest.raises(BadPayload, match="field 'name' is missing"):
+        decode_request(b'{"v":1,"req":"CancelJob","payload":{}}')
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+@given(
+    name=st.sampled_from([type(one).__name__ for one in (*REQUESTS, *RESPONSES)]),
+    key=st.sampled_from(["req", "kind"]),
+    data=st.data(),
+)
+def test_whatever_comes_is_a_message_or_a_protocol_error(
+    name: str, key: str, data: st.DataObject
+) -> None:
+    cls = getattr(m, name)
+    fields = st.dictionaries(st.sampled_from([a.name for a in cls.__attrs_attrs__] or ["x"]), JSON)
+    payload = data.draw(JSON | fields)
+    body = json.dumps({"v": 1, key: name, "payload": payload}).encode()
+
+    for decode in (decode_request, decode_response):
+        with contextlib.suppress(ProtocolError):
+            message = decode(body).message
+            assert type(message).__name__ == name
+
+
+def test_requests_an_older_reader_knows_carry_nothing_it_does_not() -> None:
+    def written(request: m.Request) -> object:
+        return json.loads(encode_request(request)).get("payload")
+
+    assert written(m.CancelAll()) is None
+    assert written(m.ListJobs()) is None
+    assert written(m.TailLogs(job=m.TailTarget(job_name="j"))) == {
+        "job": {"job_name": "j"},
+        "follow": False,
+    }
+    seconds = encode_request(m.CancelMatching(older_than_secs=3.0))
+    assert b'"older_than_secs":3}' in seconds
+
+
+def test_the_id_survives_whatever_else_is_wrong() -> None:
+    assert request_id(b'{"v":9,"req":"Nonsense","id":7}') == 7
+    assert request_id(b'{"v":1,"id":"7"}') is None
+    assert request_id(b'{"v":1,"id":true}') is None
+    assert request_id(b"[]") is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_what_json_does_not_have_is_not_sent(value: object) -> None:
+    with pytest.raises(BadPayload, match="StreamFrame"):
+        encode_response(m.StreamFrame(record={"seq": value}))
+
+
+def test_what_is_nested_beyond_reason_is_not_sent() -> None:
+    record: dict[str, object] = {}
+    for _ in range(100_000):
+        record = {"a": record}
+
+    with pytest.raises(BadPayload, match="nested"):
+        encode_response(m.StreamFrame(record=record))
+    while record:  # taken apart from outside, or the interpreter recurses as deep
+        record = record.pop("a", {})  # type: ignore[assignment]
 
 
 def test_unknown_fields_are_ignored() -> None:

@@ -99,7 +99,8 @@ def test_a_record_survives_its_line(record: LogRecord) -> None:
     "line",
     [b"", b"{", b"[]", b'{"seq":-1,"ts":1,"kind":"stdout","data":"x"}',
      b'{"seq":1,"ts":1,"kind":"nonsense","data":"x"}', b'{"seq":1,"ts":1,"kind":"stdout","data":{}}',
-     b'{"seq":true,"ts":1,"kind":"stdout","data":"x"}'],
+     b'{"seq":true,"ts":1,"kind":"stdout","data":"x"}', b'{"seq":1,"ts":1,"kind":"status","data":{"x":NaN}}',
+     b'{"seq":1,"ts":1,"kind":"status","data":{"x":1e999}}', b'{"seq":1,"ts":1,"kind":[],"data":"x"}'],
 )  # fmt: skip
 def test_a_torn_line_is_no_record(line: bytes) -> None:
     with pytest.raises(BadRecord):

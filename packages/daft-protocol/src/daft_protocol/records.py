@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
+from . import jsontext
 from .errors import BadRecord
 
 
@@ -65,7 +65,7 @@ class LogRecord:
 
 def encode_record(record: LogRecord) -> bytes:
     """Return `record` as one line of compact ASCII JSON, newline included."""
-    return json.dumps(record.as_json(), separators=(",", ":")).encode() + b"\n"
+    return jsontext.dump(record.as_json()) + b"\n"
 
 
 def record_from_json(obj: object) -> LogRecord:
@@ -96,7 +96,7 @@ def decode_record(line: bytes | str) -> LogRecord:
     Raises: BadRecord; readers skip such a line, count it, and go on.
     """
     try:
-        obj = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        obj = jsontext.parse(line)
+    except ValueError as error:
         raise BadRecord("it is no JSON") from error
     return record_from_json(obj)
