@@ -9,18 +9,12 @@ from __future__ import annotations
 from .branches import default_branch, local_branches, remote_branches
 from .carry import Carried, restore, stash_changes
 from .cloning import directory_name, fetch_clone, first_worktree, initialise
-from .creation import (
-    Creation,
-    Existing,
-    create,
-    plan_start,
-    plan_visit,
-    previous_worktree,
-    remember_previous,
-)
+from .creation import Creation, Existing, create
 from .describe import Description, describe
 from .errors import WorktreeError
 from .layouts import BUILT_IN, Layout
+from .planning import plan_start, plan_visit
+from .previous import previous_worktree, remember_previous
 from .removal import Removed, Target, plan_removal, reap_trash, remove
 from .repository import Repository, discover
 from .settings import Settings, read_settings

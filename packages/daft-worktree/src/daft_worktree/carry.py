@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import NamedTuple
 
 from . import git
@@ -45,39 +47,62 @@ def changes(path: str) -> list[str]:
 def stash_changes(worktree: Worktree) -> Carried | None:
     """Put the changes of a worktree aside; None when there are none.
 
-    The stash is shared by all worktrees, so the entry is known by its object id, never by its
-    place in the list. Raises: GitFailed, with the changes still in place.
+    Raises: GitFailed, with the changes still in place.
     """
     found = changes(worktree.path)
     if not found:
         return None
+    # All worktrees share one stash, and others may push to it at this moment: our entry is
+    # known by its words first and by its object id from then on, never by its place.
+    message = f"{_MESSAGE} {os.getpid()}-{time.monotonic_ns()}"
     git.run(
         worktree.path,
         "stash",
         "push",
         "--include-untracked",
         "--message",
-        _MESSAGE,
+        message,
         doing="putting uncommitted changes aside",
     )
-    oid = git.run(worktree.path, "rev-parse", "refs/stash")
-    return Carried(oid=oid, source=worktree.path, files=len(found))
+    for oid, words in _entries(worktree.path):
+        if words.endswith(message):
+            return Carried(oid=oid, source=worktree.path, files=len(found))
+    return None  # git saw nothing to keep: commits of a submodule for one stay where they are
 
 
 def restore(carried: Carried, into: str) -> str | None:
     """Apply carried changes in `into`, staged ones staged, and drop the stash entry.
 
-    Returns None, or git's words when they do not apply; the entry then stays in the stash.
+    Returns None, or git's words when they do not apply; the entry then stays in the stash, and
+    `into` is as git has left it. What was changed there before is never thrown away.
     """
     applied = git.attempt(into, "stash", "apply", "--index", carried.oid)
-    if not applied.ok:
-        git.attempt(into, "checkout", "--", ".")
+    if not applied.ok and "without --index" in applied.err:
+        # What was staged does not apply as such, and git has touched nothing yet.
         applied = git.attempt(into, "stash", "apply", carried.oid)
-        if not applied.ok:
-            return applied.err or applied.out
-    listed = git.attempt(into, "stash", "list", "--format=%H")
-    for index, oid in enumerate(listed.out.split("\n")):
-        if oid == carried.oid:
-            git.attempt(into, "stash", "drop", f"stash@{{{index}}}")
-            break
+    if not applied.ok:
+        return applied.err or applied.out
+    _drop(into, carried.oid)
     return None
+
+
+def _entries(path: str) -> list[tuple[str, str]]:
+    listed = git.run(path, "stash", "list", "--format=%H%x00%gs", doing="reading the stash")
+    return [
+        (oid, words)
+        for oid, _, words in (line.partition("\0") for line in listed.split("\n") if line)
+    ]
+
+
+def _drop(path: str, oid: str) -> None:
+    """Drop the entry `oid`. Left where it is when it cannot be: it costs only a line."""
+    for index, (found, _) in enumerate(_entries(path)):
+        if found != oid:
+            continue
+        dropped = git.attempt(path, "stash", "drop", f"stash@{{{index}}}")
+        words = dropped.out.rsplit("(", 1)
+        gone = words[1].rstrip(")\n") if dropped.ok and len(words) == 2 else oid
+        if gone != oid:
+            # Somebody pushed in between, and the entry in our place was theirs: it goes back.
+            git.run(path, "stash", "store", "-m", _MESSAGE, gone, doing="putting a stash back")
+        return

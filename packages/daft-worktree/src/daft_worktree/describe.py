@@ -6,17 +6,21 @@ import os
 from typing import NamedTuple
 
 from . import git
+from .branches import resolve_commit
 from .repository import Repository
-from .worktrees import Worktree
+from .worktrees import Worktree, read_text
 
 STATUS_LIMIT_S = 10.0
+# A listing of a partial clone must not begin to fetch (git 2.44 and newer know the word).
+_OFFLINE = {"GIT_NO_LAZY_FETCH": "1"}
 
 
 class Description(NamedTuple):
     """Facts of one worktree or branch; None where nothing could be told.
 
     ahead, behind: against the default branch. remote_ahead, remote_behind: against upstream.
-    committed_at: Unix seconds of the last commit.
+    committed_at: Unix seconds of the last commit. created_at: of the branch's first entry in
+    its log, None where no log is kept.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Description(NamedTuple):
     subject: str | None = None
     head: str | None = None
     warning: str | None = None
+    created_at: int | None = None
 
 
 def describe(
@@ -46,17 +51,28 @@ def describe(
     if not worktrees:
         return []
     commits = _last_commits(repository, worktrees)
+    against = _comparable(repository, default)
     from concurrent.futures import ThreadPoolExecutor
 
     workers = max(1, min(len(worktrees), os.cpu_count() or 1, 8))
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda one: _describe(repository, one, default, commits), worktrees))
+        return list(pool.map(lambda one: _describe(repository, one, against, commits), worktrees))
+
+
+def _comparable(repository: Repository, default: str | None) -> str | None:
+    """Return the commit to compare with: the local default branch, else the remote's."""
+    if default is None:
+        return None
+    oid = resolve_commit(repository, f"refs/heads/{default}")
+    if oid is None and repository.remote is not None:
+        oid = resolve_commit(repository, f"refs/remotes/{repository.remote}/{default}")
+    return oid
 
 
 def _describe(
     repository: Repository,
     worktree: Worktree,
-    default: str | None,
+    against: str | None,
     commits: dict[str, tuple[int, str]],
 ) -> Description:
     committed_at, subject = commits.get(worktree.head or "", (None, None))
@@ -66,24 +82,38 @@ def _describe(
         committed_at=committed_at,
         subject=subject,
         head=worktree.head,
+        created_at=_created_at(repository, worktree.branch),
     )
     if worktree.missing:
         return facts
     facts = _with_status(facts, worktree)
-    if default is None or worktree.head is None:
+    if against is None or worktree.head is None:
         return facts
     counted = git.attempt(
         repository.common_dir,
         "rev-list",
         "--left-right",
         "--count",
-        f"refs/heads/{default}...{worktree.head}",
+        f"{against}...{worktree.head}",
         timeout_s=STATUS_LIMIT_S,
+        extra_env=_OFFLINE,
     )
-    if counted.ok and "\t" in counted.out:
-        behind, ahead = counted.out.split("\t")
-        facts = facts._replace(ahead=int(ahead), behind=int(behind))
-    return facts
+    if not counted.ok:
+        return facts._replace(warning=facts.warning or f"{worktree.path}: {counted.err}")
+    behind, ahead = counted.out.split("\t")
+    return facts._replace(ahead=int(ahead), behind=int(behind))
+
+
+def _created_at(repository: Repository, branch: str | None) -> int | None:
+    """Return when the oldest entry of the branch's log was written."""
+    if branch is None:
+        return None
+    entry = read_text(os.path.join(repository.common_dir, "logs", "refs", "heads", branch))
+    if not entry:
+        return None
+    # <old> <new> <name> <email> <seconds> <zone>\t<message>
+    words = entry.split("\n", 1)[0].partition("\t")[0].split(" ")
+    return int(words[-2]) if len(words) > 3 and words[-2].isdigit() else None
 
 
 def _with_status(facts: Description, worktree: Worktree) -> Description:
@@ -96,6 +126,7 @@ def _with_status(facts: Description, worktree: Worktree) -> Description:
         "-z",
         "--untracked-files=normal",
         timeout_s=STATUS_LIMIT_S,
+        extra_env=_OFFLINE,
     )
     if not found.ok:
         return facts._replace(warning=f"{worktree.path}: {found.err}")

@@ -31,7 +31,9 @@ class GitMissing(WorktreeError):
 
     def __init__(self, found: str = "") -> None:
         have = f"found {found}" if found else "none found on PATH"
-        super().__init__(f"git 2.31 or newer is needed, {have}")
+        super().__init__(
+            f"git 2.31 or newer is needed, {have}", tips=("install it, or put it on PATH",)
+        )
 
 
 class NotARepository(WorktreeError):
@@ -77,6 +79,16 @@ class BranchConflict(WorktreeError):
         super().__init__(
             f"'{branch}' conflicts with existing branch '{existing}'",
             tips=("choose a name that is no prefix of the other",),
+        )
+
+
+class CaseConflict(WorktreeError):
+    """On this file system the two names would share one file."""
+
+    def __init__(self, branch: str, existing: str) -> None:
+        super().__init__(
+            f"'{branch}' differs only by case from existing branch '{existing}'",
+            tips=(f"choose another name, or open the other with `daft go {existing}`",),
         )
 
 
@@ -157,8 +169,28 @@ class NoWorktree(WorktreeError):
     """No worktree is meant by the word."""
 
 
+class MissingAndLocked(NoWorktree):
+    """The directory is gone, and a lock says it may come back (a removable volume)."""
+
+    def __init__(self, label: str, path: str, reason: str) -> None:
+        because = f": {reason}" if reason else ""
+        super().__init__(
+            f"the worktree of '{label}' at {path} is missing and locked{because}",
+            tips=(f"`git worktree unlock {path}` if it is gone for good",),
+        )
+
+
 class CloneFailed(WorktreeError):
     """A clone did not come to be; what was made of it has been removed."""
+
+
+class NotOnRemote(CloneFailed):
+    """The branch to begin with is not on the remote."""
+
+    def __init__(self, branch: str) -> None:
+        super().__init__(
+            f"branch '{branch}' not found on remote", tips=("leave out -b for its default branch",)
+        )
 
 
 class CannotWrite(WorktreeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -25,8 +25,7 @@ SCRUBBED = (
     "GIT_CONFIG_COUNT",
     "GIT_QUARANTINE_PATH",
 )
-_CONTENDED = ("index.lock", "config.lock", "packed-refs.lock", "shallow.lock", "HEAD.lock")
-_RETRIES = 8
+_RETRIES = 5
 _FIRST_PAUSE_S = 0.05
 
 observer: Callable[[tuple[str, ...]], None] | None = None
@@ -96,13 +95,13 @@ def attempt(
     A lock file that another git holds for a moment is waited out, a few times.
     """
     pause = _FIRST_PAUSE_S
-    for _ in range(_RETRIES):
+    for _ in range(1 + _RETRIES):
         found = _once(directory, args, stdin, network, timeout_s, extra_env)
         if found.ok or not _is_contention(found.err):
             return found
-        # Nothing tells when another process's lock file goes away; the jitter keeps several
-        # waiters from meeting again.
-        time.sleep(pause * (0.5 + random.random()))  # noqa: S311
+        # Nothing tells when another process's lock file goes away; the jitter, the clock's last
+        # digits, keeps several waiters from meeting again.
+        time.sleep(pause * (0.5 + time.monotonic_ns() % 1000 / 1000))
         pause *= 2
     return found
 
@@ -124,28 +123,43 @@ def _once(
     if not ask:
         env["GIT_TERMINAL_PROMPT"] = "0"
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", "-C", directory, *args],
             env=env,
-            input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
-            stdin=(None if ask else subprocess.DEVNULL) if stdin is None else None,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
+            stdin=subprocess.PIPE if stdin is not None else None if ask else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # With a limit, in a group of its own: see below.
+            start_new_session=timeout_s is not None,
         )
     except FileNotFoundError as error:
         raise GitMissing from error
-    except subprocess.TimeoutExpired:
-        return Output(124, "", f"no answer within {timeout_s:g} s")
-    out = done.stdout.decode("utf-8", "surrogateescape")
-    err = done.stderr.decode("utf-8", "replace")
-    return Output(done.returncode, out.removesuffix("\n"), err.strip())
+    data = None if stdin is None else stdin.encode("utf-8", "surrogateescape")
+    with process:
+        try:
+            out, err = process.communicate(data, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            # What git has started, ssh for one, holds its pipes; all of it goes, or reading on
+            # would last as long as that lives.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return Output(124, "", f"no answer within {timeout_s:g} s")
+        except BaseException:
+            process.kill()
+            raise
+    said = err.decode("utf-8", "replace").strip()
+    return Output(
+        process.returncode, out.decode("utf-8", "surrogateescape").removesuffix("\n"), said
+    )
 
 
 def _is_contention(stderr: str) -> bool:
-    if "File exists" in stderr or "could not lock" in stderr:
-        return any(name in stderr for name in _CONTENDED) or "could not lock config" in stderr
-    return "cannot lock ref" in stderr and "File exists" in stderr
+    # "Unable to create '….lock': File exists", "could not lock config file …: File exists"
+    if "File exists" in stderr and (".lock'" in stderr or "could not lock config" in stderr):
+        return True
+    # Another git is adding or removing a worktree, and its record is half there:
+    # "failed to read worktrees/…/commondir: Success"
+    return "failed to read" in stderr and "/commondir" in stderr
 
 
 def fields(text: str) -> list[str]:

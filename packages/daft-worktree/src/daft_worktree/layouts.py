@@ -98,10 +98,13 @@ def resolve(
 def detect(placed: dict[str, str], *, root: str, is_bare: bool, data_dir: str) -> Layout | None:
     """Return the one built-in layout that explains every linked worktree, None if unclear.
 
-    placed: branch -> path of the linked worktrees.
+    placed: branch -> path of the linked worktrees. Without any, a bare repository and a
+    directory `.worktrees` tell.
     """
     if not placed:
-        return BUILT_IN["contained"] if is_bare else None
+        if is_bare:
+            return BUILT_IN["contained"]
+        return BUILT_IN["nested"] if os.path.isdir(os.path.join(root, ".worktrees")) else None
     fitting = [
         layout
         for layout in BUILT_IN.values()

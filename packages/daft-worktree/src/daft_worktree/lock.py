@@ -29,7 +29,7 @@ def worktree_lock(common_dir: str, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iter
     except OSError as error:
         raise CannotWrite(directory, error.strerror or str(error)) from error
     try:
-        _wait_for(fd, timeout_s)
+        _wait_for(fd, path, timeout_s)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -37,7 +37,7 @@ def worktree_lock(common_dir: str, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iter
         os.close(fd)
 
 
-def _wait_for(fd: int, timeout_s: float) -> None:
+def _wait_for(fd: int, path: str, timeout_s: float) -> None:
     # flock has no time limit of its own, and a library may neither start threads nor take
     # SIGALRM from its host; so it asks again, at ever longer distances.
     deadline = time.monotonic() + timeout_s
@@ -48,7 +48,7 @@ def _wait_for(fd: int, timeout_s: float) -> None:
             return
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
+                raise CannotWrite(path, error.strerror or str(error)) from error
         if time.monotonic() >= deadline:
             owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
             raise LockTimeout(f" (pid {owner})" if owner else "")

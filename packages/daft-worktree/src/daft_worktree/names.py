@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-import unicodedata
 from collections.abc import Iterable
 
-from .errors import BadBranchName, BranchConflict
+from .errors import BadBranchName, BranchConflict, CaseConflict
 
 _FORBIDDEN = frozenset(" ~^:?*[\\")
 MAX_COMPONENT_BYTES = 255
@@ -30,8 +28,8 @@ def check_branch_name(name: str) -> str:
     for char in name:
         if char in _FORBIDDEN or ord(char) < 0x20 or ord(char) == 0x7F:
             raise BadBranchName(name, f"it holds {char!r}")
-        if unicodedata.category(char) in ("Cf", "Zl", "Zp"):
-            raise BadBranchName(name, "it holds an invisible character")
+    if not name.isascii():
+        _check_visible(name)
     if ".." in name or "@{" in name:
         raise BadBranchName(name, "`..` and `@{` have meanings of their own")
     if name.endswith("."):
@@ -46,16 +44,30 @@ def check_branch_name(name: str) -> str:
     return name
 
 
-def check_no_conflict(name: str, existing: Iterable[str]) -> None:
+def check_no_conflict(name: str, existing: Iterable[str], *, ignore_case: bool = False) -> None:
     """Refuse a name that is a directory of another branch's name, or the reverse.
 
-    Raises: BranchConflict.
+    ignore_case: the file system does not tell letters by case (git's `core.ignoreCase`).
+    Raises: BranchConflict, CaseConflict.
     """
+    folded = name.casefold()
     for other in existing:
         if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
             raise BranchConflict(name, other)
+        if ignore_case and other != name and other.casefold() == folded:
+            raise CaseConflict(name, other)
 
 
 def similar(name: str, existing: Iterable[str], limit: int = 5) -> tuple[str, ...]:
     """Return the names most like `name`, best first."""
-    return tuple(difflib.get_close_matches(name, list(existing), n=limit, cutoff=0.6))
+    # Here, because it loads `re`, and only somebody who has mistyped needs it.
+    from difflib import get_close_matches
+
+    return tuple(get_close_matches(name, list(existing), n=limit, cutoff=0.6))
+
+
+def _check_visible(name: str) -> None:
+    from unicodedata import category
+
+    if any(category(char) in ("Cf", "Zl", "Zp") for char in name):
+        raise BadBranchName(name, "it holds an invisible character")

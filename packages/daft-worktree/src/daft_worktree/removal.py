@@ -8,10 +8,11 @@ import time
 from typing import NamedTuple
 
 from . import git
-from .branches import Branch, default_branch, local_branches, merged_proof, pushed_proof
+from .branches import Branch, default_branch, read_refs
 from .carry import changes
 from .errors import NoWorktree, Refused, RemoveFailed
 from .lock import worktree_lock
+from .proofs import merged_proof, pushed_proof
 from .repository import Repository, refuse_submodule
 from .worktrees import Worktree, find, holds_worktree, list_worktrees, same_path
 
@@ -61,14 +62,24 @@ def plan_removal(
     The worktree the caller stands in comes last. Raises: Refused with every refusal at once.
     """
     refuse_submodule(repository)
-    local = local_branches(repository)
-    default = default_branch(repository)
+    refs = read_refs(repository)
+    local = refs.heads
+    default = default_branch(repository, refs)
+    unreachable: set[str] = set()
     refusals: list[tuple[str, str]] = []
     tips: list[str] = []
     targets: list[Target] = []
     for word in words:
         try:
-            target = _target(repository, word, local, default, force=force, keep_branch=keep_branch)
+            target = _target(
+                repository,
+                word,
+                local,
+                default,
+                force=force,
+                keep_branch=keep_branch,
+                unreachable=unreachable,
+            )
         except _Refusal as refusal:
             refusals.append((word, refusal.reason))
             if refusal.tip and refusal.tip not in tips:
@@ -179,6 +190,7 @@ def _target(
     *,
     force: bool,
     keep_branch: bool,
+    unreachable: set[str],
 ) -> Target:
     worktree = find(
         list(repository.worktrees), word, cwd=repository.cwd, project_root=repository.project_root
@@ -204,7 +216,7 @@ def _target(
         delete_branch = False
     proof = "kept"
     if delete_branch and branch is not None:
-        proof = _branch_proof(repository, branch, default, force=force)
+        proof = _branch_proof(repository, branch, default, unreachable, force=force)
     return Target(
         word=word,
         worktree=worktree,
@@ -240,7 +252,12 @@ def _check_worktree(repository: Repository, worktree: Worktree, *, force: bool) 
 
 
 def _branch_proof(
-    repository: Repository, branch: Branch, default: str | None, *, force: bool
+    repository: Repository,
+    branch: Branch,
+    default: str | None,
+    unreachable: set[str],
+    *,
+    force: bool,
 ) -> str:
     if default is not None:
         merged = merged_proof(repository, branch, default)
@@ -251,7 +268,7 @@ def _branch_proof(
         reason = "the default branch is not known"
     if force:
         return f"forced: {reason}"
-    pushed = pushed_proof(repository, branch)
+    pushed = pushed_proof(repository, branch, unreachable)
     if pushed.safe:
         return pushed.reason
     raise _Refusal(f"{reason}; {pushed.reason}", f"merge or push it, or {_FORCE}")

@@ -6,9 +6,9 @@ import os
 from typing import NamedTuple
 
 from . import git
-from .errors import GitFailed, InsideSubmodule, NotARepository
+from .errors import GitFailed, GitMissing, InsideSubmodule, NotARepository
 from .settings import Settings, read_settings
-from .worktrees import Worktree, containing, list_worktrees
+from .worktrees import Worktree, containing, list_worktrees, read_text
 
 
 class Repository(NamedTuple):
@@ -69,18 +69,18 @@ def discover(start: str) -> Repository:
     repository); GitMissing.
     """
     start = os.path.abspath(start)
-    found = git.attempt(start, "rev-parse", "--path-format=absolute", "--git-common-dir")
-    if not found.ok:
-        if "not a git repository" in found.err:
-            raise NotARepository(start)
-        raise GitFailed("looking for the repository", found.err, found.code)
-    common_dir = os.path.realpath(found.out)
+    common_dir, top = _look_up(start)
+    if common_dir is None:
+        common_dir = _ask(start)
     worktrees = tuple(list_worktrees(common_dir))
-    is_bare = bool(worktrees) and worktrees[0].is_bare
+    first = worktrees[0] if worktrees else None
+    if top is not None and first is not None and first.is_main and _is_separate(first.path):
+        # With a separate git directory git takes that for the main working tree.
+        worktrees = (first._replace(path=top, missing=False), *worktrees[1:])
     return Repository(
         common_dir=common_dir,
         project_root=_project_root(common_dir, worktrees),
-        is_bare=is_bare,
+        is_bare=first is not None and first.is_bare,
         worktrees=worktrees,
         current=containing(list(worktrees), start),
         settings=read_settings(common_dir),
@@ -90,9 +90,57 @@ def discover(start: str) -> Repository:
 
 def refuse_submodule(repository: Repository) -> None:
     """Refuse to change worktrees of a submodule. Raises: InsideSubmodule."""
-    head, found, _ = repository.common_dir.partition("/.git/modules/")
-    if found:
-        raise InsideSubmodule(head)
+    head, found, _ = repository.common_dir.rpartition(f"{os.sep}modules{os.sep}")
+    if not found or not os.path.exists(os.path.join(head, "HEAD")):
+        return
+    # `head` is the git directory of the superproject, or of one of its worktrees.
+    pointer = read_text(os.path.join(head, "gitdir"))
+    raise InsideSubmodule(os.path.dirname(pointer if pointer is not None else head))
+
+
+def _look_up(start: str) -> tuple[str | None, str | None]:
+    """Return the common directory as files tell it, and the top of a main working tree.
+
+    (None, None) for anything but a working tree with a `.git` that git would take: git is asked
+    then.
+    """
+    here = os.path.realpath(start)
+    while True:
+        dot_git = os.path.join(here, ".git")
+        if os.path.isdir(dot_git):
+            return (os.path.realpath(dot_git), here) if _is_git_dir(dot_git) else (None, None)
+        pointer = read_text(dot_git)
+        if pointer is not None and pointer.startswith("gitdir: "):
+            own_dir = os.path.join(here, pointer.removeprefix("gitdir: "))
+            common = read_text(os.path.join(own_dir, "commondir"))
+            if common is not None:
+                found = os.path.realpath(os.path.join(own_dir, common))
+                return (found, None) if _is_git_dir(found) else (None, None)
+            return (os.path.realpath(own_dir), here) if _is_git_dir(own_dir) else (None, None)
+        parent = os.path.dirname(here)
+        if parent == here or os.path.exists(os.path.join(here, "HEAD")):
+            return None, None
+        here = parent
+
+
+def _is_git_dir(path: str) -> bool:
+    return all(os.path.exists(os.path.join(path, name)) for name in ("HEAD", "objects", "refs"))
+
+
+def _is_separate(path: str) -> bool:
+    return not os.path.lexists(os.path.join(path, ".git")) and _is_git_dir(path)
+
+
+def _ask(start: str) -> str:
+    """Return the common directory as git tells it."""
+    found = git.attempt(start, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    if not found.ok:
+        if "not a git repository" in found.err:
+            raise NotARepository(start)
+        raise GitFailed("looking for the repository", found.err, found.code)
+    if found.out.startswith("--path-format"):
+        raise GitMissing("an older one")
+    return os.path.realpath(found.out)
 
 
 def _project_root(common_dir: str, worktrees: tuple[Worktree, ...]) -> str:

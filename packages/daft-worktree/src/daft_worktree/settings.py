@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from . import git
+from .errors import GitFailed
 
 
 class Settings(NamedTuple):
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
     auto_start: bool = False
     layout: str | None = None
     initial_branch: str | None = None
+    ignore_case: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -40,24 +42,30 @@ _BOOLEANS = {
     "daft.branchdelete.remote": "delete_remote",
     "daft.go.autostart": "auto_start",
 }
-_TRUE = frozenset({"true", "yes", "on", "1", ""})
-_FALSE = frozenset({"false", "no", "off", "0"})
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0", ""})
 
 
 def read_settings(directory: str) -> Settings:
-    """Return the settings that apply in `directory` (any directory: the user's own apply)."""
+    """Return the settings that apply in `directory` (any directory: the user's own apply).
+
+    Raises: GitFailed when git cannot read its configuration.
+    """
     found = git.attempt(
         directory,
         "config",
         "--null",
         "--get-regexp",
-        r"^(daft\..*|remote\..*\.url|init\.defaultbranch)$",
+        r"^(daft\..*|remote\..*\.url|init\.defaultbranch|core\.ignorecase)$",
     )
+    if found.code not in (0, 1):  # 1: nothing matches
+        raise GitFailed("reading git's configuration", found.err, found.code)
     values: dict[str, str] = {}
     remotes: list[str] = []
     for item in git.fields(found.out):
-        # A key without a value is git's short form of true.
-        key, _, value = item.partition("\n")
+        key, has_value, value = item.partition("\n")
+        if not has_value:
+            value = "true"  # git's short form
         lower = key.lower()
         if lower.startswith("remote."):
             name = key[len("remote.") : -len(".url")]
@@ -88,6 +96,7 @@ def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Setti
         remote=values.get("daft.remote", "origin"),
         layout=values.get("daft.layout"),
         initial_branch=values.get("init.defaultbranch"),
+        ignore_case=values.get("core.ignorecase", "").lower() in _TRUE,
         warnings=tuple(warnings),
         **given,
     )

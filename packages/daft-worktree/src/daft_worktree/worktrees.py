@@ -9,6 +9,10 @@ from . import git
 from .errors import NoWorktree
 
 ZERO_OID = "0" * 40
+_HEX = frozenset("0123456789abcdef")
+_ATTACHED = "ref: refs/heads/"
+# What HEAD says where references are kept in tables instead of files.
+_REFS_ELSEWHERE = "ref: refs/heads/.invalid"
 
 
 class Worktree(NamedTuple):
@@ -48,7 +52,7 @@ def list_worktrees(common_dir: str) -> list[Worktree]:
         separator = "\n"
     else:
         text = found.out
-    private = _private_dirs(common_dir)
+    private = {record.path: record.private_dir for record in records(common_dir)}
     entries: list[Worktree] = []
     for block in (text + separator).split(separator * 2):
         lines = [line for line in block.split(separator) if line]
@@ -86,27 +90,56 @@ def _entry(
     )
 
 
-def _private_dirs(common_dir: str) -> dict[str, str]:
-    """Return worktree path -> its private git directory, read from git's own records."""
+class Record(NamedTuple):
+    """git's own note of a linked worktree, read without asking git.
+
+    branch: None when detached. locked: the reason, None when it is not locked.
+    """
+
+    private_dir: str
+    path: str
+    branch: str | None
+    locked: str | None
+
+    @property
+    def is_missing(self) -> bool:
+        """True when the worktree is no longer where git wrote it down."""
+        return not os.path.lexists(os.path.join(self.path, ".git"))
+
+
+def records(common_dir: str) -> list[Record]:
+    """Return the linked worktrees on record. Source: gitrepository-layout(5)."""
     base = os.path.join(common_dir, "worktrees")
-    found: dict[str, str] = {}
     try:
-        names = os.listdir(base)
+        names = sorted(os.listdir(base))
     except FileNotFoundError:
-        return found
+        return []
+    found: list[Record] = []
     for name in names:
         own_dir = os.path.join(base, name)
-        pointer = read_line(os.path.join(own_dir, "gitdir"))
-        if pointer is not None:
-            found[os.path.dirname(os.path.normpath(os.path.join(own_dir, pointer)))] = own_dir
+        pointer = read_text(os.path.join(own_dir, "gitdir"))
+        if pointer is None:
+            continue
+        head = read_text(os.path.join(own_dir, "HEAD")) or ""
+        if head == _REFS_ELSEWHERE:
+            head = f"ref: {git.attempt(own_dir, 'symbolic-ref', '-q', 'HEAD').out}"
+        branch = head.removeprefix(_ATTACHED) if head.startswith(_ATTACHED) else None
+        found.append(
+            Record(
+                private_dir=own_dir,
+                path=os.path.dirname(os.path.normpath(os.path.join(own_dir, pointer))),
+                branch=branch,
+                locked=read_text(os.path.join(own_dir, "locked")),
+            )
+        )
     return found
 
 
-def read_line(path: str) -> str | None:
-    """Return the first line of a small file, None when it cannot be read."""
+def read_text(path: str) -> str | None:
+    """Return a small file without its last newline, None when it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline().rstrip("\n")
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read().removesuffix("\n")
     except OSError:
         return None  # gone, or not ours to read: the caller has another answer
 
@@ -119,7 +152,7 @@ def paused_operation(private_dir: str) -> tuple[str | None, str | None]:
 
     for directory in ("rebase-merge", "rebase-apply"):
         if has(directory):
-            head = read_line(os.path.join(private_dir, directory, "head-name"))
+            head = read_text(os.path.join(private_dir, directory, "head-name"))
             kind = "am" if has("rebase-apply/applying") else "rebase"
             branch = None
             if head is not None and head.startswith("refs/heads/"):
@@ -133,7 +166,9 @@ def paused_operation(private_dir: str) -> tuple[str | None, str | None]:
         if has(name):
             return kind, None
     if has("BISECT_LOG"):
-        return "bisect", read_line(os.path.join(private_dir, "BISECT_START"))
+        start = read_text(os.path.join(private_dir, "BISECT_START"))
+        began_detached = start is not None and len(start) >= 40 and set(start) <= _HEX
+        return "bisect", None if began_detached else start
     return None, None
 
 
@@ -143,13 +178,13 @@ def holds_worktree(worktree: Worktree, common_dir: str) -> bool:
     Must hold before anything there is removed or moved, by force too: git goes on listing a
     stale path even when another repository sits on it.
     """
-    pointer = read_line(os.path.join(worktree.path, ".git"))
+    pointer = read_text(os.path.join(worktree.path, ".git"))
     if pointer is None or not pointer.startswith("gitdir: "):
         return False
     own_dir = os.path.join(worktree.path, pointer.removeprefix("gitdir: "))
     if not worktree.private_dir or not same_path(own_dir, worktree.private_dir):
         return False
-    back = read_line(os.path.join(worktree.private_dir, "gitdir"))
+    back = read_text(os.path.join(worktree.private_dir, "gitdir"))
     if back is None:
         return False
     return same_path(
@@ -162,24 +197,32 @@ def same_path(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def find(worktrees: list[Worktree], word: str, *, cwd: str, project_root: str) -> Worktree | None:
-    """Return the worktree a user's word means: path, branch, paused branch, directory name.
+def is_path(word: str) -> bool:
+    """True when a user's word is plainly a path, and can mean no branch."""
+    return word in (".", "..", "~") or word.startswith(("/", "./", "../", "~/"))
 
+
+def find(worktrees: list[Worktree], word: str, *, cwd: str, project_root: str) -> Worktree | None:
+    """Return the worktree a user's word means.
+
+    A plain path means just that. Other words: the branch, the branch of a paused operation, a
+    path below `cwd` or the project root, a directory name; the first that fits. Of several
+    worktrees with one branch it is the one that holds `cwd`.
     Raises: NoWorktree when the word is a directory name that several share.
     """
     live = [worktree for worktree in worktrees if not worktree.is_bare]
-    for base in (cwd, project_root):
-        candidate = os.path.join(base, word)
-        if base == project_root or os.path.isabs(word) or _looks_like_path(word, candidate):
-            for worktree in live:
-                if same_path(worktree.path, candidate):
-                    return worktree
-    for worktree in live:
-        if worktree.branch == word:
-            return worktree
+    if is_path(word):
+        return _at(live, os.path.join(cwd, os.path.expanduser(word)))
+    attached = [worktree for worktree in live if worktree.branch == word]
+    if attached:
+        return containing(attached, cwd) or attached[0]
     for worktree in live:
         if worktree.paused_branch == word:
             return worktree
+    for base in (cwd, project_root):
+        found = _at(live, os.path.join(base, word))
+        if found is not None:
+            return found
     named = [worktree for worktree in live if os.path.basename(worktree.path) == word]
     if len(named) > 1:
         paths = ", ".join(worktree.path for worktree in named)
@@ -187,8 +230,9 @@ def find(worktrees: list[Worktree], word: str, *, cwd: str, project_root: str) -
     return named[0] if named else None
 
 
-def _looks_like_path(word: str, candidate: str) -> bool:
-    return word in (".", "..") or word.startswith(("./", "../")) or os.path.isdir(candidate)
+def _at(worktrees: list[Worktree], path: str) -> Worktree | None:
+    real = os.path.realpath(path)
+    return next((one for one in worktrees if os.path.realpath(one.path) == real), None)
 
 
 def containing(worktrees: list[Worktree], path: str) -> Worktree | None:

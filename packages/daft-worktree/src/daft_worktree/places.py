@@ -1,0 +1,176 @@
+"""The place of a worktree: whether it is free, made ready, and put back as it was."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+
+from . import git
+from .errors import BadPath, CannotWrite, PathTaken
+from .repository import Repository
+from .worktrees import Worktree, same_path
+
+_DEBRIS = frozenset({".DS_Store"})
+_MAX_NAME_BYTES = 255
+_MAX_PATH_BYTES = 4000  # below PATH_MAX of 4096, with room for the names git adds
+
+
+def check_place(repository: Repository, path: str, *, chosen: bool) -> str:
+    """Return `path` if a worktree can be made there.
+
+    chosen: the user named it; a layout may place worktrees inside the main one, a user not.
+    Raises: PathTaken, BadPath.
+    """
+    if len(os.fsencode(os.path.basename(path))) > _MAX_NAME_BYTES or (
+        len(os.fsencode(path)) > _MAX_PATH_BYTES
+    ):
+        raise BadPath(
+            f"the path is too long: {path}", tips=("place the worktree with `--at <path>`",)
+        )
+    refuse_taken(path, repository.worktrees)
+    _refuse_inside(repository, path, chosen=chosen)
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent):
+        raise BadPath(
+            f"{parent} is not a directory; a worktree cannot go below it",
+            tips=("place the worktree elsewhere with `--at <path>`",),
+        )
+    return path
+
+
+def refuse_taken(path: str, worktrees: Iterable[Worktree]) -> None:
+    """Refuse a path that holds something. Raises: PathTaken, with the branch that is there."""
+    if not os.path.lexists(path):
+        return
+    for worktree in worktrees:
+        if same_path(worktree.path, path) and not worktree.missing:
+            raise PathTaken(path, worktree.label)
+    if not _only_debris(path):
+        raise PathTaken(path)
+
+
+def make_parents(parent: str) -> list[str]:
+    """Create missing directories; return those made, the innermost first.
+
+    Raises: BadPath, with what was made removed again.
+    """
+    missing: list[str] = []
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    made: list[str] = []
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            continue  # another creation below the same parent was faster
+        except OSError as error:
+            remove_empty(made)
+            raise BadPath(f"{directory} cannot be made: {error.strerror}") from error
+        made.insert(0, directory)
+    return made
+
+
+def remove_empty(directories: Iterable[str]) -> None:
+    """Remove directories, the innermost first, up to one that somebody uses."""
+    for directory in directories:
+        try:
+            os.rmdir(directory)
+        except OSError:
+            return  # in use by now, which is as good
+
+
+def clear_debris(path: str) -> None:
+    """Remove a directory that holds nothing; a file in it makes this fail and stays."""
+    for directory, _, files in os.walk(path, topdown=False):
+        for name in _DEBRIS & set(files):
+            os.unlink(os.path.join(directory, name))
+        try:
+            os.rmdir(directory)
+        except OSError as error:
+            raise PathTaken(path) from error
+
+
+def keep_out_of_status(repository: Repository, path: str) -> None:
+    """Keep a worktree inside the main one out of its status, without touching tracked files.
+
+    Raises: CannotWrite.
+    """
+    main = repository.main
+    if main is None:
+        return
+    root, real = os.path.realpath(main.path), os.path.realpath(path)
+    if not real.startswith(root + os.sep):
+        return
+    first = os.path.relpath(real, root).split(os.sep)[0]
+    exclude = os.path.join(repository.common_dir, "info", "exclude")
+    try:
+        os.makedirs(os.path.dirname(exclude), exist_ok=True)
+        with open(exclude, "a+", encoding="utf-8", errors="surrogateescape") as file:
+            file.seek(0)
+            text = file.read()
+            if f"/{first}/" in text.split("\n"):
+                return
+            if git.attempt(main.path, "check-ignore", "-q", f"{first}/").ok:
+                return
+            gap = "" if not text or text.endswith("\n") else "\n"
+            file.write(f"{gap}/{first}/\n")
+    except OSError as error:
+        raise CannotWrite(exclude, error.strerror or str(error)) from error
+
+
+def delete_tree(path: str) -> bool:
+    """Delete a directory and all below it; False when something would not go.
+
+    Directories that refuse to be written, as some package caches are, are opened first.
+    """
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+    if not os.path.lexists(path):
+        return True
+    for directory, _, _ in os.walk(path):
+        try:
+            os.chmod(directory, stat.S_IRWXU)
+        except OSError:
+            continue  # not ours; the answer below tells
+    shutil.rmtree(path, ignore_errors=True)
+    return not os.path.lexists(path)
+
+
+def _only_debris(path: str) -> bool:
+    """True for a directory with nothing in it but empty directories."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return False
+    unreadable: list[OSError] = []
+    for directory, names, files in os.walk(path, onerror=unreadable.append):
+        if set(files) - _DEBRIS or ".git" in names:
+            return False
+        if any(os.path.islink(os.path.join(directory, name)) for name in names):
+            return False
+    return not unreadable
+
+
+def _refuse_inside(repository: Repository, path: str, *, chosen: bool) -> None:
+    real = os.path.realpath(path)
+    git_dir = os.path.realpath(repository.common_dir)
+    if real == git_dir or real.startswith(git_dir + os.sep):
+        raise BadPath(
+            f"{path} is inside the git directory {git_dir}",
+            tips=("choose another layout, such as `--layout sibling`",),
+        )
+    if not chosen:
+        return
+    for worktree in repository.worktrees:
+        root = os.path.realpath(worktree.path)
+        if worktree.is_bare or not real.startswith(root + os.sep):
+            continue
+        if worktree.is_main and git.attempt(root, "check-ignore", "-q", "--", real).ok:
+            continue
+        raise BadPath(
+            f"{path} is inside the worktree {worktree.path}",
+            tips=("place it outside, or where git ignores files of the main working tree",),
+        )
