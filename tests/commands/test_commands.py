@@ -111,6 +111,18 @@ def test_going_there_and_back_tells_the_shell(home: Any) -> None:
     assert "exited with status 7" in failed.stderr
 
 
+def test_what_is_typed_is_meant_for_the_command_that_runs(home: Any) -> None:
+    project = home.repository()
+
+    lived = home.daft("start", "x", "-x", "kill -INT $PPID; touch lived", cwd=project)
+    stopped = home.daft("start", "y", "-x", "kill -INT $$", "-x", "touch ran", cwd=project)
+
+    assert lived.returncode == 0, lived.stderr
+    assert (home.root / "project.x" / "lived").exists()
+    assert stopped.returncode == 130
+    assert not (home.root / "project.y" / "ran").exists()
+
+
 def test_uncommitted_changes_are_carried_along(home: Any) -> None:
     project = home.repository()
     (project / "new").write_text("new")

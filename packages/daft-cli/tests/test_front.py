@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,13 +103,17 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["-C"], 2, "option requires an argument"),
         (["-C", "/nowhere", "list"], 2, "not a directory"),
         (["start"], 2, "usage:"),
-        (["start", "x", "--bogus"], 2, "no such option"),
+        (["start", "x", "--bogus"], 2, "unrecognized option: --bogus"),
+        (["start", "x", "--hooks", "never"], 2, "invalid choice"),
+        (["list", "--frmat"], 2, "--format"),
         (["jobs", "--bogus"], 2, "unrecognized"),
         (["jobs", "--status", "dancing"], 2, "invalid choice"),
         (["jobs", "--format", "xml"], 2, "invalid choice"),
         (["jobs", "--all", "--worktree", "x"], 2, "not allowed with"),
         (["jobs", "--failed", "--status", "failed"], 2, "not allowed with"),
         (["jobs", "--limit", "x"], 2, "takes a number"),
+        (["jobs", "--last", "²"], 2, "takes a number"),
+        (["jobs", "--status", "failed", "--status", "failed"], 2, "not allowed with"),
         (["jobs", "--worktree"], 2, "requires an argument"),
         (["jobs"], 1, "Not inside a Git repository"),
         (["list"], 1, "Not inside a Git repository"),
@@ -147,3 +152,139 @@ def test_the_shell_function_is_only_code(tmp_path: Path, shell: str) -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert "DAFT_CD_FILE" in done.stdout
+
+
+# --- what the process was started with --------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A repository with a store that has nothing in it, its state beside it."""
+    from daft_store import COORDINATOR, RepositoryPlaces, ensure_repository_id, open_writer
+
+    place = tmp_path / "project"
+    place.mkdir()
+    subprocess.run(["git", "init", "-q", "."], cwd=place, check=True)
+    places = RepositoryPlaces(str(tmp_path / "state"), ensure_repository_id(str(place / ".git")))
+    places.make({})
+    open_writer(places.database, COORDINATOR).close()
+    return place
+
+
+def run(place: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which `$daft` is the program."""
+    return subprocess.run(
+        ["/bin/sh", "-c", script],
+        cwd=place,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(place.parent),
+            "DAFT_STATE_DIR": str(place.parent / "state"),
+            "daft": f"{sys.executable} -W error -m daft_cli",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", ["--version", "jobs", "list", "list --format json"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_failure(recorded: Path, words: str, closed: str) -> None:
+    done = run(recorded, f"$daft {words} {closed}")
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_nothing_is_written_into_a_file_that_got_the_number_of_a_closed_stream(
+    recorded: Path,
+) -> None:
+    (store,) = (recorded.parent / "state").glob("jobs/*/coordinator.db")
+    before = store.read_bytes()
+
+    run(recorded, "$daft jobs >&- 2>&- <&-")
+
+    assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", ["--help", "jobs", "list", "list -h"])
+def test_a_reader_that_has_left_is_no_failure(recorded: Path, words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "daft_cli", *words.split()],
+        cwd=recorded,
+        env={"PATH": os.environ["PATH"], "DAFT_STATE_DIR": str(recorded.parent / "state")},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+@pytest.mark.parametrize("words", ["--help", "jobs", "list"])
+def test_output_that_cannot_be_written_is_a_failure_in_one_line(recorded: Path, words: str) -> None:
+    done = run(recorded, f"$daft {words} >/dev/full")
+
+    assert done.returncode == 1
+    assert done.stderr == "error: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", ["jobs", "jobs logs x", "list", "start x"])
+def test_a_directory_that_is_gone_is_named_and_only_where_it_matters(
+    recorded: Path, words: str
+) -> None:
+    gone = recorded / "gone"
+    gone.mkdir()
+    script = "rmdir ../gone; "
+
+    done = run(gone, f"{script} $daft {words}")
+
+    assert done.returncode == 1
+    assert "the current directory no longer exists" in done.stderr
+    assert "Traceback" not in done.stderr
+    gone.mkdir()
+    assert run(gone, f"{script} $daft -C {recorded} jobs").returncode == 0
+    gone.mkdir()
+    shell = run(gone, f"{script} $daft shell-init bash")
+    assert (shell.returncode, shell.stderr) == (0, "")
+    gone.mkdir()
+    assert run(gone, f"{script} $daft --version").returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--last", "--limit"])
+@pytest.mark.parametrize("number", ["0", "99999999999999999999", "9" * 5000])
+def test_numbers_beyond_any_column_mean_all(recorded: Path, option: str, number: str) -> None:
+    done = run(recorded, f"$daft jobs --all {option} {number}")
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_characters_the_terminal_does_not_have_are_written_as_escapes(recorded: Path) -> None:
+    done = run(
+        recorded,
+        "git symbolic-ref HEAD refs/heads/ü; $daft list --format json",
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+        PYTHONIOENCODING="ascii:strict",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "\\xfc" in done.stdout
+
+
+def test_a_state_directory_that_is_no_use_is_said_so(recorded: Path) -> None:
+    done = run(recorded, "$daft jobs", DAFT_STATE_DIR="relative")
+
+    assert done.returncode == 4
+    assert "must be an absolute path" in done.stderr

@@ -6,15 +6,17 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daft_cli import jobs_list
+from daft_cli import jobs_output
 from daft_cli.formats import FORMATS, write_rows
 from daft_cli.terminal import age, duration, harmless
+from daft_protocol.records import LogRecord, RecordKind, encode_record
 
 ROWS = [{"a": 'x,"y"\n|', "b": 1, "c": None}, {"a": "ü\t", "b": 2, "c": True}]
 
@@ -77,11 +79,64 @@ def test_the_listing_reads_time_as_the_calendar_does(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC)
 
     assert (
-        abs(jobs_list._epoch(aware.isoformat(timespec="microseconds")) - aware.timestamp()) < 1e-3
+        abs(jobs_output._epoch(aware.isoformat(timespec="microseconds")) - aware.timestamp()) < 1e-3
     )
 
 
 def test_short_ids_grow_until_they_tell_apart() -> None:
-    assert jobs_list._short_length(["abcd0000", "ffff0000"]) == 4
-    assert jobs_list._short_length(["abcd01", "abcd02"]) == 6
-    assert jobs_list._short_length([]) == 4
+    assert jobs_output._short_length(["abcd0000", "ffff0000"]) == 4
+    assert jobs_output._short_length(["abcd01", "abcd02"]) == 6
+    assert jobs_output._short_length([]) == 4
+
+
+def log_of(path: Path, *lines: str, kind: RecordKind = RecordKind.STDOUT) -> Path:
+    """Write a log as jobs have it: what they said between a start and an end."""
+    records = [LogRecord(seq=n, ts=1, kind=kind, data=line) for n, line in enumerate(lines)]
+    ends = [
+        LogRecord(seq=n, ts=1, kind=RecordKind.STATUS, data={"event": event, "text": '"data":"x'})
+        for n, event in enumerate(("started", "finished"))
+    ]
+    path.write_bytes(b"".join(map(encode_record, [ends[0], *records, ends[1]])))
+    return path
+
+
+@given(lines=st.lists(st.text(max_size=40), max_size=8))
+def test_the_tail_of_a_failed_job_is_what_its_log_says(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
+    path = log_of(tmp_path_factory.mktemp("log") / "output.jsonl", *lines)
+
+    shown = jobs_output.last_lines(str(path))
+
+    # A half character alone can be written to a log but not to a terminal.
+    whole = [line.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for line in lines]
+    assert shown == [harmless(line) for line in whole][-3:]
+
+
+def test_the_tail_of_a_torn_or_missing_log_is_what_can_be_told(tmp_path: Path) -> None:
+    path = log_of(tmp_path / "output.jsonl", "one", "two", 'say "data":"no" \\u12')
+    whole = path.read_bytes()
+
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        for line in jobs_output.last_lines(str(path)):
+            assert any(
+                full.startswith(line.rstrip("\ufffd"))
+                for full in ("one", "two", "say", 'say "data":"no" \\u12')
+            )
+    path.write_bytes(b'{"seq":0,"ts":1,"kind":"stdout","data":"\\u12\xff\xfe')
+    assert len(jobs_output.last_lines(str(path))) == 1
+    assert jobs_output.last_lines(str(tmp_path / "nowhere")) == []
+    assert jobs_output.last_lines(str(tmp_path)) == []
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert jobs_output.last_lines(str(link)) == []
+
+
+def test_the_tail_is_short_however_long_the_lines(tmp_path: Path) -> None:
+    path = log_of(tmp_path / "output.jsonl", *("x" * 5000 for _ in range(50)))
+
+    shown = jobs_output.last_lines(str(path))
+
+    assert [len(line) for line in shown] == [160, 160, 160]
+    assert shown[0].endswith("…")

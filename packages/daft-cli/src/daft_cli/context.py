@@ -359,15 +359,34 @@ def change_directory(repository: Repository, path: str, *, wanted: bool) -> None
 
 
 def run_after(commands: Sequence[str], path: str) -> None:
-    """Run the `-x` commands in the new worktree, the terminal theirs, until one fails."""
+    """Run the `-x` commands in the new worktree, the terminal theirs, until one fails.
+
+    Raises: Trouble with the status of the one that failed; KeyboardInterrupt when it was
+    interrupted.
+    """
+    import signal
     import subprocess
 
+    if not commands:
+        return
     shell = os.environ.get("SHELL") or "/bin/sh"
     environment = {name: value for name, value in os.environ.items() if name != "DAFT_CD_FILE"}
-    for command in commands:
-        done = subprocess.run([shell, "-c", command], cwd=path, env=environment, check=False)
-        if done.returncode == 130 or done.returncode == -2:
-            raise KeyboardInterrupt
-        if done.returncode != 0:
-            code = done.returncode if done.returncode > 0 else 128 - done.returncode
-            raise Trouble(f"`{command}` exited with status {code}")
+    # What is typed at the terminal is meant for the command: an editor, a shell, a server may
+    # take Ctrl+C and live on. We only have to outlive it. A handler, unlike ignoring, is not
+    # inherited by what we start.
+    quiet = {one: signal.signal(one, _let_pass) for one in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        for command in commands:
+            code = subprocess.call([shell, "-c", command], cwd=path, env=environment)
+            if code in (-signal.SIGINT, 128 + signal.SIGINT):
+                raise KeyboardInterrupt
+            if code != 0:
+                code = code if code > 0 else 128 - code
+                raise Trouble(f"`{command}` exited with status {code}")
+    finally:
+        for one, handler in quiet.items():
+            signal.signal(one, handler)
+
+
+def _let_pass(_signal: int, _frame: object) -> None:
+    """Take note of a signal and do nothing about it."""

@@ -4,6 +4,7 @@ Help, the version and the listing of jobs are answered from here on without a fr
 other verb is one row in `VERBS` and one module.
 """
 
+import os
 import sys
 
 from daft_cli import __version__
@@ -49,8 +50,30 @@ Options
 
 
 def main() -> int:
-    """Run `daft` with the process's arguments; return the exit code."""
-    args = sys.argv[1:]
+    """Run `daft` with the process's arguments; return the exit code. No traceback gets out."""
+    _ready_streams()
+    try:
+        code = _dispatch(sys.argv[1:])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; there is nobody left to tell.
+        _mute()
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except Exception as error:
+        if os.environ.get("DAFT_DEBUG") == "1":
+            raise
+        from daft_cli.failures import explain
+
+        code = explain(error)
+        _flush_or_mute()
+        return code
+
+
+def _dispatch(args: list[str]) -> int:
     if args and args[0] in ("-V", "--version"):
         return _say(f"daft {__version__}\n")
     while args[:1] == ["-C"]:
@@ -65,15 +88,70 @@ def main() -> int:
     verb, rest = args[0], args[1:]
     if verb == "hooks" and rest[:1] == ["jobs"]:
         verb, rest = "jobs", rest[1:]
+    if verb not in VERBS:
+        return _unknown(verb)
+    if verb not in _WITHOUT_PLACE and not _stands_somewhere():
+        return 1
     if verb == "jobs" and _is_listing(rest):
         from daft_cli import jobs_list
 
         return jobs_list.run(rest)
-    if verb not in VERBS:
-        return _unknown(verb)
     from daft_cli.launch import launch
 
     return launch(verb, VERBS[verb], rest)
+
+
+_WITHOUT_PLACE = ("shell-init",)
+"""Verbs that work in a directory that is gone: every new shell runs this one."""
+
+
+def _stands_somewhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        sys.stderr.write("error: the current directory no longer exists\n")
+        sys.stderr.write("  tip: `cd` somewhere else, or use `daft -C <path> …`\n")
+        return False
+    return True
+
+
+def _ready_streams() -> None:
+    """Make the standard streams usable, whatever the process was started with.
+
+    A closed one is opened on nothing: its number would go to the next file opened, a database
+    perhaps, and output would be written into that. A character the terminal cannot show is
+    written as its escape, which also keeps JSON valid.
+    """
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        fd = os.open(os.devnull, os.O_RDWR)
+        while fd <= 2:
+            os.set_inheritable(fd, True)
+            fd = os.open(os.devnull, os.O_RDWR)
+        os.close(fd)
+        if sys.stdin is None:
+            sys.stdin = open(0, closefd=False)  # noqa: SIM115  (open for life)
+        if sys.stdout is None:
+            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  (open for life)
+        if sys.stderr is None:
+            sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  (open for life)
+    adjust = getattr(sys.stdout, "reconfigure", None)
+    if adjust is not None:  # whoever runs us inside a test may have put something simpler there
+        adjust(errors="backslashreplace")
+
+
+def _flush_or_mute() -> None:
+    """Let out what was written before a failure, which may be that it cannot be let out."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _mute()  # said already; the interpreter would try and say it once more
+
+
+def _mute() -> None:
+    """Let what is still buffered for standard output go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 JOB_VERBS = ("logs", "cancel", "wait")
@@ -90,25 +168,18 @@ def _is_listing(args: list[str]) -> bool:
             skip = True
         elif arg in JOB_VERBS:
             return False
-        elif not arg.startswith("-") and arg not in ("list", "ls") and not arg.isdigit():
+        elif not arg.startswith("-") and arg not in ("list", "ls") and not arg.isdecimal():
             return True
     return True
 
 
 def _say(text: str) -> int:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen enough. Nothing may be flushed into the pipe at exit.
-        sys.stdout = None
+    sys.stdout.write(text)
     return 0
 
 
 def _change_directory(args: list[str]) -> int | None:
     """Apply one leading `-C`; return an exit code when it cannot be."""
-    import os
-
     if len(args) < 2:
         sys.stderr.write("error: -C: option requires an argument\n")
         return 2

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
-from daft_cli.terminal import age, duration, harmless, has_colour, paint
+from daft_cli.jobs_output import write_structured, write_table
+from daft_cli.whereabouts import find_repository, first_line, state_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
@@ -21,16 +21,11 @@ if TYPE_CHECKING:  # nothing of this exists at run time
     Rows = list[Row]
     Options = dict[str, Any]
     Stale = frozenset[str | None]
-    Found = tuple[Rows, Rows, Stale]
-    Cells = tuple[tuple[str, str], ...]
+    Found = tuple[Rows, Rows, Stale, bool]
 
 STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled", "skipped", "crashed")  # fmt: skip  # noqa: E501
 FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "markdown")
-COLUMNS = (
-    "invocation_id", "invocation_short", "worktree", "hook_type", "trigger_command",
-    "invocation_created_at", "name", "status", "stale", "background", "started_at", "finished_at",
-    "duration_secs", "exit_code", "end_reason", "end_detail", "command", "size_bytes", "job_uid",
-)  # fmt: skip
+_MANY = 1_000_000  # as good as all, and fits every integer it may go through
 HELP = """\
 Usage: daft jobs [options] [list]
        daft jobs logs|cancel|wait …
@@ -50,11 +45,6 @@ Options
   --format <format>     json, ndjson, csv, tsv, yaml, markdown
   --no-headers          leave out the header of csv and tsv
 """
-_GLYPHS = {
-    "completed": ("✓", "green"), "failed": ("✗", "red"), "crashed": ("✗", "red"),
-    "running": ("⟳", "yellow"), "cancelling": ("⟳", "yellow"), "queued": ("·", "yellow"),
-    "cancelled": ("—", "dim"), "skipped": ("—", "dim"),
-}  # fmt: skip
 
 
 class _Usage(Exception):
@@ -76,10 +66,7 @@ def run(args: list[str]) -> int:
         sys.stderr.write(f"error: Not inside a Git repository: {os.getcwd()}\n")
         sys.stderr.write("  tip: `daft -C <path> jobs` asks about another directory\n")
         return 1
-    try:
-        return _finish(_list(here, options))
-    except BrokenPipeError:
-        os._exit(0)
+    return _finish(_list(here, options))
 
 
 def _finish(code: int) -> int:
@@ -107,7 +94,7 @@ def _parse(args: list[str]) -> Options:
         elif arg == "--all":
             found["all"] = True
         elif arg == "--failed":
-            _set_once(found, "status", "failed,crashed")
+            _set_status(found, "failed,crashed")
         elif arg == "--no-headers":
             found["headers"] = False
         elif name == "--last":
@@ -124,7 +111,7 @@ def _parse(args: list[str]) -> Options:
                 found[key] = max(1, _number(name, value))
             elif key == "status":
                 _choice(name, value, STATUSES)
-                _set_once(found, key, value)
+                _set_status(found, value)
             else:
                 if key == "format":
                     _choice(name, value, FORMATS)
@@ -136,16 +123,16 @@ def _parse(args: list[str]) -> Options:
     return found
 
 
-def _set_once(found: Options, key: str, value: str) -> None:
-    if found[key] is not None:
-        raise _Usage("--failed is not allowed with --status")
-    found[key] = value
+def _set_status(found: Options, value: str) -> None:
+    if found["status"] is not None:
+        raise _Usage("--failed or --status is not allowed with --status")
+    found["status"] = value
 
 
 def _number(name: str, value: str) -> int:
-    if not value.isdigit():
+    if not (value.isascii() and value.isdecimal()):
         raise _Usage(f"{name} takes a number, not {value!r}")
-    return int(value)
+    return int(value) if len(value) <= 6 else _MANY
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -153,112 +140,35 @@ def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise _Usage(f"{name}: invalid choice: {value!r} (choose from {', '.join(known)})")
 
 
-# --- finding things without git ---------------------------------------------------------------
-
-
-def find_repository(start: str) -> tuple[str, str | None] | None:
-    """Return (common directory, worktree label or None, project root), None outside of one."""
-    path = start
-    while True:
-        dot = path + "/.git" if path != "/" else "/.git"
-        private = None
-        if os.path.isdir(dot):
-            private = dot
-        elif os.path.isfile(dot):
-            line = _first_line(dot)
-            if line.startswith("gitdir: "):
-                private = os.path.join(path, line[8:])
-        elif os.path.isfile(path + "/HEAD") and os.path.isdir(path + "/objects"):
-            private = path
-        if private is not None:
-            common = _first_line(private + "/commondir")
-            base = os.path.join(private, common) if common else private
-            label = None
-            # At the root of a bare layout there is no worktree to speak of.
-            if common or os.path.isfile(private + "/index") or not _is_bare(base):
-                label = _label(private, path)
-            return os.path.realpath(base), label
-        parent = os.path.dirname(path)
-        if parent == path:
-            return None
-        path = parent
-
-
-def _label(private: str, path: str) -> str:
-    head = _first_line(private + "/HEAD")
-    if head.startswith("ref: refs/heads/"):
-        return head[16:]
-    for state in ("rebase-merge", "rebase-apply"):
-        name = _first_line(f"{private}/{state}/head-name")
-        if name.startswith("refs/heads/"):
-            return name[11:]
-    return os.path.basename(path)
-
-
-def _is_bare(common: str) -> bool:
-    try:
-        with open(common + "/config", encoding="utf-8", errors="replace") as file:
-            return "bare = true" in file.read()
-    except OSError:
-        return False
-
-
-def _first_line(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline().rstrip("\n")
-    except OSError:
-        return ""
-
-
-def state_directory() -> str:
-    """Return the state directory by the rules of `daft_store.places`, without importing them."""
-    override = os.environ.get("DAFT_STATE_DIR", "")
-    if override:
-        if not os.path.isabs(override):
-            sys.stderr.write(
-                f"error: DAFT_STATE_DIR is {override!r}; it must be an absolute path\n"
-            )
-            os._exit(4)
-        return os.path.normpath(override)
-    base = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(base):
-        home = os.environ.get("HOME") or os.path.expanduser("~")
-        base = home + "/.local/state"
-    return base + "/daft"
-
-
 # --- reading ----------------------------------------------------------------------------------
 
 
 def _list(here: tuple[str, str | None], options: Options) -> int:
     common, label = here
-    repository = _first_line(common + "/daft-id").strip()
-    rows = None
-    if repository:
-        rows = _read(repository, label, options)
-        if isinstance(rows, int):
-            return rows
-    if not rows:
+    repository = first_line(common + "/daft-id").strip()
+    rows = _read(repository, label, options) if repository else None
+    if isinstance(rows, int):
+        return rows
+    if rows is None:
         if options["format"] is not None:
-            from daft_cli.formats import write_rows
-
-            write_rows(options["format"], [], COLUMNS, headers=options["headers"])
+            write_structured([], [], frozenset(), options["format"], headers=options["headers"])
             sys.stderr.write("No job history found.\n")
         else:
             sys.stdout.write("No background job history found.\n")
         return 0
-    assert not isinstance(rows, int)
-    invocations, jobs, stale = rows
+    invocations, jobs, stale, is_whole = rows
     if options["format"] is not None:
-        _write_structured(invocations, jobs, stale, options)
+        write_structured(invocations, jobs, stale, options["format"], headers=options["headers"])
     else:
-        _write_table(invocations, jobs, stale, label)
+        logs = f"{state_directory()}/jobs/{repository}"
+        write_table(invocations, jobs, stale, label=label, logs=logs, is_whole=is_whole)
     return 0
 
 
 def _read(repository: str, label: str | None, options: Options) -> Found | int | None:
-    """Return (invocations oldest first, their jobs, job owners without life), or an exit code."""
+    """Return (invocations oldest first, their jobs, job owners without life, whether nothing
+    was filtered out), None when there is nothing to show, or an exit code.
+    """
     from daft_store import listing
 
     path = f"{state_directory()}/jobs/{repository}/coordinator.db"
@@ -282,10 +192,15 @@ def _read(repository: str, label: str | None, options: Options) -> Found | int |
             worktree = label
         found = listing.newest_invocations(db, repository, worktree=worktree, **wanted)
         if not found and options["worktree"] is None and not options["all"]:
+            worktree = None
             found = listing.newest_invocations(db, repository, **wanted)
+        if not found:
+            return None
         found.reverse()
         jobs = listing.jobs_of(db, repository, [one[0] for one in found])
-        return (found, jobs, stale or frozenset()) if found else None
+        narrowing = (worktree, options["hook"], statuses, options["last"])
+        is_whole = narrowing == (None,) * 4 and len(found) < options["limit"]
+        return found, jobs, stale or frozenset(), is_whole
     except listing.ListingError as error:
         sys.stderr.write(f"error: {error}\n")
         return 4
@@ -328,160 +243,3 @@ def _repair(repository: str) -> bool:
     from daft_cli.wiring import repair
 
     return repair(state_directory(), repository)
-
-
-# --- writing ----------------------------------------------------------------------------------
-
-
-def _short_length(ids: list[str]) -> int:
-    ordered = sorted(set(ids))
-    needed = 4
-    for left, right in zip(ordered, ordered[1:]):  # noqa: B905  (strict= costs nothing, zip is fine)
-        shared = 0
-        while shared < 16 and left[shared] == right[shared]:
-            shared += 1
-        needed = max(needed, shared + 1)
-    return needed
-
-
-def _write_structured(invocations: Rows, jobs: Rows, stale: Stale, options: Options) -> None:
-    from daft_cli.formats import write_rows
-
-    short = _short_length([one[0] for one in invocations])
-    by_id = {one[0]: one for one in invocations}
-    order = {one[0]: place for place, one in enumerate(invocations)}
-    rows = []
-    for job in sorted(jobs, key=lambda job: order[job[0]]):
-        invocation = by_id[job[0]]
-        rows.append(
-            {
-                "invocation_id": job[0],
-                "invocation_short": job[0][:short],
-                "worktree": invocation[1],
-                "hook_type": invocation[2],
-                "trigger_command": invocation[3],
-                "invocation_created_at": invocation[4],
-                "name": job[1],
-                "status": job[2],
-                "stale": _is_stale(job, stale),
-                "background": bool(job[3]),
-                "started_at": job[4],
-                "finished_at": job[5],
-                "duration_secs": None if job[6] is None else job[6] / 1000,
-                "exit_code": job[7],
-                "end_reason": job[9],
-                "end_detail": job[10],
-                "command": job[11],
-                "size_bytes": job[12] or None,
-                "job_uid": job[13],
-            }
-        )
-    write_rows(options["format"], rows, COLUMNS, headers=options["headers"])
-
-
-def _is_stale(job: Row, stale: Stale) -> bool:
-    return job[2] in ("queued", "running", "cancelling") and job[16] in stale
-
-
-def _write_table(invocations: Rows, jobs: Rows, stale: Stale, label: str | None) -> None:
-    colour = has_colour(sys.stdout)
-    short = _short_length([one[0] for one in invocations])
-    now = time.time()
-    by_id: dict[str, Rows] = {}
-    for job in jobs:
-        by_id.setdefault(job[0], []).append(job)
-    lines_of = {}
-    widths = [0, 0, 0, 0, 0]
-    for one in invocations:
-        lines = [_cells(job, stale, now, jobs) for job in by_id.get(one[0], [])]
-        lines_of[one[0]] = lines
-        for cells in lines:
-            widths = [max(width, len(cell[0])) for width, cell in zip(widths, cells)]  # noqa: B905
-    trees: dict[str, Rows] = {}
-    for one in invocations:
-        trees.setdefault(one[1], []).append(one)
-    out = []
-    for tree in sorted(trees):
-        mark = ">" if tree == label else " "
-        out.append(paint(f"{mark} {tree or '(no branch)'}", "bold", on=colour))
-        for one in trees[tree]:
-            seconds = max(0, now - _epoch(one[4]))
-            words = f"● {age(seconds)} ago · {harmless(one[3])} [{one[0][:short]}]"
-            out.append("│")
-            out.append(words)
-            if one[5] == "skipped":
-                out.append(f"│   (skipped: {one[6]})")
-            elif not lines_of[one[0]]:
-                out.append("│    (no jobs declared)")
-            for cells in lines_of[one[0]]:
-                texts = [
-                    paint(text.ljust(width), style, on=colour and style != "")
-                    for (text, style), width in zip(cells, widths)  # noqa: B905
-                ]
-                out.append(f"│   {'  '.join(texts)}".rstrip())
-        out.append("╰─╴")
-    sys.stdout.write("\n".join(out) + "\n")
-
-
-def _cells(job: Row, stale: Stale, now: float, jobs: Rows) -> Cells:
-    status, background = job[2], job[3]
-    glyph, style = _GLYPHS.get(status, ("✗", "red"))
-    words = f"{glyph} {status}"
-    if _is_stale(job, stale):
-        words += " (stale)"
-    elif status == "queued":
-        before = sum(
-            1 for other in jobs if other[2] == "queued" and (other[15] or "") < (job[15] or "")
-        )
-        words += f" ({before} before it)" if before else ""
-    elif status not in ("completed", "running", "cancelling", "cancelled") and job[10]:
-        words += f" ({harmless(job[10])})"
-    started = "—"
-    # What never ran has no start worth showing.
-    if job[4] and status != "skipped":
-        moment = time.localtime(_epoch(job[4]))
-        today = time.localtime(now)
-        form = "%H:%M:%S" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M"
-        started = time.strftime(form, moment)
-    took = "—"
-    if job[6] is not None:
-        took = duration(job[6] / 1000)
-    elif status in ("running", "cancelling") and job[4]:
-        took = duration(max(0, now - _epoch(job[4]))) + "..."
-    name = f"{'↪' if background else '→'} {harmless(job[1])}"
-    return (
-        (name, "blue" if background else "yellow"),
-        (words, style),
-        (started, ""),
-        (took, ""),
-        (_size(job[12]), "dim"),
-    )
-
-
-def _epoch(text: str) -> float:
-    """Return Unix seconds of the store's fixed form of UTC time; days by the civil calendar."""
-    year, month, day = int(text[0:4]), int(text[5:7]), int(text[8:10])
-    shifted = year - (month <= 2)
-    era_day = (
-        365 * (shifted % 400)
-        + shifted % 400 // 4
-        - shifted % 400 // 100
-        + (153 * (month + (-3 if month > 2 else 9)) + 2) // 5
-        + day
-        - 1
-    )
-    days = shifted // 400 * 146097 + era_day - 719468
-    clock = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
-    return days * 86400 + clock + int(text[20:26]) / 1e6
-
-
-def _size(size: float | None) -> str:
-    if not size:
-        return "—"
-    if size < 1024:
-        return f"{size} B"
-    for unit in ("KB", "MB", "GB"):
-        size /= 1024
-        if size < 1024 or unit == "GB":
-            return f"{size:.1f} {unit}"
-    return ""

@@ -1,0 +1,87 @@
+"""Where one stands and where the record is, found without git and without other packages.
+
+The listing of jobs is read before a prompt returns; asking git would cost more than all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def find_repository(start: str) -> tuple[str, str | None] | None:
+    """Return (common directory, worktree label), None outside of a repository.
+
+    The label is None at the root of a bare layout, which is no worktree.
+    """
+    path = start
+    while True:
+        dot = path + "/.git" if path != "/" else "/.git"
+        private = None
+        if os.path.isdir(dot):
+            private = dot
+        elif os.path.isfile(dot):
+            line = first_line(dot)
+            if line.startswith("gitdir: "):
+                private = os.path.join(path, line[8:])
+        elif os.path.isfile(path + "/HEAD") and os.path.isdir(path + "/objects"):
+            private = path
+        if private is not None:
+            common = first_line(private + "/commondir")
+            base = os.path.join(private, common) if common else private
+            label = None
+            if common or os.path.isfile(private + "/index") or not _is_bare(base):
+                label = _label(private, path)
+            return os.path.realpath(base), label
+        parent = os.path.dirname(path)
+        if parent == path:
+            return None
+        path = parent
+
+
+def _label(private: str, path: str) -> str:
+    head = first_line(private + "/HEAD")
+    if head.startswith("ref: refs/heads/"):
+        return head[16:]
+    for state in ("rebase-merge", "rebase-apply"):
+        name = first_line(f"{private}/{state}/head-name")
+        if name.startswith("refs/heads/"):
+            return name[11:]
+    return os.path.basename(path)
+
+
+def _is_bare(common: str) -> bool:
+    try:
+        with open(common + "/config", encoding="utf-8", errors="replace") as file:
+            return "bare = true" in file.read()
+    except OSError:
+        return False
+
+
+def first_line(path: str) -> str:
+    """Return the first line of a file, empty when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readline().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def state_directory() -> str:
+    """Return the state directory by the rules of `daft_store.places`, without importing them.
+
+    Raises: SystemExit with code 4 when the variable for it is of no use.
+    """
+    override = os.environ.get("DAFT_STATE_DIR", "")
+    if override:
+        if not os.path.isabs(override):
+            sys.stderr.write(
+                f"error: DAFT_STATE_DIR is {override!r}; it must be an absolute path\n"
+            )
+            raise SystemExit(4)
+        return os.path.normpath(override)
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):
+        home = os.environ.get("HOME") or os.path.expanduser("~")
+        base = home + "/.local/state"
+    return base + "/daft"
