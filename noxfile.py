@@ -75,6 +75,24 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Meet every fault of the table at full size, and write `docs/faults.md`."""
+    install_wheels(session)
+    install_group(session, "test")
+    session.run(
+        "pytest",
+        "-n",
+        "2",
+        "-m",
+        "fault",
+        "--fault-table",
+        "docs/faults.md",
+        *session.posargs,
+        env={"DAFT_WHEELS": str(WHEELS), "DAFT_FAULTS": "full", "PYTHONDONTWRITEBYTECODE": ""},
+    )
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check rules, formatting and spelling."""
     install_group(session, "lint")

@@ -462,6 +462,7 @@ def test_reading_creates_nothing(home: Any) -> None:
     assert sorted(str(path) for path in home.root.rglob("*")) == before
 
 
+@pytest.mark.fault("F-10", "it")
 def test_a_newer_store_is_refused_with_its_own_code(home: Any) -> None:
     import apsw
 

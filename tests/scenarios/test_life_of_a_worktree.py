@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 
 def is_gone(pid: int) -> bool:
@@ -49,6 +50,7 @@ def test_the_prompt_returns_when_the_foreground_is_done(home: Any, until: Any) -
     assert jobs["ready"]["background"] is False
 
 
+@pytest.mark.fault("F-19", "by-us")
 def test_a_removal_stops_the_jobs_first(home: Any, until: Any) -> None:
     project = home.repository(
         """
@@ -114,6 +116,7 @@ hooks:
         assert "signaled signal=15" in log.stdout, log.stderr
 
 
+@pytest.mark.fault("F-04", "it")
 def test_after_the_death_of_the_leader_nothing_is_lost_or_left(home: Any, until: Any) -> None:
     project = home.repository(
         """

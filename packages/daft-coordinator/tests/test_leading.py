@@ -226,6 +226,7 @@ def raw(place: Place) -> socket.socket:
     return sock
 
 
+@pytest.mark.fault("F-23", "garbage")
 @pytest.mark.parametrize(
     "said",
     [
@@ -297,6 +298,7 @@ def test_a_timer_centuries_away_does_not_stop_the_present() -> None:
     os.close(writer)
 
 
+@pytest.mark.fault("F-04", "it")
 def test_a_killed_leader_leaves_no_lie(place: Place, fire: Make, job: Make) -> None:
     with place.client() as client:
         made = client.submit(
@@ -330,6 +332,7 @@ def test_a_killed_leader_leaves_no_lie(place: Place, fire: Make, job: Make) -> N
         assert "API_TOKEN" in (jobs["secret"].end_detail or "")
 
 
+@pytest.mark.fault("F-06", "before-row")
 def test_an_end_that_only_the_log_knows_is_recorded_truly(
     place: Place, fire: Make, job: Make
 ) -> None:
@@ -372,6 +375,7 @@ def test_an_end_that_only_the_log_knows_is_recorded_truly(
     assert (found.status, found.exit_code) == (JobStatus.FAILED, 7)
 
 
+@pytest.mark.fault("F-06", "before-row")
 def test_a_result_that_was_kept_is_recorded_by_the_next_leader(
     place: Place, fire: Make, job: Make
 ) -> None:
@@ -424,6 +428,8 @@ def test_a_result_that_was_kept_is_recorded_by_the_next_leader(
     assert not os.path.exists(os.path.join(directory, "result.json"))
 
 
+@pytest.mark.fault("F-33", "hang-up")
+@pytest.mark.fault("F-33", "terminate")
 def test_terminating_the_leader_stops_its_jobs_and_says_so(
     place: Place, fire: Make, job: Make
 ) -> None:
@@ -485,6 +491,7 @@ def test_a_leader_that_cannot_open_the_store_says_why(place: Place, fire: Make, 
     assert "damaged" in Path(place.station.journal_path).read_text()
 
 
+@pytest.mark.fault("F-14", "leaders")
 @pytest.mark.slow
 def test_a_hundred_leaders_at_once_leave_one(place: Place) -> None:
     words = [

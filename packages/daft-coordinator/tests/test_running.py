@@ -96,12 +96,15 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.fault("F-21", "deaf")
+@pytest.mark.fault("F-15", "deaf")
 def test_what_ignores_a_polite_request_is_killed(store: Any, fire: Make, job: Make) -> None:
     jobs = run(store, fire(job("a", "trap '' TERM; sleep 60; sleep 60", timeout_s=0.2)))
 
     assert jobs["a"].term_signal == signal.SIGKILL
 
 
+@pytest.mark.fault("F-21", "stopped")
 def test_a_stopped_job_can_be_cancelled(store: Any, fire: Make, job: Make) -> None:
     spec = fire(job("a", "kill -STOP $$; sleep 60"))
     with Coordinator(store, stop=QUICK) as coordinator:
@@ -118,6 +121,7 @@ def test_a_stopped_job_can_be_cancelled(store: Any, fire: Make, job: Make) -> No
     assert done.term_signal == signal.SIGTERM
 
 
+@pytest.mark.fault("F-15", "pipe")
 def test_a_daemon_that_holds_the_pipe_does_not_hold_the_job(
     store: Any, fire: Make, job: Make, tmp_path: Path
 ) -> None:
@@ -131,6 +135,7 @@ def test_a_daemon_that_holds_the_pipe_does_not_hold_the_job(
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.fault("F-15", "escaped")
 def test_who_escapes_the_group_is_found_on_a_cancel(
     store: Any, fire: Make, job: Make, tmp_path: Path
 ) -> None:
@@ -146,6 +151,7 @@ def test_who_escapes_the_group_is_found_on_a_cancel(
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.fault("F-15", "group")
 def test_what_outlives_the_job_in_its_group_is_stopped_and_said(
     store: Any, fire: Make, job: Make, tmp_path: Path
 ) -> None:
@@ -158,6 +164,8 @@ def test_what_outlives_the_job_in_its_group_is_stopped_and_said(
     assert "note" in events(store, jobs["a"])
 
 
+@pytest.mark.fault("F-30", "arguments")
+@pytest.mark.fault("F-30", "directory")
 @pytest.mark.parametrize(
     ("command", "directory", "said"),
     [
@@ -178,6 +186,7 @@ def test_a_job_that_cannot_start_fails_and_the_others_run(
     assert jobs["c"].status is JobStatus.SKIPPED
 
 
+@pytest.mark.fault("F-17", "log")
 def test_output_of_any_kind_is_kept_and_never_stops_the_job(
     store: Any, fire: Make, job: Make
 ) -> None:
@@ -342,6 +351,7 @@ def test_watchers_see_everything_and_a_broken_one_harms_nobody(
     assert any("watcher's own trouble" in line for line in reports)
 
 
+@pytest.mark.fault("F-25", "writer")
 def test_a_job_whose_row_is_not_taken_never_runs(fire: Make, job: Make, tmp_path: Path) -> None:
     from daft_coordinator.adapters.memory import MemoryJobStore
 
@@ -363,6 +373,7 @@ def test_a_job_whose_row_is_not_taken_never_runs(fire: Make, job: Make, tmp_path
     assert (tmp_path / "ran").read_text() == "x\n"
 
 
+@pytest.mark.fault("F-07", "store")
 def test_an_end_the_store_does_not_take_is_kept_and_recorded_later(
     fire: Make, job: Make, tmp_path: Path
 ) -> None:
@@ -393,6 +404,7 @@ def test_an_end_the_store_does_not_take_is_kept_and_recorded_later(
     assert not (directory / "result.json").exists()
 
 
+@pytest.mark.fault("F-07", "store")
 def test_a_store_that_stays_away_ends_the_work_and_keeps_the_results(
     fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +434,7 @@ def test_a_store_that_stays_away_ends_the_work_and_keeps_the_results(
     assert any("giving up" in line for line in reports)
 
 
+@pytest.mark.fault("F-03", "before-row")
 def test_a_closed_gate_runs_nothing(tmp_path: Path) -> None:
     control = PosixProcessControl()
     spawned = control.spawn(
@@ -442,6 +455,8 @@ def test_a_closed_gate_runs_nothing(tmp_path: Path) -> None:
         os.close(fd)
 
 
+@pytest.mark.fault("F-13", "it")
+@pytest.mark.fault("F-24", "it")
 def test_no_signal_reaches_a_process_with_the_number_of_another(tmp_path: Path) -> None:
     from attrs import evolve
 

@@ -54,6 +54,7 @@ def test_a_reader_creates_nothing(path: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("F-08", "zero-bytes")
 def test_a_file_of_zero_bytes_is_fresh(path: str) -> None:
     os.makedirs(os.path.dirname(path))
     Path(path).touch(0o644)
@@ -66,6 +67,7 @@ def test_a_file_of_zero_bytes_is_fresh(path: str) -> None:
     reader.close()
 
 
+@pytest.mark.fault("F-09", "it")
 def test_another_programs_file_is_refused_and_left_alone(path: str) -> None:
     os.makedirs(os.path.dirname(path))
     db = sqlite3.connect(path)
@@ -81,6 +83,7 @@ def test_another_programs_file_is_refused_and_left_alone(path: str) -> None:
     assert Path(path).read_bytes() == before
 
 
+@pytest.mark.fault("F-10", "it")
 def test_a_newer_file_is_refused_and_not_changed(path: str) -> None:
     db = open_writer(path, COORDINATOR)
     db.pragma("user_version", 99)
@@ -102,6 +105,7 @@ def test_a_damaged_file_is_told_and_can_be_set_aside(path: str) -> None:
     open_writer(path, COORDINATOR).close()
 
 
+@pytest.mark.fault("F-11", "link")
 def test_a_link_in_place_of_the_file_is_not_followed(path: str, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("mine")
@@ -114,6 +118,7 @@ def test_a_link_in_place_of_the_file_is_not_followed(path: str, tmp_path: Path) 
     assert target.read_text() == "mine"
 
 
+@pytest.mark.fault("F-11", "mode")
 def test_what_is_too_open_is_tightened(path: str) -> None:
     open_writer(path, COORDINATOR).close()
     os.chmod(path, 0o666)
@@ -188,6 +193,7 @@ def dies_at(path: str, lineage: str, statement: int) -> bool:
     return done.returncode != 0
 
 
+@pytest.mark.fault("F-05", "creation")
 @pytest.mark.slow
 def test_a_death_at_any_statement_of_creation_leaves_a_file_that_opens(tmp_path: Path) -> None:
     statement = 0
@@ -206,6 +212,7 @@ def test_a_death_at_any_statement_of_creation_leaves_a_file_that_opens(tmp_path:
     assert statement > 20  # it did die, many times, also in the middle of the one transaction
 
 
+@pytest.mark.fault("F-05", "migration")
 @pytest.mark.slow
 def test_a_death_at_any_statement_of_a_migration_leaves_it_taken_or_not(tmp_path: Path) -> None:
     first = Lineage(name="t", steps=GROWN.steps[:1])
@@ -307,6 +314,7 @@ for number in range(20):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.fault("F-11", "mode")
 def test_what_cannot_be_closed_to_others_is_refused(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +336,7 @@ def test_a_step_taken_by_another_build_is_named(path: str) -> None:
         open_writer(path, COORDINATOR)
 
 
+@pytest.mark.fault("F-11", "link")
 def test_a_reader_follows_no_link_to_a_directory(path: str, tmp_path: Path) -> None:
     open_writer(path, COORDINATOR).close()
     link = tmp_path / "link"

@@ -59,6 +59,7 @@ def test_a_name_that_is_none_leads_nowhere(tmp_path: Path, invocation: str, name
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("F-11", "link")
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     places = RepositoryPlaces(str(tmp_path / "state"), REPO)
     places.make({})
@@ -72,6 +73,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.fault("F-11", "link")
 def test_a_planted_link_is_not_read_through(tmp_path: Path) -> None:
     places = RepositoryPlaces(str(tmp_path / "state"), REPO)
     assert places.job_directory("0" * 16, "job", create=False)
