@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from daft_worktree import git as git_module
 
 CONFIG = "[user]\n\tname = T\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n"
 Git = Callable[..., str]
@@ -57,3 +59,10 @@ def tree(tmp_path: Path) -> Callable[[], set[str]]:
         }
 
     return listing
+
+
+@pytest.fixture(autouse=True)
+def nobody_watches() -> Iterator[None]:
+    """A watcher of git's starts does not outlive its test."""
+    yield
+    git_module.observer = None

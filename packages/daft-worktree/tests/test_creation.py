@@ -110,6 +110,50 @@ def test_a_failing_checkout_leaves_neither_branch_nor_directory(
     assert len(discover(str(project)).worktrees) == 1
 
 
+def before_git_adds(action: Callable[[], object]) -> None:
+    """Run `action` at the last moment before git makes the worktree."""
+
+    def watch(words: tuple[str, ...]) -> None:
+        if words[:2] == ("worktree", "add"):
+            git_module.observer = None
+            action()
+
+    git_module.observer = watch
+
+
+def test_a_branch_somebody_makes_at_the_last_moment_stays(project: Path, git: Git) -> None:
+    planned = start(project, "x")
+    before_git_adds(lambda: git("branch", "x", cwd=project))
+
+    with pytest.raises(BranchExists):
+        create(planned)
+
+    assert git("branch", "--list", "x", cwd=project) == "x"
+    assert not Path(planned.path).exists()
+
+
+def test_a_branch_made_since_the_plan_stays(project: Path, git: Git) -> None:
+    planned = start(project, "x")
+    git("branch", "x", cwd=project)
+
+    with pytest.raises(BranchExists):
+        create(planned)
+
+    assert git("branch", "--list", "x", cwd=project) == "x"
+
+
+def test_a_file_that_comes_to_the_place_at_the_last_moment_stays(project: Path, git: Git) -> None:
+    planned = start(project, "x")
+    place = Path(planned.path)
+    before_git_adds(lambda: (place.mkdir(), (place / "mine").write_text("mine")))
+
+    with pytest.raises(GitFailed, match="already exists"):
+        create(planned)
+
+    assert (place / "mine").read_text() == "mine"
+    assert git("branch", "--list", "x", cwd=project) == ""
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "-x", "a b", "a..b", "a~b", "a:b", "a\\b", "x.lock", "HEAD", "@", "refs/heads/x", "a/", "a//b",
@@ -348,15 +392,32 @@ def test_a_new_repository_has_the_shape_of_its_layout(tmp_path: Path, layout: st
         initialise(path, branch="trunk", layout=BUILT_IN[layout], data_dir="/n")
 
 
-def test_an_ordinary_creation_starts_git_a_dozen_times_at_most(project: Path) -> None:
+def spawned(action: Callable[[], object]) -> list[str]:
     started: list[tuple[str, ...]] = []
     git_module.observer = started.append
     try:
-        create(start(project, "x"))
+        action()
     finally:
         git_module.observer = None
+    return [words[0] for words in started]
 
-    assert len(started) <= 12, [words[0] for words in started]
+
+def test_a_creation_starts_git_three_times_besides_the_one_that_adds(project: Path) -> None:
+    words = spawned(lambda: create(start(project, "x")))
+
+    assert words == ["config", "for-each-ref", "worktree", "config"]
+
+
+def test_an_existing_branch_costs_three_gits(project: Path) -> None:
+    words = spawned(lambda: create(visit(project, "old")))  # type: ignore[arg-type]
+
+    assert words == ["config", "for-each-ref", "worktree"]
+
+
+def test_a_visit_to_what_is_there_costs_one_git(project: Path) -> None:
+    create(start(project, "x"))
+
+    assert spawned(lambda: visit(project, "x")) == ["config"]
 
 
 def test_paths_may_hold_anything(tmp_path: Path, git: Git) -> None:

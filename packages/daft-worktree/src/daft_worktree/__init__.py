@@ -12,13 +12,14 @@ from .cloning import directory_name, fetch_clone, first_worktree, initialise
 from .creation import Creation, Existing, create
 from .describe import Description, describe
 from .errors import WorktreeError
+from .finding import find
 from .layouts import BUILT_IN, Layout
 from .planning import plan_start, plan_visit
 from .previous import previous_worktree, remember_previous
 from .removal import Removed, Target, plan_removal, reap_trash, remove
 from .repository import Repository, discover
 from .settings import Settings, read_settings
-from .worktrees import Worktree, find, list_worktrees
+from .worktrees import Worktree, list_worktrees
 
 __version__ = "0.1.0"
 

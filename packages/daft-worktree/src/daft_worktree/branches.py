@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from . import git
 from .repository import Repository
+from .stored_refs import NotPlain, StoredRefs
 
 _HEADS = "refs/heads/"
 _REMOTES = "refs/remotes/"
@@ -114,6 +115,16 @@ def resolve_commit(repository: Repository, word: str, *, where: str | None = Non
         f"{word}^{{commit}}",
     )
     return found.out if found.ok and found.out else None
+
+
+def read_ref(repository: Repository, ref: str) -> str | None:
+    """Return the object id that a full `ref` holds at this moment, None when it is not there."""
+    if repository.settings.has_ref_files:
+        try:
+            return StoredRefs(repository.common_dir).resolve(ref)
+        except NotPlain:
+            pass  # git knows how to read what we do not
+    return resolve_commit(repository, ref)
 
 
 def default_branch(repository: Repository, refs: Refs | None = None) -> str | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
 from typing import NamedTuple
 
 from . import git, places
-from .branches import resolve_commit
+from .branches import read_ref
 from .errors import BranchExists, GitFailed, MissingAndLocked, PathTaken
 from .lock import worktree_lock
+from .records import Record, records
 from .repository import Repository
-from .worktrees import Record, Worktree, records, same_path
+from .worktrees import Worktree, same_path
 
 
 class Creation(NamedTuple):
@@ -55,8 +58,9 @@ def create(creation: Creation, *, warn: Callable[[str], None] | None = None) -> 
             undo.callback(os.makedirs, creation.path, exist_ok=True)
         undo.callback(places.remove_empty, places.make_parents(os.path.dirname(creation.path)))
         if creation.new_branch:
-            _make_branch(creation)
-            undo.callback(_drop_branch, creation)
+            if read_ref(repository, f"refs/heads/{creation.branch}") is not None:
+                raise BranchExists(creation.branch)
+            undo.push(partial(_drop_branch, creation))
         undo.callback(_unregister, creation, {one.private_dir for one in _records(creation)})
         worktree = _add(creation, tell)
         places.keep_out_of_status(repository, creation.path)
@@ -100,51 +104,45 @@ def _look_again(creation: Creation) -> None:
     places.refuse_taken(creation.path, ())
 
 
-def _make_branch(creation: Creation) -> None:
-    """Make the branch in a step of its own: only what was made here may be undone later."""
-    ref = f"refs/heads/{creation.branch}"
-    made = git.attempt(
-        creation.repository.common_dir,
-        "update-ref",
-        "-m",
-        f"branch: Created from {creation.base or creation.start}",
-        ref,
-        creation.start,
-        "0" * len(creation.start),  # it must not exist
-    )
-    if made.ok:
-        return
-    if "reference already exists" in made.err:
-        raise BranchExists(creation.branch)
-    raise GitFailed(f"making branch '{creation.branch}'", made.err, made.code)
-
-
-def _drop_branch(creation: Creation) -> None:
-    # With the old value git refuses when somebody has moved the branch since.
-    ref = f"refs/heads/{creation.branch}"
-    git.attempt(creation.repository.common_dir, "update-ref", "-d", ref, creation.start)
-
-
 def _add(creation: Creation, tell: Callable[[str], None]) -> Worktree:
-    """Add the worktree on a branch that exists. Raises: GitFailed."""
+    """Add the worktree, and its branch where that is new. Raises: BranchExists, GitFailed."""
     common_dir = creation.repository.common_dir
-    added = git.attempt(common_dir, "worktree", "add", "--", creation.path, creation.branch)
+    branch = creation.branch
+    if creation.new_branch:
+        # Without tracking: git would write the configuration in the middle of it, and leave the
+        # branch behind when another git does so at that moment.
+        words = ["--no-track", "-b", branch, "--", creation.path, creation.start]
+    else:
+        words = ["--", creation.path, branch]
+    added = git.attempt(common_dir, "worktree", "add", *words)
     made = next((one for one in _records(creation) if same_path(one.path, creation.path)), None)
     # A post-checkout hook of git's may fail although the worktree is complete.
     if made is None or not (added.ok or os.path.exists(os.path.join(made.private_dir, "index"))):
-        raise GitFailed(f"making a worktree for '{creation.branch}'", added.err, added.code)
+        if "a branch named" in added.err and "already exists" in added.err:
+            raise BranchExists(branch)
+        raise GitFailed(f"making a worktree for '{branch}'", added.err, added.code)
     if not added.ok:
         tell(f"git's post-checkout hook failed in {made.path}: {added.err}")
-    head: str | None = creation.start
-    if not creation.new_branch:
-        head = resolve_commit(creation.repository, f"refs/heads/{creation.branch}")
     return Worktree(
         path=made.path,
-        head=head,
-        branch=creation.branch,
+        head=read_ref(creation.repository, f"refs/heads/{branch}"),
+        branch=branch,
         private_dir=made.private_dir,
         worktree_id=os.path.basename(made.private_dir),
     )
+
+
+def _drop_branch(
+    creation: Creation,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    """Drop the branch that this run made, unless somebody was faster or has moved it since."""
+    if error is not None and not isinstance(error, BranchExists):
+        # With the old value git refuses when it is elsewhere by now.
+        ref = f"refs/heads/{creation.branch}"
+        git.attempt(creation.repository.common_dir, "update-ref", "-d", ref, creation.start)
 
 
 def _unregister(creation: Creation, before: set[str]) -> None:

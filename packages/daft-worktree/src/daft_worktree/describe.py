@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from . import git
 from .branches import resolve_commit
+from .records import read_text
 from .repository import Repository
-from .worktrees import Worktree, read_text
+from .worktrees import Worktree
 
 STATUS_LIMIT_S = 10.0
 # A listing of a partial clone must not begin to fetch (git 2.44 and newer know the word).

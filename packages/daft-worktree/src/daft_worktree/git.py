@@ -27,6 +27,7 @@ SCRUBBED = (
 )
 _RETRIES = 5
 _FIRST_PAUSE_S = 0.05
+_LEAVE_S = 5.0
 
 observer: Callable[[tuple[str, ...]], None] | None = None
 """Called with the arguments of every git that is started; for tests and verbose output."""
@@ -145,12 +146,21 @@ def _once(
             process.communicate()
             return Output(124, "", f"no answer within {timeout_s:g} s")
         except BaseException:
-            process.kill()
+            _end(process)
             raise
     said = err.decode("utf-8", "replace").strip()
     return Output(
         process.returncode, out.decode("utf-8", "surrogateescape").removesuffix("\n"), said
     )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a git nobody waits for any more; it is given the time to take back what is half made."""
+    process.terminate()
+    try:
+        process.communicate(timeout=_LEAVE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _is_contention(stderr: str) -> bool:

@@ -15,10 +15,10 @@ from .errors import (
     MissingAndLocked,
     NoCommits,
 )
+from .finding import find, is_path
 from .layouts import Layout
 from .names import check_branch_name, check_no_conflict, similar
 from .repository import Repository, refuse_submodule
-from .worktrees import find, is_path
 
 
 def plan_start(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from .errors import NoWorktree
+from .records import read_text
 from .repository import Repository
-from .worktrees import Worktree, read_text, same_path
+from .worktrees import Worktree, same_path
 
 
 def remember_previous(repository: Repository, path: str) -> None:

@@ -11,10 +11,11 @@ from . import git
 from .branches import Branch, default_branch, read_refs
 from .carry import changes
 from .errors import NoWorktree, Refused, RemoveFailed
+from .finding import find
 from .lock import worktree_lock
 from .proofs import merged_proof, pushed_proof
 from .repository import Repository, refuse_submodule
-from .worktrees import Worktree, find, holds_worktree, list_worktrees, same_path
+from .worktrees import Worktree, holds_worktree, list_worktrees, same_path
 
 
 class Target(NamedTuple):

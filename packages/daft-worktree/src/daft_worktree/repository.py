@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from . import git
 from .errors import GitFailed, GitMissing, InsideSubmodule, NotARepository
+from .finding import containing
+from .records import read_text
 from .settings import Settings, read_settings
-from .worktrees import Worktree, containing, list_worktrees, read_text
+from .worktrees import Worktree, list_worktrees
 
 
 class Repository(NamedTuple):
@@ -58,7 +60,7 @@ class Repository(NamedTuple):
 
     def refreshed(self) -> Repository:
         """Return the same repository with its worktrees listed again."""
-        worktrees = tuple(list_worktrees(self.common_dir))
+        worktrees = tuple(list_worktrees(self.common_dir, self.settings))
         return self._replace(worktrees=worktrees, current=containing(list(worktrees), self.cwd))
 
 
@@ -72,7 +74,8 @@ def discover(start: str) -> Repository:
     common_dir, top = _look_up(start)
     if common_dir is None:
         common_dir = _ask(start)
-    worktrees = tuple(list_worktrees(common_dir))
+    settings = read_settings(common_dir)
+    worktrees = tuple(list_worktrees(common_dir, settings))
     first = worktrees[0] if worktrees else None
     if top is not None and first is not None and first.is_main and _is_separate(first.path):
         # With a separate git directory git takes that for the main working tree.
@@ -83,7 +86,7 @@ def discover(start: str) -> Repository:
         is_bare=first is not None and first.is_bare,
         worktrees=worktrees,
         current=containing(list(worktrees), start),
-        settings=read_settings(common_dir),
+        settings=settings,
         cwd=start,
     )
 

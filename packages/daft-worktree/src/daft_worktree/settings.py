@@ -12,7 +12,8 @@ from .errors import GitFailed
 class Settings(NamedTuple):
     """What applies to one repository. `values` holds every `daft.*` key, lower case.
 
-    warnings: one line for each value that makes no sense; its default is used.
+    is_bare: as git's configuration says, None when it does not. has_ref_files: references are
+    kept in files. warnings: one line for each value that makes no sense; its default is used.
     """
 
     values: Mapping[str, str]
@@ -29,6 +30,8 @@ class Settings(NamedTuple):
     layout: str | None = None
     initial_branch: str | None = None
     ignore_case: bool = False
+    is_bare: bool | None = None
+    has_ref_files: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -56,7 +59,8 @@ def read_settings(directory: str) -> Settings:
         "config",
         "--null",
         "--get-regexp",
-        r"^(daft\..*|remote\..*\.url|init\.defaultbranch|core\.ignorecase)$",
+        r"^(daft\..*|remote\..*\.url|init\.defaultbranch|core\.(ignorecase|bare)"
+        r"|extensions\.refstorage)$",
     )
     if found.code not in (0, 1):  # 1: nothing matches
         raise GitFailed("reading git's configuration", found.err, found.code)
@@ -90,6 +94,7 @@ def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Setti
             given[field] = False
         else:
             warnings.append(f"git config {key} is {values[key]!r}, not a boolean; default used")
+    is_bare = values.get("core.bare")
     return Settings(
         values=values,
         remotes=remotes,
@@ -97,6 +102,8 @@ def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Setti
         layout=values.get("daft.layout"),
         initial_branch=values.get("init.defaultbranch"),
         ignore_case=values.get("core.ignorecase", "").lower() in _TRUE,
+        is_bare=None if is_bare is None else is_bare.lower() in _TRUE,
+        has_ref_files=values.get("extensions.refstorage", "files").lower() == "files",
         warnings=tuple(warnings),
         **given,
     )

@@ -6,13 +6,9 @@ import os
 from typing import NamedTuple
 
 from . import git
-from .errors import NoWorktree
-
-ZERO_OID = "0" * 40
-_HEX = frozenset("0123456789abcdef")
-_ATTACHED = "ref: refs/heads/"
-# What HEAD says where references are kept in tables instead of files.
-_REFS_ELSEWHERE = "ref: refs/heads/.invalid"
+from .records import attached_branch, is_absent, paused_operation, read_text, records
+from .settings import Settings
+from .stored_refs import NotPlain, StoredRefs, is_object_id
 
 
 class Worktree(NamedTuple):
@@ -42,8 +38,57 @@ class Worktree(NamedTuple):
         return self.branch or self.paused_branch or os.path.basename(self.path)
 
 
-def list_worktrees(common_dir: str) -> list[Worktree]:
-    """Return every worktree of the repository, the main one (or the bare entry) first."""
+def list_worktrees(common_dir: str, settings: Settings | None = None) -> list[Worktree]:
+    """Return every worktree of the repository, the main one (or the bare entry) first.
+
+    settings: those of the repository; with them no git is started where files tell everything.
+    Raises: GitFailed with git's own words when it refuses the repository.
+    """
+    if settings is not None and settings.is_bare is not None and settings.has_ref_files:
+        try:
+            return _read_files(common_dir, is_bare=settings.is_bare)
+        except NotPlain:
+            pass  # git knows how to read what we do not
+    return _ask_git(common_dir)
+
+
+def _read_files(common_dir: str, *, is_bare: bool) -> list[Worktree]:
+    refs = StoredRefs(common_dir)
+    head = read_text(os.path.join(common_dir, "HEAD"))
+    if not head:
+        raise NotPlain("HEAD")
+    path = common_dir.removesuffix(f"{os.sep}.git") or os.sep
+    found = [Worktree(path=path, head=None, branch=None, is_bare=True, private_dir=common_dir)]
+    if not is_bare:
+        found = [_from_files(path, head, common_dir, refs)._replace(is_main=True, worktree_id="")]
+    for record in records(common_dir):
+        linked = _from_files(record.path, record.head, record.private_dir, refs)
+        found.append(linked._replace(locked=record.locked, missing=record.is_missing))
+    return found
+
+
+def _from_files(path: str, head: str, private_dir: str, refs: StoredRefs) -> Worktree:
+    branch = attached_branch(head)
+    if branch is not None:
+        oid = refs.resolve(f"refs/heads/{branch}")
+    elif is_object_id(head):
+        oid = head
+    else:
+        raise NotPlain(f"{private_dir}/HEAD")
+    operation, paused_branch = paused_operation(private_dir)
+    return Worktree(
+        path=path,
+        head=oid,
+        branch=branch,
+        missing=not os.path.isdir(path),
+        private_dir=private_dir,
+        worktree_id=os.path.basename(private_dir),
+        operation=operation,
+        paused_branch=paused_branch if branch is None else None,
+    )
+
+
+def _ask_git(common_dir: str) -> list[Worktree]:
     found = git.attempt(common_dir, "worktree", "list", "--porcelain", "-z")
     separator = "\0"
     if not found.ok:
@@ -69,107 +114,24 @@ def _entry(
         key, _, value = line.partition(" ")
         facts[key] = value
     path = facts["worktree"]
-    is_bare = "bare" in facts
     branch = facts.get("branch")
     head = facts.get("HEAD")
-    is_main = is_first and not is_bare
     own_dir = common_dir if is_first else private.get(path, "")
     operation, paused_branch = paused_operation(own_dir) if own_dir else (None, None)
+    is_missing = is_absent(os.path.join(path, ".git")) if not is_first else not os.path.isdir(path)
     return Worktree(
         path=path,
-        head=None if head in (None, ZERO_OID) else head,
+        head=None if head is None or set(head) == {"0"} else head,
         branch=None if branch is None else branch.removeprefix("refs/heads/"),
-        is_bare=is_bare,
-        is_main=is_main,
+        is_bare="bare" in facts,
+        is_main=is_first and "bare" not in facts,
         locked=facts.get("locked"),
-        missing="prunable" in facts or not os.path.isdir(path),
+        missing=is_missing,
         private_dir=own_dir,
         worktree_id="" if is_first else os.path.basename(own_dir),
         operation=operation,
         paused_branch=paused_branch if branch is None else None,
     )
-
-
-class Record(NamedTuple):
-    """git's own note of a linked worktree, read without asking git.
-
-    branch: None when detached. locked: the reason, None when it is not locked.
-    """
-
-    private_dir: str
-    path: str
-    branch: str | None
-    locked: str | None
-
-    @property
-    def is_missing(self) -> bool:
-        """True when the worktree is no longer where git wrote it down."""
-        return not os.path.lexists(os.path.join(self.path, ".git"))
-
-
-def records(common_dir: str) -> list[Record]:
-    """Return the linked worktrees on record. Source: gitrepository-layout(5)."""
-    base = os.path.join(common_dir, "worktrees")
-    try:
-        names = sorted(os.listdir(base))
-    except FileNotFoundError:
-        return []
-    found: list[Record] = []
-    for name in names:
-        own_dir = os.path.join(base, name)
-        pointer = read_text(os.path.join(own_dir, "gitdir"))
-        if pointer is None:
-            continue
-        head = read_text(os.path.join(own_dir, "HEAD")) or ""
-        if head == _REFS_ELSEWHERE:
-            head = f"ref: {git.attempt(own_dir, 'symbolic-ref', '-q', 'HEAD').out}"
-        branch = head.removeprefix(_ATTACHED) if head.startswith(_ATTACHED) else None
-        found.append(
-            Record(
-                private_dir=own_dir,
-                path=os.path.dirname(os.path.normpath(os.path.join(own_dir, pointer))),
-                branch=branch,
-                locked=read_text(os.path.join(own_dir, "locked")),
-            )
-        )
-    return found
-
-
-def read_text(path: str) -> str | None:
-    """Return a small file without its last newline, None when it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read().removesuffix("\n")
-    except OSError:
-        return None  # gone, or not ours to read: the caller has another answer
-
-
-def paused_operation(private_dir: str) -> tuple[str | None, str | None]:
-    """Return the operation that is paused in a worktree, and the branch it works on if known."""
-
-    def has(name: str) -> bool:
-        return os.path.exists(os.path.join(private_dir, name))
-
-    for directory in ("rebase-merge", "rebase-apply"):
-        if has(directory):
-            head = read_text(os.path.join(private_dir, directory, "head-name"))
-            kind = "am" if has("rebase-apply/applying") else "rebase"
-            branch = None
-            if head is not None and head.startswith("refs/heads/"):
-                branch = head.removeprefix("refs/heads/")
-            return kind, branch
-    for name, kind in (
-        ("MERGE_HEAD", "merge"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-    ):
-        if has(name):
-            return kind, None
-    if has("BISECT_LOG"):
-        start = read_text(os.path.join(private_dir, "BISECT_START"))
-        began_detached = start is not None and len(start) >= 40 and set(start) <= _HEX
-        return "bisect", None if began_detached else start
-    return None, None
 
 
 def holds_worktree(worktree: Worktree, common_dir: str) -> bool:
@@ -195,56 +157,3 @@ def holds_worktree(worktree: Worktree, common_dir: str) -> bool:
 def same_path(one: str, other: str) -> bool:
     """True when both spell the same place, links resolved."""
     return os.path.realpath(one) == os.path.realpath(other)
-
-
-def is_path(word: str) -> bool:
-    """True when a user's word is plainly a path, and can mean no branch."""
-    return word in (".", "..", "~") or word.startswith(("/", "./", "../", "~/"))
-
-
-def find(worktrees: list[Worktree], word: str, *, cwd: str, project_root: str) -> Worktree | None:
-    """Return the worktree a user's word means.
-
-    A plain path means just that. Other words: the branch, the branch of a paused operation, a
-    path below `cwd` or the project root, a directory name; the first that fits. Of several
-    worktrees with one branch it is the one that holds `cwd`.
-    Raises: NoWorktree when the word is a directory name that several share.
-    """
-    live = [worktree for worktree in worktrees if not worktree.is_bare]
-    if is_path(word):
-        return _at(live, os.path.join(cwd, os.path.expanduser(word)))
-    attached = [worktree for worktree in live if worktree.branch == word]
-    if attached:
-        return containing(attached, cwd) or attached[0]
-    for worktree in live:
-        if worktree.paused_branch == word:
-            return worktree
-    for base in (cwd, project_root):
-        found = _at(live, os.path.join(base, word))
-        if found is not None:
-            return found
-    named = [worktree for worktree in live if os.path.basename(worktree.path) == word]
-    if len(named) > 1:
-        paths = ", ".join(worktree.path for worktree in named)
-        raise NoWorktree(f"'{word}' is ambiguous: {paths}", tips=("give the whole path",))
-    return named[0] if named else None
-
-
-def _at(worktrees: list[Worktree], path: str) -> Worktree | None:
-    real = os.path.realpath(path)
-    return next((one for one in worktrees if os.path.realpath(one.path) == real), None)
-
-
-def containing(worktrees: list[Worktree], path: str) -> Worktree | None:
-    """Return the worktree that `path` is in, the innermost one."""
-    real = os.path.realpath(path)
-    best: Worktree | None = None
-    for worktree in worktrees:
-        if worktree.is_bare:
-            continue
-        root = os.path.realpath(worktree.path)
-        if (real == root or real.startswith(root + os.sep)) and (
-            best is None or len(root) > len(os.path.realpath(best.path))
-        ):
-            best = worktree
-    return best
