@@ -427,6 +427,15 @@ def test_logs_follow_cancel_and_wait(home: Any, until: Any) -> None:
     assert wrong.returncode == 2
 
 
+def test_an_identity_in_upper_case_means_the_same_repository(home: Any) -> None:
+    project = home.repository("hooks:\n  post-clone:\n    jobs:\n      - {name: a, run: ':'}\n")
+    assert home.daft("hooks", "run", "post-clone", cwd=project).returncode == 0
+    identity = project / ".git" / "daft-id"
+    identity.write_text(identity.read_text().upper())
+
+    assert set(home.jobs(project)) == {"a"}
+
+
 def test_the_listing_filters(home: Any) -> None:
     project = home.repository(POST.format("{name: a, run: 'true'}"))
     for name in ("x", "y", "z"):

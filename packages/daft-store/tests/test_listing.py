@@ -63,3 +63,23 @@ def test_a_store_that_cannot_be_listed_is_not_called_empty(path: str, tmp_path: 
     db.pragma("user_version", 99)
     db.close()
     assert code() == "newer"
+
+
+def test_a_row_that_is_no_text_is_told_and_the_others_are_listed(path: str) -> None:
+    db = open_writer(path, COORDINATOR)
+    insert = (
+        "INSERT INTO invocations (repo_hash, invocation_id, trigger_command, hook_type, worktree,"
+        " created_at) VALUES ('r', ?, CAST(? AS TEXT), 'h', 'w', '2026-01-01T00:00:00+00:00')"
+    )
+    db.execute(insert, ("a", b"\xff"))
+    db.execute(insert, ("b", b"fine"))
+    told: list[str] = []
+
+    found = listing.newest_invocations(db, "r", skipped=told.append)
+
+    assert [row[0] for row in found] == ["b"]
+    assert len(told) == 1
+    with pytest.raises(listing.ListingError, match="cannot be read"):
+        listing.newest_invocations(db, "r")
+    assert listing.newest_invocations(db, "r", worktree="odd\udcff") == []
+    db.close()

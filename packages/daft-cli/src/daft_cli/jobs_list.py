@@ -145,7 +145,7 @@ def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 def _list(here: tuple[str, str | None], options: Options) -> int:
     common, label = here
-    repository = first_line(common + "/daft-id").strip()
+    repository = first_line(common + "/daft-id").strip().lower()  # UUIDs may be written either way
     rows = _read(repository, label, options) if repository else None
     if isinstance(rows, int):
         return rows
@@ -186,6 +186,7 @@ def _read(repository: str, label: str | None, options: Options) -> Found | int |
             "hook": options["hook"],
             "statuses": statuses,
             "limit": options["last"] or options["limit"],
+            "skipped": _skipped,
         }
         worktree = options["worktree"]
         if worktree is None and not options["all"]:
@@ -197,7 +198,7 @@ def _read(repository: str, label: str | None, options: Options) -> Found | int |
         if not found:
             return None
         found.reverse()
-        jobs = listing.jobs_of(db, repository, [one[0] for one in found])
+        jobs = listing.jobs_of(db, repository, [one[0] for one in found], skipped=_skipped)
         narrowing = (worktree, options["hook"], statuses, options["last"])
         is_whole = narrowing == (None,) * 4 and len(found) < options["limit"]
         return found, jobs, stale or frozenset(), is_whole
@@ -209,6 +210,10 @@ def _read(repository: str, label: str | None, options: Options) -> Found | int |
             raise
         sys.stderr.write(f"error: {path}: {error}\n")
         return 4
+
+
+def _skipped(what: str) -> None:
+    sys.stderr.write(f"warning: a row of the job store cannot be read and is left out: {what}\n")
 
 
 def _dead_owners(owners: Rows) -> frozenset[str | None] | None:

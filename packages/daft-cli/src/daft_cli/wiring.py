@@ -46,7 +46,7 @@ def repair(root: str, repository: str) -> bool:
 
     store = None
     try:
-        store = SqliteJobStore.open(root, repository)
+        store = SqliteJobStore.open(root, repository, report=warn)
         with CoordinatorClient(
             open_station(root, repository), store, version=__version__
         ) as client:
@@ -89,7 +89,7 @@ class RepositoryJobs:
         """Open the store, making it if there is none. Raises: StoreError, OSError."""
         if self._store is None:
             repository = ensure_repository_id(self._common_dir)
-            self._store = SqliteJobStore.open(self._root, repository)
+            self._store = SqliteJobStore.open(self._root, repository, report=warn)
         return self._store
 
     def station(self) -> Station:

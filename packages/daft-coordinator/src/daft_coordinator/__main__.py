@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     _redirect_to_journal(station)
     try:
-        store = SqliteJobStore.open(options.state_root, options.repository)
+        store = SqliteJobStore.open(options.state_root, options.repository, report=_journal)
         coordinator = Coordinator(
             store,
             kind="leader",

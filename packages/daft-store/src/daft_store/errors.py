@@ -113,6 +113,16 @@ class StoreCorrupt(StoreError):
 
 
 @define
+class UnreadableRow(StoreError):
+    """A row holds what no program of ours wrote. It was left as it is."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"a row of the store cannot be read: {self.reason}"
+
+
+@define
 class StoreBusy(StoreError):
     """Another process held the store for longer than we wait. Nothing was changed."""
 

@@ -1,14 +1,20 @@
-"""Invocations and jobs: every statement on them. SQL is fixed text with bound parameters."""
+"""Invocations and jobs: every statement on them. SQL is fixed text with bound parameters.
+
+Functions that return rows leave out the ones whose text is not UTF-8 when they are given
+`skipped`, which is called with the reason; without it such a row raises UnreadableRow.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apsw
 from attrs import asdict
 
+from .errors import UnreadableRow
 from .rows import InvocationRow, JobMove, JobRow
+from .texts import readable
 from .transactions import writing
 
 UNFINISHED = frozenset({"queued", "waiting", "running", "cancelling"})
@@ -150,6 +156,13 @@ DELETE FROM invocations
 """
 
 
+Skipped = Callable[[str], None]
+
+
+def _refuse(what: str) -> None:
+    raise UnreadableRow(what)
+
+
 def insert_submission(
     db: apsw.Connection, invocation: InvocationRow | None, jobs: Sequence[JobRow]
 ) -> None:
@@ -190,6 +203,7 @@ def claim_invocation(
     at: str,
     *,
     dead_owners: Sequence[str] = (),
+    skipped: Skipped = _refuse,
 ) -> list[JobRow]:
     """Give the queued background jobs of an invocation to `owner`; return all its jobs.
 
@@ -210,12 +224,14 @@ def claim_invocation(
             db.execute(
                 CLAIM_INVOCATION, {"repo": repo, "invocation": invocation_id, "owner": owner}
             )
-        return jobs_of_invocation(db, repo, invocation_id)
+        return jobs_of_invocation(db, repo, invocation_id, skipped=skipped)
 
 
-def get_invocation(db: apsw.Connection, repo: str, invocation_id: str) -> InvocationRow | None:
+def get_invocation(
+    db: apsw.Connection, repo: str, invocation_id: str, *, skipped: Skipped = _refuse
+) -> InvocationRow | None:
     """Return one invocation."""
-    row = db.execute(GET_INVOCATION, (repo, invocation_id)).fetchone()
+    row = next(readable(db.execute(GET_INVOCATION, (repo, invocation_id)), skipped), None)
     return None if row is None else InvocationRow(*row)
 
 
@@ -226,28 +242,32 @@ def recent_invocations(
     worktree: str | None = None,
     hook: str | None = None,
     limit: int,
+    skipped: Skipped = _refuse,
 ) -> list[InvocationRow]:
     """Return the newest invocations, newest first."""
     found = db.execute(
         RECENT_INVOCATIONS, {"repo": repo, "worktree": worktree, "hook": hook, "limit": limit}
     )
-    return [InvocationRow(*row) for row in found]
+    return [InvocationRow(*row) for row in readable(found, skipped)]
 
 
-def job_by_uid(db: apsw.Connection, uid: str) -> JobRow | None:
+def job_by_uid(db: apsw.Connection, uid: str, *, skipped: Skipped = _refuse) -> JobRow | None:
     """Return one job."""
-    row = db.execute(JOB_BY_UID, (uid,)).fetchone()
+    row = next(readable(db.execute(JOB_BY_UID, (uid,)), skipped), None)
     return None if row is None else JobRow(*row)
 
 
-def jobs_of_invocation(db: apsw.Connection, repo: str, invocation_id: str) -> list[JobRow]:
+def jobs_of_invocation(
+    db: apsw.Connection, repo: str, invocation_id: str, *, skipped: Skipped = _refuse
+) -> list[JobRow]:
     """Return the jobs of an invocation, in the order they were declared."""
-    return [JobRow(*row) for row in db.execute(JOBS_OF_INVOCATION, (repo, invocation_id))]
+    found = db.execute(JOBS_OF_INVOCATION, (repo, invocation_id))
+    return [JobRow(*row) for row in readable(found, skipped)]
 
 
-def unfinished_jobs(db: apsw.Connection, repo: str) -> list[JobRow]:
+def unfinished_jobs(db: apsw.Connection, repo: str, *, skipped: Skipped = _refuse) -> list[JobRow]:
     """Return every job that has not ended, oldest first."""
-    return [JobRow(*row) for row in db.execute(UNFINISHED_JOBS, (repo,))]
+    return [JobRow(*row) for row in readable(db.execute(UNFINISHED_JOBS, (repo,)), skipped)]
 
 
 def page_of_jobs(
@@ -260,6 +280,7 @@ def page_of_jobs(
     statuses: Sequence[str] | None = None,
     limit: int,
     after: int = 0,
+    skipped: Skipped = _refuse,
 ) -> tuple[list[JobRow], int | None]:
     """Return one page of jobs, oldest first, and where the next page begins, if there is one."""
     if invocation_id is not None:
@@ -270,22 +291,24 @@ def page_of_jobs(
         statement = PAGE_OF_UNFINISHED
     else:
         statement = PAGE_OF_JOBS
-    found = list(
-        db.execute(
-            statement,
-            {
-                "repo": repo,
-                "after": after,
-                "invocation": invocation_id,
-                "worktree": worktree,
-                "name": name,
-                "statuses": None if statuses is None else json.dumps(list(statuses)),
-                "limit": limit + 1,
-            },
-        )
+    left_out: list[str] = []
+    cursor = db.execute(
+        statement,
+        {
+            "repo": repo,
+            "after": after,
+            "invocation": invocation_id,
+            "worktree": worktree,
+            "name": name,
+            "statuses": None if statuses is None else json.dumps(list(statuses)),
+            "limit": limit + 1,
+        },
     )
+    found = list(readable(cursor, left_out.append))
+    for what in left_out:
+        skipped(what)
     page = found[:limit]
-    following = page[-1][0] if len(found) > limit else None
+    following = page[-1][0] if page and len(found) + len(left_out) > limit else None
     return [JobRow(*row[1:]) for row in page], following
 
 

@@ -10,8 +10,11 @@ import os
 
 import apsw
 
+from .texts import readable, storable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
+    from collections.abc import Callable
     from typing import Any
 
     Rows = list[tuple[Any, ...]]
@@ -110,6 +113,10 @@ class ListingError(Exception):
         self.code = code
 
 
+def _refuse(what: str) -> None:
+    raise ListingError("unreadable", f"a row of the job store cannot be read: {what}")
+
+
 def open_listing(path: str) -> apsw.Connection | None:
     """Return a read-only connection, or None when there is no history yet.
 
@@ -166,30 +173,41 @@ def newest_invocations(
     hook: str | None = None,
     statuses: str | None = None,
     limit: int = 20,
+    skipped: Callable[[str], None] = _refuse,
 ) -> Rows:
     """Return the newest invocations as tuples of INVOCATION_COLUMNS, newest first.
 
     statuses: JSON array text; keeps invocations with at least one such job.
+    skipped: called with the reason for each row that cannot be read and is left out;
+        without it such a row raises ListingError.
     """
-    return list(
-        db.execute(
-            _INVOCATIONS if worktree is None else _INVOCATIONS_OF_WORKTREE,
-            {
-                "repo": repository,
-                "worktree": worktree,
-                "hook": hook,
-                "statuses": statuses,
-                "limit": limit,
-            },
-        )
+    found = db.execute(
+        _INVOCATIONS if worktree is None else _INVOCATIONS_OF_WORKTREE,
+        {
+            "repo": repository,
+            "worktree": None if worktree is None else storable(worktree),
+            "hook": None if hook is None else storable(hook),
+            "statuses": statuses,
+            "limit": limit,
+        },
     )
+    return list(readable(found, skipped))
 
 
-def jobs_of(db: apsw.Connection, repository: str, invocation_ids: list[str]) -> Rows:
-    """Return the jobs of some invocations as tuples of JOB_COLUMNS, in declaration order."""
+def jobs_of(
+    db: apsw.Connection,
+    repository: str,
+    invocation_ids: list[str],
+    *,
+    skipped: Callable[[str], None] = _refuse,
+) -> Rows:
+    """Return the jobs of some invocations as tuples of JOB_COLUMNS, in declaration order.
+
+    skipped: as above.
+    """
     # Ids are hex digits, so the JSON needs no escaping.
     ids = "[" + ",".join(['"' + one + '"' for one in invocation_ids]) + "]"
-    return list(db.execute(_JOBS, {"repo": repository, "ids": ids}))
+    return list(readable(db.execute(_JOBS, {"repo": repository, "ids": ids}), skipped))
 
 
 def unfinished_owners(db: apsw.Connection, repository: str) -> Rows:
