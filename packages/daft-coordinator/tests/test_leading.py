@@ -16,14 +16,22 @@ from typing import Any
 import psutil
 import pytest
 
-from daft_coordinator import CoordinatorClient
+from daft_coordinator import CoordinatorClient, RetryRequest
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_coordinator.errors import RequestRefused
 from daft_coordinator.reactor import READ, Reactor
 from daft_coordinator.station import Station, leader_lives
 from daft_protocol.frames import encode_frame
-from daft_protocol.messages import CancelAll, CancelJob, CancelMatching, ListJobs, Wait
+from daft_protocol.messages import (
+    Accepted,
+    CancelAll,
+    CancelJob,
+    CancelMatching,
+    ListJobs,
+    Retry,
+    Wait,
+)
 from daft_protocol.status import JobStatus
 
 Make = Callable[..., Any]
@@ -128,7 +136,7 @@ def test_many_submitters_share_one_leader_and_each_job_runs_once(
 ) -> None:
     code = """
 import sys
-from daft_coordinator import CoordinatorClient
+from daft_coordinator import CoordinatorClient, RetryRequest
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
 root, repository, out, me = sys.argv[1:]
@@ -198,6 +206,41 @@ def test_refusals_have_codes(place: Place, fire: Make, job: Make) -> None:
         with pytest.raises(RequestRefused) as caught:
             client.wait(Wait(job_uids=("nothing",)))
         assert caught.value.code == "JOB_NOT_FOUND"
+        client.cancel(CancelAll(wait=True))
+
+
+def test_a_leader_retries_and_asking_twice_runs_it_once(
+    place: Place, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"echo $API_TOKEN >> {tmp_path}/ran; test -e {tmp_path}/now"
+    with place.client() as client:
+        made = client.submit(
+            fire(
+                background(job, "a", command, env={"API_TOKEN": "one"}),
+                background(job, "b", ":", "a"),
+            )
+        )
+        request = RetryRequest(invocation_id=made.invocation_id)
+        client.wait(Wait(invocation_ids=(made.invocation_id,)))
+        (tmp_path / "now").touch()
+        with pytest.raises(RequestRefused, match="API_TOKEN") as caught:
+            client.retry(request)
+        assert caught.value.code == "CANNOT_RETRY"
+
+        again = client.retry(request, values={"a": {"API_TOKEN": "two"}})
+        asked = Retry(invocation_id=made.invocation_id, as_invocation=again.invocation_id)
+        assert isinstance(client._ask(asked), Accepted)
+        client.wait(Wait(invocation_ids=(again.invocation_id,)))
+
+        assert [one.status for one in place.store.jobs_of(again.invocation_id)] == [
+            JobStatus.COMPLETED, JobStatus.COMPLETED,
+        ]  # fmt: skip
+        assert (tmp_path / "ran").read_text() == "one\ntwo\n"
+        assert client.retry(RetryRequest(invocation_id=again.invocation_id)).jobs == ()
+        slow = client.submit(fire(background(job, "slow", "sleep 60")))
+        with pytest.raises(RequestRefused, match="still running") as caught:
+            client.retry(RetryRequest(invocation_id=slow.invocation_id))
+        assert caught.value.code == "BUSY"
         client.cancel(CancelAll(wait=True))
 
 

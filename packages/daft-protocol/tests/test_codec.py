@@ -28,6 +28,7 @@ COMPAT = Path(__file__).parent / "compat" / "wire-v1.txt"
 REQUESTS = [
     m.Hello(client_version="1", capabilities=("a",)),
     m.Submit(invocation_id="ab", environment={"A": "b"}, secrets={"j": {"T": "x"}}, umask=0o22),
+    m.Retry(invocation_id="ab", jobs=("a",), skipped=True, secrets={"j": {"T": "x"}}),
     m.ListJobs(worktree="w", statuses=("running",), limit=3, cursor="9"),
     m.CancelJob(name="x"),
     m.CancelAll(wait=True),

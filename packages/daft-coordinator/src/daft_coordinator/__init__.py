@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .client import CoordinatorClient, Submission
     from .coordinator import Coordinator
     from .domain.cancel import Selection
+    from .domain.retry import RetryRequest
     from .errors import CoordinatorError, CoordinatorUnavailable
     from .hookspecs import hookimpl, hookspec
     from .ports import Clock, JobStore, ProcessControl
@@ -28,6 +29,7 @@ _MODULE_OF = {
     "CoordinatorUnavailable": "errors",
     "JobStore": "ports",
     "ProcessControl": "ports",
+    "RetryRequest": "domain.retry",
     "Selection": "domain.cancel",
     "Station": "station",
     "StopPolicy": "runner",
@@ -44,6 +46,7 @@ __all__ = [
     "CoordinatorUnavailable",
     "JobStore",
     "ProcessControl",
+    "RetryRequest",
     "Selection",
     "Station",
     "StopPolicy",

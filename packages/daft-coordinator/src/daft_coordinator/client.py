@@ -32,6 +32,7 @@ from daft_protocol.messages import (
     Reconcile,
     Request,
     Response,
+    Retry,
     Shutdown,
     StreamEnd,
     StreamFrame,
@@ -45,6 +46,7 @@ from daft_protocol.records import LogRecord, record_from_json
 from daft_protocol.status import JobStatus
 
 from . import submission
+from .domain.retry import RetryRequest
 from .errors import CoordinatorError, CoordinatorUnavailable, RequestRefused
 from .ports import Clock, JobStore, Owner, ProcessControl
 from .station import Station, check_peer
@@ -172,6 +174,52 @@ class CoordinatorClient:
             leader_pid=pid,
             started_leader=started,
         )
+
+    def retry(
+        self,
+        request: RetryRequest,
+        *,
+        environment: Mapping[str, str] | None = None,
+        values: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Submission:
+        """Have the leader run jobs of a recorded invocation again, all in the background.
+
+        environment: what they inherit, and where variables that were never stored are looked
+        for; None: this process's. values: job -> such variables, where they are known better.
+        Returns: no jobs when there was nothing to retry.
+        Raises: RequestRefused with the leader's reason; CoordinatorUnavailable.
+        """
+        if request.current is not None:
+            raise CoordinatorError("a leader retries what is recorded; submit other jobs as new")
+        asked = Retry(
+            invocation_id=request.invocation_id,
+            jobs=request.jobs,
+            skipped=request.skipped,
+            working_dir=request.working_dir,
+            exclusive=request.exclusive,
+            as_invocation=new_invocation_id(),
+            environment=dict(os.environ if environment is None else environment),
+            secrets=values or {},
+            umask=_current_umask(),
+        )
+        for attempt in range(_ATTEMPTS):
+            _pause(attempt)
+            try:
+                answer = self._ask(asked)
+            except RequestRefused as refused:
+                if refused.code == messages.NO_MATCH:
+                    return Submission(invocation_id=request.invocation_id, jobs=())
+                if refused.code != messages.SHUTTING_DOWN:
+                    raise
+                self._drop()  # its successor takes it
+                continue
+            assert isinstance(answer, Accepted)
+            return Submission(
+                invocation_id=answer.invocation_id,
+                jobs=self._store.jobs_of(answer.invocation_id),
+                leader_pid=self._leader_pid(),
+            )
+        raise CoordinatorUnavailable("it is leaving, and does not leave")
 
     def cancel(self, request: CancelMatching | CancelAll, *, wait_s: float = 30.0) -> Cancelled:
         """Ask the leader to stop jobs. With `request.wait` it answers when they are gone."""
@@ -333,7 +381,7 @@ class CoordinatorClient:
         request: Request = submit or Hello(client_version=self._version)
         reason = "nobody answers"
         for attempt in range(_ATTEMPTS):
-            time.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
+            _pause(attempt)
             link, started = self._knock(), False
             if link is None:
                 if not self._may_start:
@@ -451,6 +499,11 @@ class CoordinatorClient:
     def _now(self) -> datetime:
         clock = self._clock or _system_clock()
         return clock.now()
+
+
+def _pause(attempt: int) -> None:
+    """Wait before looking again, a little longer each time, not at all the first time."""
+    time.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
 
 
 def _above(sock: socket.socket) -> int:

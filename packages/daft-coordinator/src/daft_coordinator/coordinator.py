@@ -8,7 +8,6 @@ then do the gates open.
 from __future__ import annotations
 
 import os
-import signal as signals
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -22,10 +21,11 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord
 from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
 
-from . import runner, submission
-from .domain import cancel as cancelling
-from .domain.cancel import CancelAction, Selection
+from . import retrying, runner, submission
+from .cancellation import Cancellation
+from .domain.cancel import Selection
 from .domain.lifecycle import Ending, StopCause, could_not_start
+from .domain.retry import RetryRequest
 from .domain.schedule import SkipDecision, schedule
 from .environment import job_environment
 from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
@@ -108,6 +108,14 @@ class Coordinator:
         )
         self._surroundings: dict[str, _Surroundings] = {}
         self._runs: dict[str, JobRun] = {}
+        self._cancellation = Cancellation(
+            self.store,
+            self._roster,
+            self._runs,
+            clock=self.clock,
+            processes=self.processes,
+            note=self._write_note,
+        )
         self._ended: list[tuple[JobRun, Ending]] = []
         self._planned = False
         self._listeners: list[Callable[[], None]] = []
@@ -117,11 +125,15 @@ class Coordinator:
     # --- verbs --------------------------------------------------------------------------------
 
     def submit(
-        self, invocation: InvocationSpec, *, environment: Mapping[str, str] | None = None
+        self,
+        invocation: InvocationSpec,
+        *,
+        environment: Mapping[str, str] | None = None,
+        umask: int | None = None,
     ) -> tuple[Job, ...]:
         """Record an invocation and run its jobs here, as `turn` is called.
 
-        environment: what its jobs inherit; None: this process's.
+        environment, umask: what its jobs inherit; None: this process's.
         Returns: its new jobs. Raises as `submission.record`; then nothing was recorded.
         """
         jobs = submission.record(self.store, invocation, owner=self.owner.id, now=self.clock.now())
@@ -132,7 +144,7 @@ class Coordinator:
             invocation.invocation_id,
             jobs,
             environment=dict(os.environ) if environment is None else environment,
-            umask=None,
+            umask=umask,
             secrets=submission.secrets_of(jobs),
         )
         for job in jobs:
@@ -172,33 +184,29 @@ class Coordinator:
         A queued job is cancelled at once; a running one gets TERM, then KILL after the grace;
         asking again, or `kill`, kills at once. Returns what was done, before it has ended.
         """
-        now = self.clock.now()
-        chosen = cancelling.select(self.store.unfinished(), selection, now=now)
-        actions = [(job, cancelling.action_for(job.status, kill=kill)) for job in chosen]
-        changes = [self._cancel_change(job, action) for job, action in actions]
-        accepted = self.store.apply(changes)
-        results: list[CancelResult] = []
-        for (job, action), change, done in zip(actions, changes, accepted, strict=True):
-            if not done and action is not CancelAction.KILL:
-                # It changed between the look and now; what it is now decides.
-                job = self.store.job(job.uid) or job
-                if job.status.is_final:
-                    results.append(_result(job, CancelAction.NOTHING.value))
-                    continue
-                action = cancelling.action_for(job.status, kill=kill)
-                self.store.apply([self._cancel_change(job, action)])
-            current = evolve(job, status=change.to if done else JobStatus.CANCELLING)
-            if action is CancelAction.DEQUEUE:
-                current = self.store.job(job.uid) or current
-                self._roster.follow(current)
-                self._write_note(current, "cancelled before it started")
-            else:
-                self._roster.follow(current)
-                self._stop_run(current, kill=action is CancelAction.KILL)
-            outcome = "dequeued" if action is CancelAction.DEQUEUE else "signalled"
-            results.append(_result(current, outcome))
+        results = self._cancellation.carry_out(selection, kill=kill)
         self._plan_soon()
-        return tuple(results)
+        return results
+
+    def retry(
+        self,
+        request: RetryRequest,
+        *,
+        environment: Mapping[str, str] | None = None,
+        values: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> tuple[Job, ...]:
+        """Run jobs of a recorded invocation again, here, as a new invocation.
+
+        environment, values: as `retrying.prepare`.
+        Returns: the new jobs; () when there was nothing to retry. Raises as `retrying.prepare`.
+        """
+        inherited = dict(os.environ) if environment is None else environment
+        retrial = retrying.prepare(self.store, request, environment=inherited, values=values)
+        for job in retrial.plan.overlapping:
+            self._report(f"{job.name} runs for '{job.worktree}' already, and is retried beside it")
+        if not retrial.plan.specs:
+            return ()
+        return self.submit(retrial.invocation, environment=inherited)
 
     def jobs(self, invocation_id: str) -> tuple[Job, ...]:
         """Return the recorded jobs of an invocation, in the order they were declared."""
@@ -546,34 +554,6 @@ class Coordinator:
             if recorded is not None:
                 self._plugins.tell("daft_invocation_changed", invocation=recorded)
 
-    def _cancel_change(self, job: Job, action: CancelAction) -> JobChange:
-        now = self.clock.now()
-        if action is CancelAction.DEQUEUE:
-            return JobChange(
-                job_uid=job.uid,
-                allowed=(JobStatus.QUEUED,),
-                to=JobStatus.CANCELLED,
-                at=now,
-                finished_at=now,
-                end_reason=EndReason.CANCEL,
-                end_detail="cancelled before it started",
-            )
-        return JobChange(
-            job_uid=job.uid, allowed=(JobStatus.RUNNING,), to=JobStatus.CANCELLING, at=now
-        )
-
-    def _stop_run(self, job: Job, *, kill: bool) -> None:
-        run = self._runs.get(job.uid)
-        if run is not None:
-            run.stop(StopCause.CANCEL, kill=kill)
-            return
-        # Another process runs it and will record its end; the signal is all it needs from us.
-        if job.process is None:
-            return
-        self.processes.signal_group(job.process, signals.SIGKILL if kill else signals.SIGTERM)
-        if not kill:
-            self.processes.signal_group(job.process, signals.SIGCONT)
-
     def _write_note(self, job: Job, text: str) -> None:
         """Leave the reason in the log of a job that never started."""
         log = JobLog(self._roster.log_directory(job), limit_bytes=job.spec.log.limit_bytes)
@@ -599,17 +579,6 @@ def _may_end_as(status: JobStatus) -> tuple[JobStatus, ...]:
     if status is JobStatus.CANCELLED:
         return tuple(HAS_PROCESS)
     return (JobStatus.RUNNING,)
-
-
-def _result(job: Job, outcome: str) -> CancelResult:
-    return CancelResult(
-        job_uid=job.uid,
-        name=job.name,
-        outcome=outcome,
-        status=job.status.value,
-        invocation_id=job.invocation_id,
-        worktree=job.worktree,
-    )
 
 
 def _system_clock() -> Clock:

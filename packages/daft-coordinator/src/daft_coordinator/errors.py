@@ -123,3 +123,83 @@ class SpawnFailed(CoordinatorError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@define
+class StillRunning(CoordinatorError):
+    """Jobs of the invocation have not ended, so it cannot be retried. Nothing was recorded."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.names)
+        return f"Cannot retry: {len(self.names)} job(s) still running ({listed})"
+
+
+@define
+class NotRetryable(CoordinatorError):
+    """A job was named that did not fail, or that the invocation does not have.
+
+    status: how it ended; None when there is no such job.
+    """
+
+    name: str
+    status: str | None
+
+    def __str__(self) -> str:
+        why = "there is no such job in it" if self.status is None else f"it is {self.status}"
+        return f"No failed job named '{self.name}' in that invocation: {why}"
+
+
+@define
+class NothingRecorded(CoordinatorError):
+    """There is no command to run for some jobs. Nothing was recorded.
+
+    is_current: it was looked for in today's configuration.
+    """
+
+    names: tuple[str, ...]
+    is_current: bool = False
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.names)
+        if self.is_current:
+            return f"not in today's configuration: {listed}; retry what was recorded instead"
+        return f"no command was recorded for: {listed}"
+
+
+@define
+class MissingValues(CoordinatorError):
+    """Variables of a job were never stored, and nobody knows them now. Nothing was recorded."""
+
+    job: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.names)
+        return (
+            f"job '{self.job}' needs {listed}, which is never stored; "
+            "set it in the environment and retry"
+        )
+
+
+@define
+class DirectoryGone(CoordinatorError):
+    """Jobs ran in a directory that is no longer there. Nothing was recorded."""
+
+    path: str
+    jobs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.jobs)
+        return f"working directory {self.path} no longer exists (of {listed})"
+
+
+@define
+class AlreadyRunning(CoordinatorError):
+    """Jobs of these names run for the same worktree now, and the caller wanted to be alone."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"already running for this worktree: {', '.join(self.names)}"

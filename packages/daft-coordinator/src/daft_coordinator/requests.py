@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from daft_protocol import messages
 from daft_protocol.jobs import Job
 from daft_protocol.messages import (
-    Accepted,
     Ack,
     CancelAll,
     CancelJob,
@@ -23,6 +22,7 @@ from daft_protocol.messages import (
     Reconcile,
     Request,
     Response,
+    Retry,
     Shutdown,
     StreamEnd,
     StreamFrame,
@@ -33,6 +33,7 @@ from daft_protocol.messages import (
 )
 from daft_protocol.status import JobStatus
 
+from . import intake
 from .domain.cancel import Selection
 from .domain.targets import KnownJob, resolve
 from .errors import AmbiguousAddress, CoordinatorError, JobNotFound, StoreUnavailable
@@ -45,8 +46,7 @@ if TYPE_CHECKING:
     from .leader import Leader
 
 PAGE = 500
-DEFAULT_UMASK = 0o022
-CAPABILITIES = ("submit", "wait", "tail", "cancel-wait", "reconcile")
+CAPABILITIES = ("submit", "retry", "wait", "tail", "cancel-wait", "reconcile")
 
 # Jobs that another process runs change without a word to us. While somebody waits for such a
 # job, the row is read again this often; with nobody waiting, nothing is.
@@ -75,7 +75,9 @@ def _dispatch(leader: Leader, request: Request) -> Operation | Response:
         case Hello():
             return _Greeting(leader)
         case Submit():
-            return _submit(leader, request)
+            return intake.submit(leader, request)
+        case Retry():
+            return intake.retry(leader, request)
         case ListJobs():
             return _list(leader, request)
         case CancelJob():
@@ -93,24 +95,6 @@ def _dispatch(leader: Leader, request: Request) -> Operation | Response:
         case Shutdown():
             leader.shut_down()
             return Ack(message="stopping all jobs")
-
-
-def _submit(leader: Leader, request: Submit) -> Response:
-    if leader.is_leaving:
-        return Error(code=messages.SHUTTING_DOWN, message="the coordinator is about to leave")
-    if leader.coordinator.store.invocation(request.invocation_id) is None:
-        return Error(
-            code=messages.JOB_NOT_FOUND,
-            message=f"invocation {request.invocation_id} is not recorded; record it first",
-        )
-    position = sum(job.status is JobStatus.QUEUED for job in leader.coordinator.store.unfinished())
-    leader.coordinator.take_over(
-        request.invocation_id,
-        environment=request.environment,
-        umask=DEFAULT_UMASK if request.umask is None else request.umask,
-        secrets=request.secrets,
-    )
-    return Accepted(invocation_id=request.invocation_id, position=position)
 
 
 def _list(leader: Leader, request: ListJobs) -> Response:

@@ -9,11 +9,17 @@ from attrs import evolve
 
 from daft_protocol.jobs import Invocation, InvocationSpec, Job
 from daft_protocol.names import directory_name, new_job_uid
-from daft_protocol.status import EndReason, InvocationStatus, JobStatus
+from daft_protocol.status import EndReason, InvocationStatus, JobStatus, SkipKind
 
 from .domain import graph
 from .domain.schedule import InvocationFacts, JobFacts, Snapshot, schedule
 from .ports import JobStore
+
+_REASONS = {
+    SkipKind.DEP_FAILED: EndReason.DEP_FAILED,
+    SkipKind.CANCELLED: EndReason.CANCEL,
+}
+"""Skips that no condition of the job's own decided."""
 
 
 def record(
@@ -86,6 +92,7 @@ def _queued(
             dir_name=directory_name(job.name),
             mode=spec.mode,
             max_parallel=spec.max_parallel,
+            retry_of=None if spec.retry_of is None else (spec.retry_of, job.name),
         )
         for position, job in enumerate(spec.jobs, first_position)
     ]
@@ -95,7 +102,7 @@ def _skip_hopeless(
     spec: InvocationSpec, jobs: list[Job], earlier: Sequence[Job], now: datetime
 ) -> list[Job]:
     skipped = {
-        job.uid: (EndReason.CONDITION, job.spec.skip.reason)
+        job.uid: (_REASONS.get(job.spec.skip.kind, EndReason.CONDITION), job.spec.skip.reason)
         for job in jobs
         if job.spec.skip is not None
     }

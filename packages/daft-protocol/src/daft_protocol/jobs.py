@@ -117,6 +117,7 @@ class InvocationSpec:
     worktree_path: absolute path; survives a rename of the branch better than the label.
     max_parallel: upper bound of jobs of this invocation at one time; None: the coordinator's.
     skip_reason: set when the whole fire was skipped.
+    retry_of: the invocation whose jobs of the same names are run again.
     """
 
     invocation_id: str
@@ -130,6 +131,7 @@ class InvocationSpec:
     max_parallel: int | None = field(default=None, validator=optional(ge(1)))
     jobs: tuple[JobSpec, ...] = field(default=(), converter=_specs)
     skip_reason: str | None = None
+    retry_of: str | None = None
 
 
 @frozen(kw_only=True)

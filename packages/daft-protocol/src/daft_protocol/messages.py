@@ -27,6 +27,7 @@ SHUTTING_DOWN = "SHUTTING_DOWN"
 FORBIDDEN = "FORBIDDEN"
 BUSY = "BUSY"
 NOT_LEADER = "NOT_LEADER"
+CANNOT_RETRY = "CANNOT_RETRY"
 
 
 # --- requests ---------------------------------------------------------------------------------
@@ -51,6 +52,30 @@ class Submit:
     """
 
     invocation_id: str
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
+    umask: int | None = None
+
+
+@frozen(kw_only=True)
+class Retry:
+    """Run jobs of a recorded invocation again, all under the coordinator: `Accepted`.
+
+    jobs: only these names; None: all that did not end well and what was skipped because of it.
+    skipped: also what its own condition skipped.
+    working_dir: where all of them run; None: where each ran before.
+    exclusive: refuse while another invocation runs such a job for the same worktree.
+    as_invocation: id of the new invocation; asking again with the same id changes nothing.
+    environment, secrets, umask: as for `Submit`; variables that were never stored are looked for
+        in `secrets`, then in `environment`.
+    """
+
+    invocation_id: str
+    jobs: tuple[str, ...] | None = None
+    skipped: bool = False
+    working_dir: str | None = None
+    exclusive: bool = False
+    as_invocation: str | None = None
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
     umask: int | None = None
@@ -179,9 +204,9 @@ class Welcome:
 
 @frozen(kw_only=True)
 class Accepted:
-    """Answer to `Submit`.
+    """Answer to `Submit` and `Retry`.
 
-    position: jobs queued before this invocation.
+    invocation_id: of what runs. position: jobs queued before this invocation.
     """
 
     invocation_id: str
@@ -275,6 +300,7 @@ class StreamEnd:
 Request = (
     Hello
     | Submit
+    | Retry
     | ListJobs
     | CancelJob
     | CancelAll

@@ -1,0 +1,116 @@
+"""Carrying out a cancel: queued jobs are taken off the queue, running ones are stopped."""
+
+from __future__ import annotations
+
+import signal as signals
+from collections.abc import Callable, Mapping
+
+from attrs import evolve
+
+from daft_protocol.jobs import Job
+from daft_protocol.messages import CancelResult
+from daft_protocol.status import EndReason, JobStatus
+
+from .domain import cancel as cancelling
+from .domain.cancel import CancelAction, Selection
+from .domain.lifecycle import StopCause
+from .ports import Clock, JobChange, JobStore, ProcessControl
+from .roster import Roster
+from .runner import JobRun
+
+BEFORE_START = "cancelled before it started"
+
+
+class Cancellation:
+    """Stops jobs, whoever runs them.
+
+    runs: uid -> run of the jobs that have their process from us.
+    note: leaves the reason in the log of a job that never started.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        roster: Roster,
+        runs: Mapping[str, JobRun],
+        *,
+        clock: Clock,
+        processes: ProcessControl,
+        note: Callable[[Job, str], None],
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._runs = runs
+        self._clock = clock
+        self._processes = processes
+        self._note = note
+
+    def carry_out(self, selection: Selection, *, kill: bool) -> tuple[CancelResult, ...]:
+        """Stop the unfinished jobs that `selection` means; return what was done to each."""
+        chosen = cancelling.select(self._store.unfinished(), selection, now=self._clock.now())
+        actions = [(job, cancelling.action_for(job.status, kill=kill)) for job in chosen]
+        changes = [self._change(job, action) for job, action in actions]
+        accepted = self._store.apply(changes)
+        return tuple(
+            self._finish(job, action, change, done=done, kill=kill)
+            for (job, action), change, done in zip(actions, changes, accepted, strict=True)
+        )
+
+    def _finish(
+        self, job: Job, action: CancelAction, change: JobChange, *, done: bool, kill: bool
+    ) -> CancelResult:
+        if not done and action is not CancelAction.KILL:
+            # It changed between the look and now; what it is now decides.
+            job = self._store.job(job.uid) or job
+            if job.status.is_final:
+                return _result(job, CancelAction.NOTHING.value)
+            action = cancelling.action_for(job.status, kill=kill)
+            self._store.apply([self._change(job, action)])
+        current = evolve(job, status=change.to if done else JobStatus.CANCELLING)
+        if action is CancelAction.DEQUEUE:
+            current = self._store.job(job.uid) or current
+            self._roster.follow(current)
+            self._note(current, BEFORE_START)
+        else:
+            self._roster.follow(current)
+            self._stop(current, kill=action is CancelAction.KILL)
+        return _result(current, "dequeued" if action is CancelAction.DEQUEUE else "signalled")
+
+    def _change(self, job: Job, action: CancelAction) -> JobChange:
+        now = self._clock.now()
+        if action is CancelAction.DEQUEUE:
+            return JobChange(
+                job_uid=job.uid,
+                allowed=(JobStatus.QUEUED,),
+                to=JobStatus.CANCELLED,
+                at=now,
+                finished_at=now,
+                end_reason=EndReason.CANCEL,
+                end_detail=BEFORE_START,
+            )
+        return JobChange(
+            job_uid=job.uid, allowed=(JobStatus.RUNNING,), to=JobStatus.CANCELLING, at=now
+        )
+
+    def _stop(self, job: Job, *, kill: bool) -> None:
+        run = self._runs.get(job.uid)
+        if run is not None:
+            run.stop(StopCause.CANCEL, kill=kill)
+            return
+        # Another process runs it and will record its end; the signal is all it needs from us.
+        if job.process is None:
+            return
+        self._processes.signal_group(job.process, signals.SIGKILL if kill else signals.SIGTERM)
+        if not kill:
+            self._processes.signal_group(job.process, signals.SIGCONT)
+
+
+def _result(job: Job, outcome: str) -> CancelResult:
+    return CancelResult(
+        job_uid=job.uid,
+        name=job.name,
+        outcome=outcome,
+        status=job.status.value,
+        invocation_id=job.invocation_id,
+        worktree=job.worktree,
+    )

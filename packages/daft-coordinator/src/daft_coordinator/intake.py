@@ -1,0 +1,98 @@
+"""Work that reaches a leader over the wire: what was recorded already, and what is retried."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from daft_protocol import messages
+from daft_protocol.messages import Accepted, Error, Response, Retry, Submit
+from daft_protocol.status import JobStatus
+
+from . import retrying
+from .domain.retry import RetryRequest
+from .errors import (
+    AlreadyRunning,
+    CoordinatorError,
+    JobNotFound,
+    NotRetryable,
+    StillRunning,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from .leader import Leader
+
+DEFAULT_UMASK = 0o022
+NOTHING_TO_RETRY = "nothing to retry: no job of that invocation ended badly"
+
+
+def submit(leader: Leader, request: Submit) -> Response:
+    """Run an invocation whose rows are committed."""
+    if leader.is_leaving:
+        return _leaving()
+    if leader.coordinator.store.invocation(request.invocation_id) is None:
+        return Error(
+            code=messages.JOB_NOT_FOUND,
+            message=f"invocation {request.invocation_id} is not recorded; record it first",
+        )
+    position = _queued(leader)
+    leader.coordinator.take_over(
+        request.invocation_id,
+        environment=request.environment,
+        umask=_umask(request.umask),
+        secrets=request.secrets,
+    )
+    return Accepted(invocation_id=request.invocation_id, position=position)
+
+
+def retry(leader: Leader, request: Retry) -> Response:
+    """Record a retry and run it. Asked again under the same id, it is only confirmed."""
+    if leader.is_leaving:
+        return _leaving()
+    coordinator = leader.coordinator
+    again = request.as_invocation
+    if again is not None and coordinator.store.invocation(again) is not None:
+        return Accepted(invocation_id=again, position=_queued(leader))
+    environment = dict(os.environ) if request.environment is None else request.environment
+    try:
+        retrial = retrying.prepare(
+            coordinator.store,
+            RetryRequest(
+                invocation_id=request.invocation_id,
+                jobs=request.jobs,
+                skipped=request.skipped,
+                working_dir=request.working_dir,
+                exclusive=request.exclusive,
+            ),
+            environment=environment,
+            values=request.secrets,
+            as_invocation=again,
+        )
+        if not retrial.plan.specs:
+            return Error(code=messages.NO_MATCH, message=NOTHING_TO_RETRY)
+        position = _queued(leader)
+        coordinator.submit(
+            retrying.detached(retrial), environment=environment, umask=_umask(request.umask)
+        )
+    except (StillRunning, AlreadyRunning) as error:
+        return Error(code=messages.BUSY, message=str(error))
+    except NotRetryable as error:
+        return Error(code=messages.JOB_NOT_FOUND, message=str(error))
+    except (StoreUnavailable, JobNotFound):
+        raise  # they have codes of their own everywhere
+    except CoordinatorError as error:
+        return Error(code=messages.CANNOT_RETRY, message=str(error))
+    return Accepted(invocation_id=retrial.invocation.invocation_id, position=position)
+
+
+def _queued(leader: Leader) -> int:
+    return sum(job.status is JobStatus.QUEUED for job in leader.coordinator.store.unfinished())
+
+
+def _umask(given: int | None) -> int:
+    return DEFAULT_UMASK if given is None else given
+
+
+def _leaving() -> Error:
+    return Error(code=messages.SHUTTING_DOWN, message="the coordinator is about to leave")
