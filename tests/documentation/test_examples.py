@@ -29,10 +29,19 @@ def test_every_package_page_has_an_example() -> None:
     assert without == []
 
 
+def command_for(block: str, folder: Path) -> list[str]:
+    """Return how to run an example: one that names a test file is for pytest."""
+    named = re.match(r"# (test_\w+\.py)\n", block)
+    if named is None:
+        return [sys.executable, "-W", "error", "-c", block]
+    (folder / named[1]).write_text(block, encoding="utf-8")
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"--rootdir={folder}", named[1]]
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_an_example_runs(block: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
+        command_for(block, tmp_path),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -40,7 +49,7 @@ def test_an_example_runs(block: str, tmp_path: Path) -> None:
         check=False,
     )
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_first_configuration_of_the_readme_is_valid(tmp_path: Path) -> None:

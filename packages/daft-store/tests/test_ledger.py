@@ -127,12 +127,12 @@ def test_a_claim_takes_what_is_queued_and_nobody_leads(db: apsw.Connection) -> N
         ],
     )
 
-    rows = ledger.claim_invocation(db, REPO, invocation().invocation_id, "new", AT)
+    rows = ledger.claim_invocation(db, REPO, invocation().invocation_id, "new")
 
     owner = {row.name: row.coordinator_id for row in rows}
     assert owner == {"mine": "new", "theirs": "leader", "foreground": "command", "ended": None}
     again = ledger.claim_invocation(
-        db, REPO, invocation().invocation_id, "new", AT, dead_owners=["leader"]
+        db, REPO, invocation().invocation_id, "new", dead_owners=["leader"]
     )
     assert {row.name: row.coordinator_id for row in again}["theirs"] == "new"
 

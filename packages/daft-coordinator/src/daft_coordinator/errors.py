@@ -115,6 +115,20 @@ class StoreUnavailable(CoordinatorError):
 
 
 @define
+class RecordConflict(CoordinatorError):
+    """What was to be added to a job store is there already, or what it belongs to is not.
+
+    Nothing was recorded.
+    """
+
+    invocation_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"invocation {self.invocation_id} cannot be recorded: {self.reason}"
+
+
+@define
 class SpawnFailed(CoordinatorError):
     """A process could not be started. `code` is what a shell would exit with."""
 

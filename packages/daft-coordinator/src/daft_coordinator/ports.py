@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
+from attrs.validators import ge
 
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_protocol.status import EndReason, JobStatus
@@ -86,14 +87,16 @@ def changed(job: Job, change: JobChange) -> Job:
 class JobQuery:
     """Which jobs to read; None does not narrow.
 
-    after: position of the last job of the page before, as `JobStore.find_jobs` returned it.
+    limit: most jobs of one page, at least 1.
+    after: position of the last job of the page before, as `JobStore.find_jobs` returned it; a
+        text that is no such position begins at the start.
     """
 
     invocation_id: str | None = None
     worktree: str | None = None
     name: str | None = None
     statuses: Collection[JobStatus] | None = None
-    limit: int = 500
+    limit: int = field(default=500, validator=ge(1))
     after: str | None = None
 
 
@@ -108,6 +111,8 @@ class JobStore(Protocol):
 
         Values that must not be kept are left out of the stored `spec.env`; their names are in
         `removed_env` of what is returned.
+        Raises: RecordConflict when the invocation, a job's uid or a job's name within its
+        invocation is recorded already, or when the invocation is not; then nothing was recorded.
         """
 
     def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
@@ -118,10 +123,13 @@ class JobStore(Protocol):
         """
 
     def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
-        """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
+        """Give the queued background jobs of an invocation to `owner`; return all its jobs.
+
+        Where there was any to give, the invocation goes to `owner` with them.
+        """
 
     def job(self, uid: str) -> Job | None:
-        """Return one job."""
+        """Return one job, or None when it is not recorded."""
 
     def jobs_of(self, invocation_id: str) -> tuple[Job, ...]:
         """Return the jobs of an invocation in the order they were declared."""
@@ -133,7 +141,7 @@ class JobStore(Protocol):
         """Return every job that is not final."""
 
     def invocation(self, invocation_id: str) -> Invocation | None:
-        """Return one invocation."""
+        """Return one invocation, or None when it is not recorded."""
 
     def recent_invocations(self, *, limit: int = 200) -> tuple[Invocation, ...]:
         """Return the newest invocations, newest first."""

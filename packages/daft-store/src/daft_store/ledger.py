@@ -75,7 +75,7 @@ SELECT repo_hash, hook_type, name, 1, duration_ms, updated_at FROM jobs WHERE jo
 """
 
 CLAIM_JOBS = """
-UPDATE jobs SET coordinator_id = :owner, updated_at = :at
+UPDATE jobs SET coordinator_id = :owner
  WHERE repo_hash = :repo AND invocation_id = :invocation
    AND status = 'queued' AND background = 1
    AND coordinator_id IS NOT :owner
@@ -200,7 +200,6 @@ def claim_invocation(
     repo: str,
     invocation_id: str,
     owner: str,
-    at: str,
     *,
     dead_owners: Sequence[str] = (),
     skipped: Skipped = _refuse,
@@ -216,7 +215,6 @@ def claim_invocation(
                 "repo": repo,
                 "invocation": invocation_id,
                 "owner": owner,
-                "at": at,
                 "dead": json.dumps(list(dead_owners)),
             },
         )

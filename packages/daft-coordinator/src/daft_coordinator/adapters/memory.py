@@ -11,9 +11,8 @@ from attrs import evolve
 from daft_protocol.jobs import Invocation, Job
 from daft_protocol.status import JobStatus
 
+from ..errors import RecordConflict
 from ..ports import JobChange, JobQuery, Owner, changed
-
-_MEAN_WEIGHT = 0.3
 
 
 class MemoryJobStore:
@@ -27,18 +26,14 @@ class MemoryJobStore:
         self._invocations: dict[str, Invocation] = {}
         self._jobs: dict[str, Job] = {}
         self._owners: dict[str, Owner] = {}
-        self._durations: dict[tuple[str, str], float] = {}
+        self._durations_ms: dict[tuple[str, str], int] = {}
 
     def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Nothing is left out: nothing reaches a disk."""
+        self._check_new(invocation, jobs)
         if invocation is not None:
-            if invocation.invocation_id in self._invocations:
-                raise ValueError(f"invocation {invocation.invocation_id} is recorded already")
             self._invocations[invocation.invocation_id] = invocation
-        for job in jobs:
-            if job.invocation_id not in self._invocations:
-                raise ValueError(f"invocation {job.invocation_id} of job {job.name} is unknown")
-            self._jobs[job.uid] = job
+        self._jobs.update((job.uid, job) for job in jobs)
         return tuple(jobs)
 
     def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
@@ -47,9 +42,15 @@ class MemoryJobStore:
 
     def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
-        for job in self.jobs_of(invocation_id):
-            if job.status is JobStatus.QUEUED and job.spec.background:
-                self._jobs[job.uid] = evolve(job, owner=owner)
+        given = [
+            job
+            for job in self.jobs_of(invocation_id)
+            if job.status is JobStatus.QUEUED and job.spec.background and job.owner != owner
+        ]
+        self._jobs.update((job.uid, evolve(job, owner=owner)) for job in given)
+        if given:
+            invocation = self._invocations[invocation_id]
+            self._invocations[invocation_id] = evolve(invocation, coordinator_id=owner)
         return self.jobs_of(invocation_id)
 
     def job(self, uid: str) -> Job | None:
@@ -63,6 +64,7 @@ class MemoryJobStore:
 
     def find_jobs(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
         """Return one page of jobs, oldest first, and the `after` of the next page if any."""
+        behind = int(query.after) if query.after and query.after.isdigit() else -1
         found = [
             (index, job)
             for index, job in enumerate(self._jobs.values())
@@ -70,7 +72,7 @@ class MemoryJobStore:
             and (query.worktree is None or job.worktree == query.worktree)
             and (query.name is None or job.name == query.name)
             and (query.statuses is None or job.status in query.statuses)
-            and (query.after is None or index > int(query.after))
+            and index > behind
         ]
         page = found[: query.limit]
         after = str(page[-1][0]) if len(found) > len(page) and page else None
@@ -86,11 +88,16 @@ class MemoryJobStore:
 
     def recent_invocations(self, *, limit: int = 200) -> tuple[Invocation, ...]:
         """Return the newest invocations, newest first."""
-        return tuple(reversed(self._invocations.values()))[:limit]
+        by_age = sorted(
+            self._invocations.values(),
+            key=lambda invocation: (invocation.created_at, invocation.invocation_id),
+            reverse=True,
+        )
+        return tuple(by_age[:limit])
 
     def durations(self) -> Mapping[tuple[str, str], float]:
         """Return (hook type, job name) -> seconds that job usually takes."""
-        return dict(self._durations)
+        return {key: wall_ms / 1000 for key, wall_ms in self._durations_ms.items()}
 
     def register(self, owner: Owner) -> None:
         """Make `owner` known."""
@@ -115,14 +122,31 @@ class MemoryJobStore:
     def close(self) -> None:
         """Nothing to let go of; what is stored stays readable."""
 
+    def _check_new(self, invocation: Invocation | None, jobs: Sequence[Job]) -> None:
+        """Refuse what SQL constraints would refuse. Raises: RecordConflict."""
+        known = set(self._invocations)
+        if invocation is not None:
+            if invocation.invocation_id in known:
+                raise RecordConflict(invocation.invocation_id, "it is recorded already")
+            known.add(invocation.invocation_id)
+        names = {(job.invocation_id, job.name) for job in self._jobs.values()}
+        uids = set(self._jobs)
+        for job in jobs:
+            if job.invocation_id not in known:
+                raise RecordConflict(job.invocation_id, "it is unknown, yet a job belongs to it")
+            if job.uid in uids or (job.invocation_id, job.name) in names:
+                raise RecordConflict(job.invocation_id, f"job {job.name!r} is recorded already")
+            uids.add(job.uid)
+            names.add((job.invocation_id, job.name))
+
     def _apply(self, change: JobChange) -> bool:
         job = self._jobs.get(change.job_uid)
         if job is None or job.status.is_final or job.status not in change.allowed:
             return False
-        self._jobs[job.uid] = changed(job, change)
+        self._jobs[job.uid] = job = changed(job, change)
         if change.to is JobStatus.COMPLETED and change.duration_ms is not None:
             key = (job.hook_type, job.name)
-            seconds = change.duration_ms / 1000
-            known = self._durations.get(key, seconds)
-            self._durations[key] = known + (seconds - known) * _MEAN_WEIGHT
+            known = self._durations_ms.get(key, change.duration_ms)
+            # An exponential mean in whole milliseconds: old runs fade, one odd run does not rule.
+            self._durations_ms[key] = known + int((change.duration_ms - known) * 3 / 10)
         return True

@@ -19,7 +19,7 @@ from daft_store.places import RepositoryPlaces
 from daft_store.rows import CoordinatorRow, InvocationRow, JobRow
 from daft_store.texts import storable
 
-from ..errors import StoreUnavailable
+from ..errors import RecordConflict, StoreUnavailable
 from ..ports import JobChange, JobQuery, Owner
 from ..station import Station
 from . import rows
@@ -81,12 +81,13 @@ class SqliteJobStore:
     def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Values that look like secrets are left out."""
         made = [rows.job_row(self._repo, job) for job in jobs]
-        with self._guarded():
-            ledger.insert_submission(
-                self._db,
-                None if invocation is None else rows.invocation_row(self._repo, invocation),
-                made,
-            )
+        row = None if invocation is None else rows.invocation_row(self._repo, invocation)
+        try:
+            with self._guarded():
+                ledger.insert_submission(self._db, row, made)
+        except apsw.ConstraintError as error:
+            owner = row.invocation_id if row is not None else jobs[0].invocation_id
+            raise RecordConflict(owner, f"what is recorded already forbids it ({error})") from error
         return tuple(rows.job_of(row) for row in made)
 
     def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
@@ -98,7 +99,6 @@ class SqliteJobStore:
 
     def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
-        at = to_text(datetime.now(UTC))
         with self._guarded():
             # Only the holder of the leader's lock claims; another leader's row is a dead one's.
             dead = [
@@ -111,7 +111,6 @@ class SqliteJobStore:
                 self._repo,
                 invocation_id,
                 owner,
-                at,
                 dead_owners=dead,
                 skipped=self._skipped,
             )

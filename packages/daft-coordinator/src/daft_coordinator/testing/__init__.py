@@ -1,0 +1,49 @@
+"""For tests of what is built on the coordinator's ports: conformance suites and virtual time.
+
+* `JobStoreSuite`, `ProcessControlSuite` and `ClockSuite` are pytest classes. An adapter that
+  passes its suite can take the place of ours; see `docs/conformance.md`.
+* `VirtualWorld` runs real coordinators on a made-up clock with scripted processes: a graph of
+  hours is over in milliseconds and goes the same way every time.
+
+Names load on first use. The suites need pytest; the rest does not.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .clock_suite import ClockSuite
+    from .samples import a_job, an_invocation, an_owner
+    from .store_suite import JobStoreSuite
+    from .virtual_clock import VirtualClock
+
+_MODULE_OF = {
+    "ClockSuite": "clock_suite",
+    "JobStoreSuite": "store_suite",
+    "VirtualClock": "virtual_clock",
+    "a_job": "samples",
+    "an_invocation": "samples",
+    "an_owner": "samples",
+}
+
+__all__ = [
+    "ClockSuite",
+    "JobStoreSuite",
+    "VirtualClock",
+    "a_job",
+    "an_invocation",
+    "an_owner",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if module.endswith("_suite") and "pytest" in sys.modules:
+        # So that a failing adapter is told what differed, not only that something did.
+        sys.modules["pytest"].register_assert_rewrite(f"{__name__}.{module}")
+    return getattr(import_module(f".{module}", __name__), name)

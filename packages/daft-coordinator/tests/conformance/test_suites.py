@@ -1,0 +1,200 @@
+"""The suites themselves: no sentence of a port is left out, and a broken adapter is caught."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from daft_coordinator import ports
+from daft_coordinator.ports import JobStore
+from daft_coordinator.testing import ClockSuite, JobStoreSuite
+from daft_coordinator.testing.promises import promises_kept_by, promises_of, sentences_of
+
+PORTS = [
+    (ports.Clock, ClockSuite, ()),
+    (ports.JobStore, JobStoreSuite, (ports.JobChange, ports.JobQuery, ports.Owner)),
+]
+
+
+@pytest.mark.parametrize(("port", "suite", "values"), PORTS)
+def test_every_sentence_of_a_port_is_kept_by_a_test(
+    port: type, suite: type, values: tuple[type, ...]
+) -> None:
+    written = {
+        (name, sentence)
+        for name, sentences in promises_of(port, values).items()
+        for sentence in sentences
+    }
+    kept = promises_kept_by(suite)
+
+    assert written - kept == set(), "add a test to the suite, marked with these sentences"
+    assert kept - written == set(), "these sentences are not in the port (any more)"
+
+
+def test_a_method_without_words_is_no_method_of_a_port() -> None:
+    for port, _, values in PORTS:
+        silent = [name for name, said in promises_of(port, values).items() if not said]
+        assert silent == []
+
+
+def test_sentences_are_told_apart() -> None:
+    assert sentences_of(JobStore.apply) == (
+        "Make each change whose guard holds, all in one transaction; False: it was refused.",
+        "A job in a final status is never changed, whatever `allowed` says.",
+        "A job that becomes completed adds its `duration_ms` to the durations.",
+    )
+
+
+BROKEN = """
+import pytest
+from attrs import evolve
+from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.ports import changed
+from daft_coordinator.testing import ClockSuite, JobStoreSuite, VirtualClock
+from daft_protocol.status import JobStatus
+
+class IgnoresGuards(MemoryJobStore):
+    def apply(self, changes):
+        every = tuple(JobStatus)
+        return super().apply([evolve(change, allowed=every) for change in changes])
+
+class RevivesTheDead(MemoryJobStore):
+    def apply(self, changes):
+        done = super().apply(changes)
+        for change, made in zip(changes, done):
+            if not made and change.job_uid in self._jobs:
+                if self._jobs[change.job_uid].status in change.allowed:
+                    self._jobs[change.job_uid] = changed(self._jobs[change.job_uid], change)
+        return done
+
+class RecordsHalf(MemoryJobStore):
+    def record(self, invocation, jobs):
+        if invocation is not None:
+            self._invocations.setdefault(invocation.invocation_id, invocation)
+            super()._check_new(None, jobs)
+            return super().record(None, jobs)
+        return super().record(None, jobs)
+
+class ClaimsTheForeground(MemoryJobStore):
+    def claim(self, invocation_id, owner):
+        for job in self.jobs_of(invocation_id):
+            self._jobs[job.uid] = evolve(job, owner=owner)
+        return self.jobs_of(invocation_id)
+
+class ForgetsTheLimit(MemoryJobStore):
+    def record(self, invocation, jobs):
+        jobs = [evolve(job, spec=evolve(job.spec, timeout_s=300.0)) for job in jobs]
+        return super().record(invocation, jobs)
+
+class HidesSecrets(MemoryJobStore):
+    def record(self, invocation, jobs):
+        jobs = [evolve(job, spec=evolve(job.spec, env={"PLAIN": "x"})) for job in jobs]
+        return super().record(invocation, jobs)
+
+class ForgetsTheOrder(MemoryJobStore):
+    def jobs_of(self, invocation_id):
+        return tuple(job for job in self._jobs.values() if job.invocation_id == invocation_id)
+
+class RepeatsAtThePageEnd(MemoryJobStore):
+    def find_jobs(self, query):
+        page, after = super().find_jobs(query)
+        return page, after if after is None else str(max(0, int(after) - 1))
+
+class TimesEverything(MemoryJobStore):
+    def _apply(self, change):
+        timed = evolve(change, to=JobStatus.COMPLETED)
+        before = dict(self._jobs)
+        if super()._apply(timed):
+            self._jobs = before
+            del timed
+            return super()._apply(change)
+        return False
+
+class NeverRetires(MemoryJobStore):
+    def retire(self, owner_id):
+        pass
+
+class ListsTheOldest(MemoryJobStore):
+    def recent_invocations(self, *, limit=200):
+        return tuple(self._invocations.values())[:limit]
+
+class GoesBack(VirtualClock):
+    def monotonic(self):
+        self._elapsed_s -= 1
+        return self._elapsed_s
+
+class IsNaive(VirtualClock):
+    def now(self):
+        return super().now().replace(tzinfo=None)
+
+class RebootsEachTime(VirtualClock):
+    def boot_id(self):
+        self.reboot(self._boot_id + "x")
+        return super().boot_id()
+
+def suite_of(adapter, base, name):
+    def made(self):
+        return adapter()
+    made.__name__ = name
+    return type(f"Test{adapter.__name__}", (base,), {name: pytest.fixture(made)})
+
+for adapter in MemoryJobStore.__subclasses__():
+    globals()[f"Test{adapter.__name__}"] = suite_of(adapter, JobStoreSuite, "store")
+for adapter in VirtualClock.__subclasses__():
+    globals()[f"Test{adapter.__name__}"] = suite_of(adapter, ClockSuite, "clock")
+"""
+NOTICED_BY = {
+    "IgnoresGuards": "test_a_change_is_made_only_from_where_it_is_allowed",
+    "RevivesTheDead": "test_what_has_ended_never_changes",
+    "RecordsHalf": "test_a_conflict_records_nothing",
+    "ClaimsTheForeground": "test_a_claim_takes_what_waits_in_the_background",
+    "ForgetsTheLimit": "test_a_limit_and_the_lack_of_one_are_two_things",
+    "HidesSecrets": "test_a_secret_is_kept_out_or_kept_whole",
+    "ForgetsTheOrder": "test_jobs_come_in_the_order_they_were_declared",
+    "RepeatsAtThePageEnd": "test_pages_meet_without_gap_or_overlap",
+    "TimesEverything": "test_only_a_success_says_how_long_a_job_takes",
+    "NeverRetires": "test_an_owner_is_known_until_it_retires",
+    "ListsTheOldest": "test_the_newest_invocations_come_first",
+    "GoesBack": "test_monotonic_time_never_goes_back",
+    "IsNaive": "test_the_wall_clock_is_aware_and_in_utc",
+    "RebootsEachTime": "test_the_boot_has_one_name",
+}
+
+
+@pytest.fixture(scope="module")
+def noticed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Adapters broken on purpose -> the tests of their suites that failed."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "test_broken.py").write_text(BROKEN, encoding="utf-8")
+    report = folder / "report.xml"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"),
+            *("-p", "no:xdist", f"--rootdir={folder}", f"--junitxml={report}", str(folder)),
+        ],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    found: dict[str, set[str]] = {name: set() for name in NOTICED_BY}
+    for case in ET.parse(report).iter("testcase"):
+        adapter = case.attrib["classname"].rsplit(".Test", 1)[-1]
+        if case.find("failure") is not None or case.find("error") is not None:
+            found[adapter].add(case.attrib["name"].split("[")[0])
+    return found
+
+
+@pytest.mark.parametrize("adapter", NOTICED_BY)
+def test_a_broken_adapter_fails_the_right_test(adapter: str, noticed: dict[str, set[str]]) -> None:
+    assert NOTICED_BY[adapter] in noticed[adapter]
+
+
+def test_no_broken_adapter_goes_unnamed(noticed: dict[str, set[str]], tmp_path: Path) -> None:
+    assert set(noticed) == set(NOTICED_BY)
+    # Each fault is one fault: a suite in which everything fails at once would say nothing.
+    assert max(len(tests) for tests in noticed.values()) <= 6
