@@ -329,10 +329,11 @@ def test_what_cannot_be_closed_to_others_is_refused(
 
 def test_a_step_taken_by_another_build_is_named(path: str) -> None:
     db = open_writer(path, COORDINATOR)
-    db.execute("INSERT INTO schema_migrations VALUES (2, 'sizes', 'x', 'now')")
+    following = COORDINATOR.version + 1
+    db.execute("INSERT INTO schema_migrations VALUES (?, 'sizes', 'x', 'now')", (following,))
     db.close()
 
-    with pytest.raises(MigrationMismatch, match="step 2 is 'sizes'"):
+    with pytest.raises(MigrationMismatch, match=f"step {following} is 'sizes'"):
         open_writer(path, COORDINATOR)
 
 

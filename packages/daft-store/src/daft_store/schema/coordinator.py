@@ -141,4 +141,46 @@ CREATE TABLE job_durations (
 );
 """
 
-LINEAGE = Lineage(name="coordinator", steps=(Step("jobs", _JOBS),))
+# What clean-up needs to remember. `repo_policy` keeps the values; here stands who set them.
+_RETENTION = """
+CREATE TABLE policy_sources (
+    repo_hash TEXT NOT NULL,
+    field TEXT NOT NULL CHECK (field <> ''),
+    source TEXT NOT NULL,
+    PRIMARY KEY (repo_hash, field)
+);
+CREATE TABLE repositories (
+    repo_hash TEXT NOT NULL PRIMARY KEY,
+    common_dir TEXT NOT NULL,
+    seen_at TEXT NOT NULL
+);
+CREATE TABLE tombstones (
+    repo_hash TEXT NOT NULL,
+    invocation_id TEXT NOT NULL,
+    dir_name TEXT NOT NULL DEFAULT '',
+    buried_at TEXT NOT NULL,
+    PRIMARY KEY (repo_hash, invocation_id, dir_name)
+);
+CREATE TABLE evictions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    repo_hash TEXT NOT NULL,
+    at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    invocations INTEGER NOT NULL,
+    jobs INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    stale INTEGER NOT NULL DEFAULT 0,
+    trouble_json TEXT NOT NULL DEFAULT '[]'
+);
+CREATE INDEX evictions_by_repository ON evictions (repo_hash, number);
+CREATE TABLE retention_clock (
+    repo_hash TEXT NOT NULL PRIMARY KEY,
+    boot_id TEXT NOT NULL,
+    since_boot_ms INTEGER NOT NULL,
+    wall_at TEXT NOT NULL,
+    trust TEXT NOT NULL CHECK (trust <> ''),
+    doubted_since_ms INTEGER
+);
+"""
+
+LINEAGE = Lineage(name="coordinator", steps=(Step("jobs", _JOBS), Step("retention", _RETENTION)))

@@ -1,0 +1,298 @@
+"""What clean-up reads of the record and takes out of it. SQL is fixed text, parameters are bound.
+
+Rows and files go together: the transaction that deletes rows leaves a tombstone naming the
+directory, and the tombstone goes when the directory has. Whoever dies in between leaves the
+tombstone to the next pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import apsw
+from attrs import asdict, frozen
+
+from .bringup import WRITER_BUSY_MS
+from .transactions import writing
+
+PASSES_KEPT = 50
+CHECKPOINT_BUSY_MS = 100
+FIRST_VERSION = 2
+"""The schema version that brought these tables; a reader may meet an older file."""
+
+INVOCATIONS = """
+SELECT invocation_id, worktree, worktree_path, created_at, pinned, job_count
+  FROM invocations WHERE repo_hash = ? ORDER BY created_at, invocation_id
+"""
+# Covers what a decision needs and nothing else: the commands and environments stay on the disk.
+JOBS = """
+SELECT jobs.invocation_id, jobs.job_uid, jobs.name, jobs.dir_name, jobs.status, jobs.queued_at,
+       jobs.started_at, jobs.finished_at, jobs.retention_seconds, jobs.log_records,
+       jobs.coordinator_id, jobs.pid, jobs.pgid, jobs.proc_start, jobs.boot_id
+  FROM jobs WHERE jobs.repo_hash = ? ORDER BY jobs.invocation_id, jobs.name
+"""
+KNOWN = "SELECT EXISTS (SELECT 1 FROM invocations WHERE repo_hash = ? AND invocation_id = ?)"
+KNOWN_DIRECTORY = """
+SELECT EXISTS (
+    SELECT 1 FROM jobs WHERE repo_hash = ? AND invocation_id = ? AND dir_name = ?)
+"""
+
+# An invocation is only touched as it was seen: whatever was added, pinned or begun since then
+# makes the guard fail, and nothing of it is removed.
+GUARD = """
+SELECT worktree FROM invocations
+ WHERE repo_hash = :repo AND invocation_id = :invocation AND pinned = 0
+   AND unfinished_count = 0 AND job_count = :expected
+"""
+BURY_JOB = """
+INSERT OR IGNORE INTO tombstones (repo_hash, invocation_id, dir_name, buried_at)
+SELECT repo_hash, invocation_id, dir_name, :at FROM jobs
+ WHERE repo_hash = :repo AND job_uid = :uid AND invocation_id = :invocation
+   AND status NOT IN ('queued', 'waiting', 'running', 'cancelling')
+"""
+DELETE_JOB = """
+DELETE FROM jobs
+ WHERE repo_hash = :repo AND job_uid = :uid AND invocation_id = :invocation
+   AND status NOT IN ('queued', 'waiting', 'running', 'cancelling')
+"""
+BURY_INVOCATION = """
+INSERT OR IGNORE INTO tombstones (repo_hash, invocation_id, dir_name, buried_at)
+VALUES (:repo, :invocation, '', :at)
+"""
+DELETE_JOBS = "DELETE FROM jobs WHERE repo_hash = :repo AND invocation_id = :invocation"
+DELETE_INVOCATION = (
+    "DELETE FROM invocations WHERE repo_hash = :repo AND invocation_id = :invocation"
+)
+
+TOMBSTONES = """
+SELECT invocation_id, dir_name FROM tombstones WHERE repo_hash = ? ORDER BY buried_at
+"""
+DROP_TOMBSTONE = """
+DELETE FROM tombstones WHERE repo_hash = ? AND invocation_id = ? AND dir_name = ?
+"""
+PIN = "UPDATE invocations SET pinned = :pinned WHERE repo_hash = :repo AND invocation_id = :id"
+
+ADD_CLEANING = """
+INSERT INTO evictions (repo_hash, at, reason, invocations, jobs, bytes, stale, trouble_json)
+VALUES (:repo_hash, :at, :reason, :invocations, :jobs, :bytes, :stale, :trouble_json)
+"""
+FORGET_PASSES = """
+DELETE FROM evictions WHERE repo_hash = :repo AND number NOT IN (
+    SELECT number FROM evictions WHERE repo_hash = :repo ORDER BY number DESC LIMIT :keep)
+"""
+PASSES = """
+SELECT repo_hash, at, reason, invocations, jobs, bytes, stale, trouble_json
+  FROM evictions WHERE repo_hash = ? ORDER BY number DESC LIMIT ?
+"""
+CLOCK = """
+SELECT boot_id, since_boot_ms, wall_at, trust, doubted_since_ms
+  FROM retention_clock WHERE repo_hash = ?
+"""
+SET_CLOCK = """
+INSERT INTO retention_clock (
+    repo_hash, boot_id, since_boot_ms, wall_at, trust, doubted_since_ms)
+VALUES (:repo, :boot_id, :since_boot_ms, :wall_at, :trust, :doubted_since_ms)
+    ON CONFLICT (repo_hash) DO UPDATE
+   SET boot_id = excluded.boot_id, since_boot_ms = excluded.since_boot_ms,
+       wall_at = excluded.wall_at, trust = excluded.trust,
+       doubted_since_ms = excluded.doubted_since_ms
+"""
+
+POLICY = """
+SELECT max_total_size_bytes, keep_last, stale_running_after_seconds
+  FROM repo_policy WHERE repo_hash = ?
+"""
+SOURCES = "SELECT field, source FROM policy_sources WHERE repo_hash = ?"
+SET_POLICY = """
+INSERT INTO repo_policy (
+    repo_hash, max_total_size_bytes, keep_last, stale_running_after_seconds)
+VALUES (:repo, :max_total_size_bytes, :keep_last, :stale_running_after_seconds)
+    ON CONFLICT (repo_hash) DO UPDATE
+   SET max_total_size_bytes = excluded.max_total_size_bytes,
+       keep_last = excluded.keep_last,
+       stale_running_after_seconds = excluded.stale_running_after_seconds
+"""
+CLEAR_SOURCES = "DELETE FROM policy_sources WHERE repo_hash = ?"
+SET_SOURCE = "INSERT INTO policy_sources (repo_hash, field, source) VALUES (?, ?, ?)"
+POLICY_FIELDS = ("max_total_size_bytes", "keep_last", "stale_running_after_seconds")
+
+REPOSITORY = "SELECT common_dir FROM repositories WHERE repo_hash = ?"
+SET_REPOSITORY = """
+INSERT INTO repositories (repo_hash, common_dir, seen_at) VALUES (:repo, :common_dir, :at)
+    ON CONFLICT (repo_hash) DO UPDATE
+   SET common_dir = excluded.common_dir, seen_at = excluded.seen_at
+ WHERE common_dir <> excluded.common_dir
+"""
+VACUUM = "PRAGMA incremental_vacuum(2000)"
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+PolicyFields = Mapping[str, tuple[int, str]]
+"""Field of POLICY_FIELDS -> (value, the file that set it); one that is missing is not set."""
+
+
+@frozen
+class EvictionRow:
+    """What one transaction takes out of an invocation.
+
+    expected: how many jobs the invocation has; with any other number it is left alone.
+    job_uids: the jobs to delete; None: all of them, and the invocation itself.
+    """
+
+    invocation_id: str
+    expected: int
+    job_uids: tuple[str, ...] | None
+
+
+@frozen
+class PassRow:
+    """One row of `evictions`: what a clean-up pass removed."""
+
+    repo_hash: str
+    at: str
+    reason: str
+    invocations: int
+    jobs: int
+    bytes: int
+    stale: int
+    trouble_json: str
+
+
+@frozen
+class ClockRow:
+    """One row of `retention_clock`: when the last pass looked, on each of two clocks."""
+
+    boot_id: str
+    since_boot_ms: int
+    wall_at: str
+    trust: str
+    doubted_since_ms: int | None
+
+
+def has_tables(db: apsw.Connection) -> bool:
+    """True when the file has taken the step that brought the tables of this module."""
+    return int(db.pragma("user_version")) >= FIRST_VERSION
+
+
+def evict(db: apsw.Connection, repo: str, evictions: Sequence[EvictionRow], at: str) -> list[bool]:
+    """Delete rows and leave tombstones, all in one transaction; False: the guard did not hold."""
+    done: list[bool] = []
+    with writing(db):
+        for eviction in evictions:
+            key = {"repo": repo, "invocation": eviction.invocation_id}
+            guard = db.execute(GUARD, {**key, "expected": eviction.expected})
+            seen = guard.fetchone() is not None
+            if seen and eviction.job_uids is None:
+                db.execute(BURY_INVOCATION, {**key, "at": at})
+                db.execute(DELETE_JOBS, key)
+                db.execute(DELETE_INVOCATION, key)
+            elif seen:
+                for uid in eviction.job_uids or ():
+                    db.execute(BURY_JOB, {**key, "uid": uid, "at": at})
+                    db.execute(DELETE_JOB, {**key, "uid": uid})
+            done.append(seen)
+    return done
+
+
+def is_known(db: apsw.Connection, repo: str, invocation_id: str, dir_name: str) -> bool:
+    """True when a row accounts for an invocation's directory, or, with `dir_name`, a job's."""
+    if dir_name:
+        return bool(db.execute(KNOWN_DIRECTORY, (repo, invocation_id, dir_name)).get)
+    return bool(db.execute(KNOWN, (repo, invocation_id)).get)
+
+
+def pin(db: apsw.Connection, repo: str, invocation_id: str, *, pinned: bool) -> bool:
+    """Protect an invocation from clean-up, or stop doing so; False: there is no such invocation."""
+    db.execute(PIN, {"repo": repo, "id": invocation_id, "pinned": int(pinned)})
+    return db.changes() == 1
+
+
+def add_pass(db: apsw.Connection, row: PassRow) -> None:
+    """Add a pass to the history, which keeps the last PASSES_KEPT."""
+    with writing(db):
+        db.execute(ADD_CLEANING, asdict(row))
+        db.execute(FORGET_PASSES, {"repo": row.repo_hash, "keep": PASSES_KEPT})
+
+
+def passes(db: apsw.Connection, repo: str, limit: int = PASSES_KEPT) -> list[PassRow]:
+    """Return the newest passes, newest first."""
+    return [PassRow(*row) for row in db.execute(PASSES, (repo, limit))]
+
+
+def clock(db: apsw.Connection, repo: str) -> ClockRow | None:
+    """Return what the last pass saw of the clocks, None when there was none."""
+    row = db.execute(CLOCK, (repo,)).fetchone()
+    return None if row is None else ClockRow(*row)
+
+
+def set_clock(db: apsw.Connection, repo: str, row: ClockRow) -> None:
+    """Keep what this pass saw of the clocks for the next one."""
+    db.execute(SET_CLOCK, {"repo": repo, **asdict(row)})
+
+
+def policy(db: apsw.Connection, repo: str) -> PolicyFields:
+    """Return the fields of the repository's policy that are set, and which file set each."""
+    row = db.execute(POLICY, (repo,)).fetchone()
+    if row is None:
+        return {}
+    sources = dict(db.execute(SOURCES, (repo,))) if has_tables(db) else {}
+    return {
+        field: (value, sources.get(field, ""))
+        for field, value in zip(POLICY_FIELDS, row, strict=True)
+        if value is not None
+    }
+
+
+def merge_policy(
+    db: apsw.Connection, repo: str, merge: Callable[[PolicyFields], PolicyFields]
+) -> None:
+    """Replace the policy by what `merge` makes of it, in one immediate transaction.
+
+    Nothing is written when it stays as it is, which is the usual case: then no lock is taken.
+    """
+    known = policy(db, repo)
+    if merge(known) == known:
+        return
+    with writing(db):
+        merged = merge(policy(db, repo))
+        values = {field: merged[field][0] if field in merged else None for field in POLICY_FIELDS}
+        db.execute(SET_POLICY, {"repo": repo, **values})
+        db.execute(CLEAR_SOURCES, (repo,))
+        for field, (_, source) in merged.items():
+            db.execute(SET_SOURCE, (repo, field, source))
+
+
+def describe_repository(db: apsw.Connection, repo: str, common_dir: str, at: str) -> None:
+    """Remember where the repository is; writes only when that is news."""
+    if db.execute(REPOSITORY, (repo,)).get != common_dir:
+        db.execute(SET_REPOSITORY, {"repo": repo, "common_dir": common_dir, "at": at})
+
+
+def repository_place(db: apsw.Connection, repo: str) -> str | None:
+    """Return the git common directory the repository was last seen at, None if never told."""
+    if not has_tables(db):
+        return None
+    row = db.execute(REPOSITORY, (repo,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def shrink(db: apsw.Connection) -> None:
+    """Give free pages back to the disk and empty the write-ahead log.
+
+    In small transactions, so that no other writer waits for long. A reader that is at work
+    keeps the log from being emptied; then a later pass does it.
+    Raises: apsw.Error; what was given back till then stays so.
+    """
+    while True:
+        before = db.pragma("freelist_count")
+        for _ in db.execute(VACUUM):
+            pass  # drained, so that it has really run
+        # Not less than before: somebody frees pages as we go, or the file was made without.
+        if not 0 < db.pragma("freelist_count") < before:
+            break
+    # It holds the writers up while it waits for readers, so it must not wait for long.
+    db.set_busy_timeout(CHECKPOINT_BUSY_MS)
+    try:
+        for _ in db.execute(CHECKPOINT):
+            pass  # one row: whether a reader was in the way
+    finally:
+        db.set_busy_timeout(WRITER_BUSY_MS)
