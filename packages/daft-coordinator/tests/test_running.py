@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import signal
@@ -519,3 +520,54 @@ def test_a_spec_survives_the_store(store: Any, fire: Make) -> None:
 
     assert found.spec == spec
     assert (found.mode, found.max_parallel) == (RunMode.ORDERED, 2)
+
+
+def test_a_job_starts_only_while_the_files_it_is_bound_to_are_unchanged(
+    store: Any, fire: Make, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("agreed")
+    pinned = {str(script): hashlib.sha256(b"agreed").hexdigest()}
+
+    def bound(name: str, command: str, *needs: str) -> JobSpec:
+        return JobSpec(
+            name=name,
+            command=command,
+            working_dir=str(tmp_path),
+            needs=needs,
+            background=True,
+            pinned=pinned,
+        )
+
+    jobs = run(
+        store,
+        fire(
+            bound("a", "echo other > script"),
+            bound("b", "touch ran", "a"),
+            bound("c", "touch ran", "b"),
+        ),
+    )
+
+    assert jobs["a"].spec.pinned == pinned
+    assert [one.status.value for one in jobs.values()] == ["completed", "failed", "skipped"]
+    assert jobs["b"].end_reason is EndReason.SPAWN_FAILED
+    assert "script has changed since" in (jobs["b"].end_detail or "")
+    assert events(store, jobs["b"]) == ["note"]
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("broken", ["missing", "directory", "unreadable"])
+def test_a_bound_file_that_cannot_be_compared_keeps_the_job_from_starting(
+    store: Any, fire: Make, tmp_path: Path, broken: str
+) -> None:
+    script = tmp_path / "script"
+    if broken == "directory":
+        script.mkdir()
+    if broken == "unreadable":
+        os.symlink("/proc/self/mem", script)
+    spec = JobSpec(
+        name="a", command="touch ran", working_dir=str(tmp_path), pinned={str(script): "0"}
+    )
+
+    assert run(store, fire(spec))["a"].status is JobStatus.FAILED
+    assert not (tmp_path / "ran").exists()

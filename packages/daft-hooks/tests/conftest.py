@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from daft_hooks import Loaded, load
+from daft_coordinator import Coordinator
+from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.errors import CoordinatorUnavailable
+from daft_coordinator.submission import record
+from daft_hooks import Consenting, Event, FireOutcome, Firing, Loaded, fire, load
+from daft_hooks.domain.trust import TrustEntry, TrustLevel
+from daft_protocol.jobs import InvocationSpec, Job
 
 
 class Repository:
@@ -49,9 +56,13 @@ class Repository:
     def configured(self, files: Mapping[str, str]) -> Loaded:
         """Commit files; return the configuration as it is now."""
         self.commit(files)
+        return self.seen()
+
+    def seen(self) -> Loaded:
+        """Return the configuration with what it runs now."""
         found = load(str(self.path))
         assert found is not None
-        return found
+        return found.seen_in(str(self.path))
 
 
 @pytest.fixture
@@ -59,3 +70,144 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
     return Repository(tmp_path / "repository")
+
+
+class MemoryRegistry:
+    """A trust registry without a file."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, TrustEntry] = {}
+        self.rules: dict[str, TrustLevel] = {}
+
+    def get(self, common_dir: str) -> TrustEntry | None:
+        return self.kept.get(common_dir)
+
+    def put(self, common_dir: str, entry: TrustEntry) -> None:
+        self.kept[common_dir] = entry
+
+    def delete(self, common_dir: str) -> bool:
+        return self.kept.pop(common_dir, None) is not None
+
+    def entries(self) -> Mapping[str, TrustEntry]:
+        return dict(self.kept)
+
+    def patterns(self) -> tuple[tuple[str, TrustLevel], ...]:
+        return tuple(self.rules.items())
+
+    def put_pattern(self, pattern: str, level: TrustLevel) -> None:
+        self.rules[pattern] = level
+
+    def delete_pattern(self, pattern: str) -> bool:
+        return self.rules.pop(pattern, None) is not None
+
+
+class Watcher:
+    """An observer that keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: self.seen.append((name, *args))
+
+    def told(self, name: str) -> list[tuple[Any, ...]]:
+        """Return the arguments of each call of `name`."""
+        return [call[1:] for call in self.seen if call[0] == name]
+
+
+class LocalEngine:
+    """Runs every job here, with real processes and a record in memory."""
+
+    def __init__(self) -> None:
+        self.coordinator = Coordinator(MemoryJobStore())
+        self.skipped: list[InvocationSpec] = []
+
+    def submit(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
+    ) -> tuple[Job, ...]:
+        return self.coordinator.submit(invocation, environment=environment)
+
+    def wait(self, invocation_id: str) -> tuple[Job, ...]:
+        return self.coordinator.wait(invocation_id, timeout_s=60)
+
+    def submit_background(
+        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
+    ) -> Any:
+        record(self.coordinator.store, invocation, owner=None, now=self.coordinator.clock.now())
+        raise CoordinatorUnavailable("there is no leader here")
+
+    def take_over(self, invocation_id: str, *, environment: Mapping[str, str]) -> tuple[Job, ...]:
+        return self.coordinator.take_over(invocation_id, environment=environment)
+
+    def skipped_fire(self, invocation: InvocationSpec) -> None:
+        self.skipped.append(invocation)
+
+    def fire_allowed(self, hook: str, worktree: str) -> None:
+        self.skipped = [
+            one for one in self.skipped if (one.hook_type, one.worktree) != (hook, worktree)
+        ]
+
+    def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
+        return ()
+
+
+class Stage:
+    """A repository, a registry and an engine to fire hooks with."""
+
+    def __init__(self, repository: Repository, engine: LocalEngine) -> None:
+        self.repository = repository
+        self.engine = engine
+        self.registry = MemoryRegistry()
+        self.watcher = Watcher()
+
+    @property
+    def common_dir(self) -> str:
+        return str(self.repository.path / ".git")
+
+    def event(self, hook: str = "worktree-post-create", **facts: Any) -> Event:
+        path = str(self.repository.path)
+        usual: dict[str, Any] = {
+            "hook": hook,
+            "command": "start",
+            "project_root": path,
+            "git_dir": self.common_dir,
+            "remote": "origin",
+            "source_worktree": path,
+            "worktree_path": path,
+            "branch": "main",
+            "cwd": path,
+            "label": "main",
+        }
+        return Event(**{**usual, **facts})
+
+    def fire(
+        self, hook: str = "worktree-post-create", *, ask: Any = None, **facts: Any
+    ) -> FireOutcome:
+        """Fire a hook with the configuration as it is now, by consent."""
+        return fire(
+            self.event(hook, **facts),
+            load(str(self.repository.path)),
+            self.firing(Consenting(registry=self.registry, remote_url=None, ask=ask)),
+        )
+
+    def firing(self, consenting: Consenting | None, **given: Any) -> Firing:
+        environment = {"PATH": os.environ["PATH"]}
+        usual: dict[str, Any] = {
+            "engine": lambda: self.engine,
+            "observer": self.watcher,
+            "consenting": consenting,
+            "environment": environment,
+        }
+        return Firing(**{**usual, **given})
+
+    def ran(self) -> list[str]:
+        """Return the lines that jobs have written to the file `ran`."""
+        path = self.repository.path / "ran"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture
+def stage(repository: Repository) -> Iterator[Stage]:
+    engine = LocalEngine()
+    yield Stage(repository, engine)
+    engine.coordinator.close()

@@ -21,7 +21,7 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord
 from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
 
-from . import retrying, runner, submission
+from . import pins, retrying, runner, submission
 from .cancellation import Cancellation
 from .domain.cancel import Selection
 from .domain.lifecycle import Ending, StopCause, could_not_start
@@ -433,6 +433,11 @@ class Coordinator:
             # It had its turn: the others come first next time.
             self._roster.had_its_turn(run.job.invocation_id)
             self._roster.follow(run.job)
+            # As late as can be: what was looked at earlier may be another file by now.
+            refused = pins.why_changed(run.job.spec.pinned)
+            if refused is not None:
+                self._refuse(run, refused)
+                continue
             run.open_gate()
 
     def _spawn(self, job: Job) -> JobRun:
@@ -466,6 +471,13 @@ class Coordinator:
             log.close()
             raise
 
+    def _refuse(self, run: JobRun, reason: str) -> None:
+        """Let a job end at its gate, although its row says that it runs."""
+        del self._runs[run.job.uid]
+        run.abandon()
+        self._write_note(run.job, reason)
+        self._failed_to_start(run.job, SpawnFailed(reason, 126))
+
     def _failed_to_start(self, job: Job, error: SpawnFailed) -> None:
         ending = could_not_start(error.reason, error.code)
         now = self.clock.now()
@@ -473,7 +485,7 @@ class Coordinator:
             [
                 JobChange(
                     job_uid=job.uid,
-                    allowed=(JobStatus.QUEUED,),
+                    allowed=(job.status,),
                     to=ending.status,
                     at=now,
                     started_at=now,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,9 @@ from .decode import Decoded, decode
 from .document import Node, parse
 from .domain.config import Configuration
 from .domain.merging import merge
-from .domain.scripts import scripts_named
 from .errors import BadConfiguration, Problem, UnreadableConfiguration
-from .gitfiles import MAX_FILE_BYTES, CommittedFiles, tracked
+from .gitfiles import MAX_FILE_BYTES, CommittedFiles
+from .pinning import Pinned, pin
 
 MAIN_NAMES = (
     "daft.yml",
@@ -39,14 +39,15 @@ class Loaded:
     """A configuration with everything known of it.
 
     files: names read, the main one first. commands: "hook/job" -> what it would run, to show
-    what changed. digest: of everything that would run by it; scripts as in `seen_from`, if any.
+    what changed. digest: of everything that would run by it, once it was `seen_in` a worktree.
+    pinned: the files that its jobs execute there.
     """
 
     decoded: Decoded
     files: tuple[str, ...]
     digest: str
     commands: Mapping[str, str] = field(factory=dict)
-    seen_from: str | None = None
+    pinned: Pinned = field(factory=Pinned)
     _root: Node = field(repr=False)
 
     @property
@@ -54,21 +55,14 @@ class Loaded:
         """The configuration. Raises: BadConfiguration when there is any error in it."""
         return self.decoded.checked()
 
-    def seen_in(self, worktree: str) -> Loaded:
-        """Return the same, the digest as it is for jobs that run files of `worktree`.
+    def seen_in(self, worktree: str, elsewhere: Iterable[str] = ()) -> Loaded:
+        """Return the same, with digest and `pinned` as they are now for jobs in `worktree`.
 
-        The digest covers the merged configuration and each file that a command names and git
-        tracks there: what a job has made for itself, such as `.venv/bin/pip`, is no change.
+        The digest covers the merged configuration and each file of the repository that it makes
+        jobs execute. elsewhere: other worktrees that commands may reach by their variables.
         """
-        if self.seen_from == worktree:
-            return self
-        found = {
-            name: digest
-            for name in scripts_named(self.decoded.configuration)
-            if (digest := _digest_of(os.path.join(worktree, name))) is not None
-        }
-        counted = {name: found[name] for name in tracked(worktree, tuple(found)) if name in found}
-        return evolve(self, digest=_digest(self._root, counted), seen_from=worktree)
+        pinned = pin(self.decoded.configuration, worktree, elsewhere)
+        return evolve(self, digest=_digest(self._root, pinned.contents), pinned=pinned)
 
 
 def load(worktree: str) -> Loaded | None:
@@ -92,8 +86,7 @@ def load(worktree: str) -> Loaded | None:
         except OSError as error:
             raise UnreadableConfiguration(path, error.strerror or str(error)) from error
 
-    loaded = load_from(read)
-    return None if loaded is None else loaded.seen_in(worktree)
+    return load_from(read)
 
 
 def load_from_git(git_dir: str, refs: Sequence[str]) -> Loaded | None:
@@ -141,16 +134,6 @@ def load_from(read: ReadFile) -> Loaded | None:
     )
 
 
-def _digest_of(path: str) -> bytes | None:
-    if not os.path.isfile(path):
-        return None  # no file, nothing to run; a pipe or a device is none of the repository's
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
-        return b""  # it cannot be read now: if it can be run later, that is a change
-
-
 def _extended(root: Node, file: str, read: ReadFile, seen: tuple[str, ...]) -> Iterable[str]:
     """Yield the names of the files `root` extends, in order, each behind what it extends."""
     node = root.items.get("extends")
@@ -176,12 +159,13 @@ def _problem(node: Node, path: str, message: str) -> BadConfiguration:
     return BadConfiguration((Problem(mark=node.mark, message=message, path=path),))
 
 
-def _digest(root: Node, scripts: Mapping[str, bytes]) -> str:
-    """Return a digest of the merged configuration and of scripts, given by name and digest."""
+def _digest(root: Node, contents: Mapping[str, Collection[str]]) -> str:
+    """Return a digest of the merged configuration and of files, given by name and content."""
     total = hashlib.sha256()
     total.update(json.dumps(root.to_plain(), sort_keys=True, default=str).encode())
-    for name, digest in sorted(scripts.items()):
-        total.update(b"\0" + os.fsencode(name) + b"\0" + digest)
+    for name, digests in sorted(contents.items()):
+        for digest in sorted(digests):
+            total.update(b"\0" + os.fsencode(name) + b"\0" + digest.encode())
     return total.hexdigest()
 
 

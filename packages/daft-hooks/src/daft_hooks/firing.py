@@ -27,6 +27,7 @@ from .domain.planning import Options, Placement, Plan, files_of, hopeless, plan,
 from .domain.trust import Consent, TrustLevel, Verdict
 from .errors import RegistryUnavailable, UnplannableHook
 from .hooktypes import HOOK_TYPES, FailMode
+from .pinning import Pinned
 from .ports import FireObserver, JobEngine, TrustRegistry
 from .settings import HookSettings
 
@@ -130,7 +131,8 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
     whole = options.placement is Placement.OFF or options.selectors.skips_whole(hook.name)
     if firing.consenting is not None and not whole:
         # By what would run now and here, wherever the configuration itself came from.
-        consent = _consent(event, loaded.seen_in(files_of(event)), firing.consenting)
+        loaded = loaded.seen_in(files_of(event), (event.source_worktree, event.project_root))
+        consent = _consent(event, loaded, firing.consenting)
         if not consent.allowed:
             _record_skipped(event, consent.verdict.value, firing)
             return FireOutcome(
@@ -167,7 +169,22 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             fail_mode=fail_mode,
             reason=made.skip_reason,
         )
+    if firing.consenting is not None:
+        made = _pinned(made, loaded.pinned, event)
     return _Run(event, made, firing, fail_mode).carry_out()
+
+
+def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
+    """Bind every job to the files that consent was given for: whatever changes them ends it."""
+    prefix = "" if event.task is None else "task "
+
+    def bound(specs: tuple[JobSpec, ...]) -> tuple[JobSpec, ...]:
+        return tuple(
+            evolve(spec, pinned=pinned.files_of(f"{prefix}{made.hook}/{spec.name}"))
+            for spec in specs
+        )
+
+    return evolve(made, foreground=bound(made.foreground), background=bound(made.background))
 
 
 def _facts(event: Event, hook: HookConfig, firing: Firing) -> Facts:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
+
+from attrs import field, frozen
 
 from daft_coordinator.environment import REMOVED
 
@@ -16,17 +19,38 @@ from .errors import UnreadableConfiguration
 MAX_FILE_BYTES = 2 * 1024 * 1024
 
 
-def tracked(worktree: str, names: Sequence[str]) -> Collection[str]:
-    """Return those of `names` (relative to `worktree`) that git tracks there.
+@frozen(kw_only=True)
+class Tracked:
+    """What git's index lists: path relative to the worktree -> mode, as `git ls-files` has it.
 
-    All of them where there is no working tree to ask about: rather too many than too few.
+    is_unknown: there was no git to ask, or no repository.
+    is_plain: every file is listed under the one name it has: no links, no submodules.
     """
-    if not names:
-        return ()
-    command = ["git", "--literal-pathspecs", "ls-files", "-z", "--cached", "--", *names]
+
+    modes: Mapping[str, str] = field(factory=dict)
+    is_unknown: bool = False
+    is_plain: bool = False
+
+    def matching(self, pattern: str, endings: tuple[str, ...]) -> set[str]:
+        """Return the files that `pattern` means; `*` stands for anything, slashes too.
+
+        A last component without a letter means programs only: what is executable, or ends in
+        one of `endings`.
+        """
+        fits = re.compile(".*".join(re.escape(part) for part in pattern.split("*"))).fullmatch
+        any_name = not any(char.isalnum() for char in pattern.rpartition("/")[2])
+        return {
+            name
+            for name, mode in self.modes.items()
+            if fits(name) and (not any_name or mode == "100755" or name.endswith(endings))
+        }
+
+
+def tracked(worktree: str) -> Tracked:
+    """Return what git tracks in `worktree`."""
     try:
         done = subprocess.run(
-            command,
+            ["git", "ls-files", "-z", "--cached", "--stage"],
             cwd=worktree,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -35,10 +59,15 @@ def tracked(worktree: str, names: Sequence[str]) -> Collection[str]:
             check=False,
         )
     except OSError:
-        return names  # no git, or no such directory
+        return Tracked(is_unknown=True)  # no git, or no such directory
     if done.returncode != 0:
-        return names
-    return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
+        return Tracked(is_unknown=True)
+    modes: dict[str, str] = {}
+    for entry in done.stdout.split(b"\0"):
+        facts, tab, name = entry.partition(b"\t")
+        if tab:
+            modes[os.fsdecode(name)] = facts[:6].decode()
+    return Tracked(modes=modes, is_plain=not ({"120000", "160000"} & set(modes.values())))
 
 
 class CommittedFiles:

@@ -154,7 +154,7 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
     session.registry.delete(session.repository.common_dir)
     loaded = session.load_leniently(here.path)
     if trust:
-        session.trust(loaded)
+        session.trust(None if loaded is None else loaded.seen_in(here.path))
     facts = {"repository_url": url, "default_branch": cloned.default}
     for hook, known in (("post-clone", facts), ("worktree-post-create", {})):
         outcome = session.fire(session.event(hook, "clone", here, **known), loaded)

@@ -82,7 +82,9 @@ def trust(path: str, force: bool) -> int:
     When the hooks change, for example by a pull, consent lapses and is asked for again.
     """
     with _at(path) as session:
-        loaded = session.load(_any_worktree(session))
+        worktree = _any_worktree(session)
+        loaded = session.load(worktree)
+        loaded = None if loaded is None else loaded.seen_in(worktree)
         click.echo(session.repository.project_root)
         _show_commands(loaded)
         if loaded is not None:
@@ -184,7 +186,10 @@ def status(path: str, form: str | None) -> int:
             click.echo("No daft.yml found.")
             return 0
         now = consent.consent_for(
-            session.registry, repository.common_dir, loaded, remote_url=session.remote_url()
+            session.registry,
+            repository.common_dir,
+            loaded.seen_in(worktree),
+            remote_url=session.remote_url(),
         )
         click.echo(f"Trust level: {'allow' if now.allowed else 'deny'} ({now.reason})")
         click.echo(f"Files:       {', '.join(loaded.files)}")
@@ -336,7 +341,7 @@ def run(
             options = session.options(narrowing)
             _show_plan(plan(event, loaded.configuration, configured[hook], facts, options))
             return 0
-        _note_missing_consent(session, loaded)
+        _note_missing_consent(session, loaded.seen_in(here.path))
         return _run(session, event, loaded, narrowing)
 
 

@@ -133,6 +133,7 @@ def job_of(row: JobRow) -> Job:
             keep_every_nth=rest.get("keep_every_nth", 1),
         ),
         skip=None if skip is None else Skip(kind=SkipKind(skip["kind"]), reason=skip["reason"]),
+        pinned=rest.get("pinned", {}),
     )
     retry_of = None
     if row.retry_of_invocation is not None and row.retry_of_name is not None:
@@ -181,6 +182,7 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
         "interactive": spec.interactive,
         "priority": spec.priority,
         "max_parallel": job.max_parallel,
+        "pinned": dict(spec.pinned),
     }
     rest.update({name: value for name, value in optional.items() if value})
     # What its column cannot hold as it is: a directory's name may be any bytes.
