@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .branches import default_branch, local_branches, remote_branches
 from .carry import Carried, restore, stash_changes
+from .clearance import RemoteBranch, plan_removal
 from .cloning import directory_name, fetch_clone, first_worktree, initialise
 from .creation import Creation, Existing, create
 from .describe import Description, describe
@@ -16,9 +17,10 @@ from .finding import find
 from .layouts import BUILT_IN, Layout
 from .planning import plan_start, plan_visit
 from .previous import previous_worktree, remember_previous
-from .removal import Removed, Target, plan_removal, reap_trash, remove
+from .removal import Removed, Target, remove
 from .repository import Repository, discover
 from .settings import Settings, read_settings
+from .trash import reap as reap_trash
 from .worktrees import Worktree, list_worktrees
 
 __version__ = "0.1.0"
@@ -30,6 +32,7 @@ __all__ = [
     "Description",
     "Existing",
     "Layout",
+    "RemoteBranch",
     "Removed",
     "Repository",
     "Settings",

@@ -7,6 +7,7 @@ import time
 from typing import NamedTuple
 
 from . import git
+from .changes import read_status
 from .worktrees import Worktree
 
 _MESSAGE = "daft: carry"
@@ -20,36 +21,12 @@ class Carried(NamedTuple):
     files: int
 
 
-def changes(path: str) -> list[str]:
-    """Return the status entries of a worktree: tracked changes and untracked files."""
-    text = git.run(
-        path,
-        "--no-optional-locks",
-        "status",
-        "--porcelain=v2",
-        "-z",
-        "--untracked-files=normal",
-        doing=f"looking for changes in {path}",
-    )
-    entries = git.fields(text)
-    found: list[str] = []
-    skip = False
-    for entry in entries:
-        if skip:
-            skip = False  # the old name of a rename, a field of its own
-            continue
-        skip = entry.startswith("2 ")
-        if not entry.startswith("#"):
-            found.append(entry)
-    return found
-
-
 def stash_changes(worktree: Worktree) -> Carried | None:
     """Put the changes of a worktree aside; None when there are none.
 
     Raises: GitFailed, with the changes still in place.
     """
-    found = changes(worktree.path)
+    found = read_status(worktree.path).size
     if not found:
         return None
     # All worktrees share one stash, and others may push to it at this moment: our entry is
@@ -66,7 +43,7 @@ def stash_changes(worktree: Worktree) -> Carried | None:
     )
     for oid, words in _entries(worktree.path):
         if words.endswith(message):
-            return Carried(oid=oid, source=worktree.path, files=len(found))
+            return Carried(oid=oid, source=worktree.path, files=found)
     return None  # git saw nothing to keep: commits of a submodule for one stay where they are
 
 

@@ -48,7 +48,7 @@ def refuse_taken(path: str, worktrees: Iterable[Worktree]) -> None:
     for worktree in worktrees:
         if same_path(worktree.path, path) and not worktree.missing:
             raise PathTaken(path, worktree.label)
-    if not _only_debris(path):
+    if not is_debris(path):
         raise PathTaken(path)
 
 
@@ -129,6 +129,9 @@ def delete_tree(path: str) -> bool:
     """
     import shutil
 
+    if os.path.islink(path) or not os.path.isdir(path):
+        _unlink(path)
+        return not os.path.lexists(path)
     shutil.rmtree(path, ignore_errors=True)
     if not os.path.lexists(path):
         return True
@@ -141,7 +144,14 @@ def delete_tree(path: str) -> bool:
     return not os.path.lexists(path)
 
 
-def _only_debris(path: str) -> bool:
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return  # the caller looks whether it is there
+
+
+def is_debris(path: str) -> bool:
     """True for a directory with nothing in it but empty directories."""
     if os.path.islink(path) or not os.path.isdir(path):
         return False

@@ -8,10 +8,14 @@ from typing import NamedTuple
 from . import git
 from .errors import GitFailed
 
+PROTECT = (".env*", "*.local.*", "*.sqlite*")
+"""Names of ignored files that people would miss."""
+
 
 class Settings(NamedTuple):
     """What applies to one repository. `values` holds every `daft.*` key, lower case.
 
+    protect: patterns of ignored files that are not removed unsaid.
     is_bare: as git's configuration says, None when it does not. has_ref_files: references are
     kept in files. warnings: one line for each value that makes no sense; its default is used.
     """
@@ -30,6 +34,7 @@ class Settings(NamedTuple):
     layout: str | None = None
     initial_branch: str | None = None
     ignore_case: bool = False
+    protect: tuple[str, ...] = PROTECT
     is_bare: bool | None = None
     has_ref_files: bool = True
     warnings: tuple[str, ...] = ()
@@ -102,6 +107,7 @@ def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Setti
         layout=values.get("daft.layout"),
         initial_branch=values.get("init.defaultbranch"),
         ignore_case=values.get("core.ignorecase", "").lower() in _TRUE,
+        protect=tuple(values.get("daft.protect", " ".join(PROTECT)).split()),
         is_bare=None if is_bare is None else is_bare.lower() in _TRUE,
         has_ref_files=values.get("extensions.refstorage", "files").lower() == "files",
         warnings=tuple(warnings),

@@ -157,3 +157,8 @@ def holds_worktree(worktree: Worktree, common_dir: str) -> bool:
 def same_path(one: str, other: str) -> bool:
     """True when both spell the same place, links resolved."""
     return os.path.realpath(one) == os.path.realpath(other)
+
+
+def is_below(path: str, directory: str) -> bool:
+    """True when `path` lies inside `directory`, links resolved."""
+    return os.path.realpath(path).startswith(os.path.realpath(directory).rstrip(os.sep) + os.sep)

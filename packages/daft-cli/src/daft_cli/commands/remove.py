@@ -15,11 +15,12 @@ from daft_hooks.firing import FireOutcome
 from daft_protocol.messages import CancelMatching
 from daft_store.errors import StoreError
 from daft_worktree.branches import default_branch
+from daft_worktree.clearance import RemoteBranch
 from daft_worktree.errors import WorktreeError
 from daft_worktree.removal import Target
 from daft_worktree.repository import Repository
-from daft_worktree.worktrees import same_path
 
+from ..arrival import COPIED
 from ..context import Session, change_directory, discover
 from ..failures import Trouble
 from ..options import speaking
@@ -33,7 +34,7 @@ CANCEL_S = 30.0
 @click.option("-f", "--force", is_flag=True, help="Also what would lose work.")
 @click.option("--keep-branch", is_flag=True, help="Remove the worktree only.")
 @click.option("--local", is_flag=True, help="Never touch the remote.")
-@click.option("--remote", is_flag=True, help="Delete the remote branch as well.")
+@click.option("--remote", is_flag=True, help="Delete only the branch of the remote.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and why it may be.")
 @speaking
 def command(
@@ -56,7 +57,8 @@ def command(
             targets,
             force=force,
             keep_branch=keep_branch,
-            delete_remote=remote or (repository.settings.delete_remote and not local),
+            remote_branch=_remote_branch(repository, only=remote, never=local),
+            replaceable=COPIED,
         )
         if dry_run:
             for target in planned:
@@ -75,6 +77,14 @@ def command(
         return 1 if failed else 0
 
 
+def _remote_branch(repository: Repository, *, only: bool, never: bool) -> RemoteBranch:
+    if only:
+        return RemoteBranch.ONLY
+    if repository.settings.delete_remote and not never:
+        return RemoteBranch.ALSO
+    return RemoteBranch.KEEP
+
+
 def _describe(target: Target) -> str:
     parts = []
     if target.worktree is not None:
@@ -91,7 +101,8 @@ def _remove(session: Session, target: Target, *, force: bool) -> bool:
     worktree = target.worktree
     loaded: Loaded | None = None
     ok = True
-    _stop_jobs(session, target, force=force)
+    if worktree is not None or target.delete_branch:
+        _stop_jobs(session, target, force=force)
     if worktree is not None and not worktree.missing:
         loaded = session.load_leniently(worktree.path)
         outcome = _fire(session, target, "worktree-pre-remove", loaded, worktree.path)
@@ -107,8 +118,11 @@ def _remove(session: Session, target: Target, *, force: bool) -> bool:
         # The removed worktree's own configuration, kept from before it went.
         outcome = _fire(session, target, "worktree-post-remove", loaded, refuge)
         ok = outcome is None or not outcome.must_stop
-    line = f"Deleted {removed.label} ({', '.join(removed.parts)})"
-    if target.forced and removed.oid is not None and "local branch" in removed.parts:
+    for note in removed.notes:
+        warn(note)
+    line = f"Deleted {removed.label} ({', '.join(removed.parts) or 'nothing was left'})"
+    is_last_trace = "local branch" in removed.parts or target.branch is None
+    if target.forced and removed.oid is not None and is_last_trace:
         line += f", was {removed.oid[:12]}"
     session.say(line)
     if stood_inside:
@@ -169,18 +183,22 @@ def _fire(
 def _refuge(repository: Repository, target: Target) -> str:
     """Return a directory that outlives the removal."""
     gone = target.worktree
+    candidates: list[str] = []
     here = repository.current
-    if here is not None and (gone is None or not same_path(here.path, gone.path)):
-        return here.path
-    default = default_branch(repository)
-    home = repository.worktree_of(default) if default is not None else None
-    if repository.settings.values.get("daft.prune.cdtarget") != "default-branch" or home is None:
-        main = repository.main
-        if main is not None:
-            return main.path
-        if gone is None or home is None or same_path(home.path, gone.path):
-            return repository.project_root
-    return home.path if not repository.is_bare else repository.project_root
+    if here is not None:
+        candidates.append(here.path)
+    if repository.settings.values.get("daft.prune.cdtarget") == "default-branch":
+        default = default_branch(repository)
+        home = repository.worktree_of(default) if default is not None else None
+        if home is not None:
+            candidates.append(home.path)
+    if repository.main is not None:
+        candidates.append(repository.main.path)
+    for path in candidates:
+        # Another target of this run may have gone before this one.
+        if os.path.isdir(path) and not (gone is not None and _is_inside(path, gone.path)):
+            return path
+    return repository.project_root
 
 
 def _is_inside(path: str, root: str) -> bool:
