@@ -45,7 +45,7 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord, record_from_json
 from daft_protocol.status import JobStatus
 
-from . import submission
+from . import defaults, submission
 from .domain.retry import RetryRequest
 from .errors import CoordinatorError, CoordinatorUnavailable, RequestRefused
 from .ports import Clock, JobStore, Owner, ProcessControl
@@ -485,7 +485,7 @@ class CoordinatorClient:
 
     def _register(self) -> Owner:
         if self._owner is None:
-            processes = self._processes or _posix_processes()
+            processes = self._processes or defaults.posix_processes()
             identity = processes.identify(os.getpid())
             if identity is None:
                 raise CoordinatorError("this process cannot see itself; is /proc mounted?")
@@ -497,7 +497,7 @@ class CoordinatorClient:
         return self._owner
 
     def _now(self) -> datetime:
-        clock = self._clock or _system_clock()
+        clock = self._clock or defaults.system_clock()
         return clock.now()
 
 
@@ -525,15 +525,3 @@ def _current_umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _posix_processes() -> ProcessControl:
-    from .adapters.processes import PosixProcessControl
-
-    return PosixProcessControl()
-
-
-def _system_clock() -> Clock:
-    from .adapters.clock import SystemClock
-
-    return SystemClock()

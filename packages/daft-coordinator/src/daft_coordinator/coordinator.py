@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,7 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord
 from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
 
-from . import pins, retrying, runner, submission
+from . import defaults, pins, retrying, runner, submission
 from .cancellation import Cancellation
 from .domain.cancel import Selection
 from .domain.lifecycle import Ending, StopCause, could_not_start
@@ -73,18 +74,18 @@ class Coordinator:
     ) -> None:
         self._report = report or _to_stderr
         self._plugins = Plugins(plugins, self._report)
-        self.clock: Clock = clock or self._plugins.first("daft_clock") or _system_clock()
+        self.clock: Clock = clock or self._plugins.first("daft_clock") or defaults.system_clock()
         self.processes: ProcessControl = (
-            processes or self._plugins.first("daft_process_control") or _posix_processes()
+            processes or self._plugins.first("daft_process_control") or defaults.posix_processes()
         )
         self.store: JobStore = (
             store
             or self._plugins.first("daft_open_job_store", repository=repository)
-            or _memory_store()
+            or defaults.memory_store()
         )
         self.reactor = Reactor(self.clock)
         self.policy = stop or StopPolicy()
-        self.workers = default_workers() if workers is None else workers
+        self.workers = defaults.workers() if workers is None else workers
         identity = self.processes.identify(os.getpid())
         if identity is None:
             raise CoordinatorError("this process cannot see itself; is /proc mounted?")
@@ -265,7 +266,13 @@ class Coordinator:
 
     def shutdown(self) -> None:
         """Stop everything that runs here, and start nothing more; keep turning until idle."""
-        self.cancel(Selection(job_uids=self._roster.uids))
+        try:
+            self.cancel(Selection(job_uids=self._roster.uids))
+        except StoreUnavailable as error:
+            # Their ends are kept until the store takes them; what is queued stays so.
+            self._report(str(error))
+            for run in self._runs.values():
+                run.stop(StopCause.SHUTDOWN)
 
     # --- embedding ----------------------------------------------------------------------------
 
@@ -329,6 +336,11 @@ class Coordinator:
     def job_logged(self, job: Job, records: Sequence[LogRecord]) -> None:
         """Pass records on to whoever watches (called by a run)."""
         self._plugins.tell("daft_log_records", job=job, records=records)
+
+    def job_troubled(self, job: Job, error: Exception) -> None:
+        """Tell what failed over a job, with its trace (called by a run)."""
+        trace = "".join(traceback.format_exception(error))
+        self._report(f"trouble with job {job.name}, which is stopped for it: {trace}")
 
     def job_wrote(self, job: Job) -> None:
         """Wake whoever follows the log of `job` (called by a run)."""
@@ -581,34 +593,11 @@ class Coordinator:
         return int(self.clock.now().timestamp() * 1000)
 
 
-def default_workers() -> int:
-    """Return how many jobs may run at one time unless told otherwise."""
-    return max(2, min(8, os.cpu_count() or 1))
-
-
 def _may_end_as(status: JobStatus) -> tuple[JobStatus, ...]:
     """A stop that was asked for by another process must not be recorded as anything else."""
     if status is JobStatus.CANCELLED:
         return tuple(HAS_PROCESS)
     return (JobStatus.RUNNING,)
-
-
-def _system_clock() -> Clock:
-    from .adapters.clock import SystemClock
-
-    return SystemClock()
-
-
-def _posix_processes() -> ProcessControl:
-    from .adapters.processes import PosixProcessControl
-
-    return PosixProcessControl()
-
-
-def _memory_store() -> JobStore:
-    from .adapters.memory import MemoryJobStore
-
-    return MemoryJobStore()
 
 
 def _to_stderr(line: str) -> None:

@@ -12,6 +12,7 @@ import os
 import secrets
 import signal as signals
 import socket
+import traceback
 from collections.abc import Callable
 
 from daft_protocol.messages import Request, Response
@@ -172,6 +173,7 @@ class Leader:
             reactor=self.coordinator.reactor,
             handle=self._handle,
             closed=self._disconnected,
+            troubled=self._troubled,
             patient=patient,
         )
         self._connections.add(connection)
@@ -179,6 +181,10 @@ class Leader:
 
     def _handle(self, connection: Connection, request: Request) -> Operation | Response:
         return requests.handle(self, request)
+
+    def _troubled(self, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        self._report(f"trouble over a client, whose connection is closed for it: {trace}")
 
     def _disconnected(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -55,6 +55,9 @@ class Outlet(Protocol):
     def job_ended(self, run: JobRun, ending: Ending) -> None:
         """The process group is gone and the log is complete but for its last record."""
 
+    def job_troubled(self, job: Job, error: Exception) -> None:
+        """Something of ours failed over this job; the job is being stopped for it."""
+
     @property
     def wants_records(self) -> bool:
         """True when `job_logged` is worth decoding the records for."""
@@ -97,6 +100,8 @@ class JobRun:
         self._quiet: dict[str, Timer] = {}
         self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
         self._killing = False
+        self._trouble = ""
+        self._troubles = 0
         self._done = False
         self._drain_over = False
 
@@ -118,9 +123,9 @@ class JobRun:
         finally:
             os.close(gate)
         for kind, fd in self._readers.items():
-            self._reactor.watch(fd, READ, partial(self._readable, kind))
+            self._watch(fd, partial(self._read, kind))
         if self._exit_fd is not None:
-            self._reactor.watch(self._exit_fd, READ, lambda _: self.look())
+            self._watch(self._exit_fd, self.look)
         timeout_s = self.job.spec.timeout_s
         if timeout_s is not None and not self.job.spec.interactive:
             self._after(timeout_s, self._timed_out)
@@ -135,7 +140,7 @@ class JobRun:
         self._readers.clear()
         if self._exit_fd is not None:
             # Wait for the launcher's end, a matter of microseconds, so that no zombie stays.
-            self._reactor.watch(self._exit_fd, READ, lambda _: self._bury())
+            self._watch(self._exit_fd, self._bury)
         else:
             self._bury()
         self.log.remove()
@@ -208,12 +213,14 @@ class JobRun:
             if fd is None:
                 # Gone between the look and now, or a system without such descriptors: look again
                 # when the next of our own deadlines comes.
-                self._reactor.call_soon(self._leftover_gone) if self._exit_fd else None
+                self._reactor.call_soon(
+                    self._careful(self._leftover_gone)
+                ) if self._exit_fd else None
                 continue
             self._leftovers[fd] = member.pid
-            self._reactor.watch(fd, READ, partial(self._forget_leftover, fd))
+            self._watch(fd, partial(self._forget_leftover, fd))
 
-    def _forget_leftover(self, fd: int, _events: int) -> None:
+    def _forget_leftover(self, fd: int) -> None:
         self._reactor.unwatch(fd)
         os.close(fd)
         self._leftovers.pop(fd, None)
@@ -296,36 +303,47 @@ class JobRun:
         self._leftovers.clear()
         for kind in list(self._readers):
             self._close_reader(kind)
-        self._show(self.log.flush_partial(self._now_ms()))
-        number = self._exit.signal
-        ending = classify(
+        try:
+            self._close_log(self._ending())
+        except Exception as error:
+            # What the log lacks the row still tells.
+            self._outlet.job_troubled(self.job, error)
+            self._trouble, self.cause = f"{type(error).__name__}: {error}", StopCause.TROUBLE
+        self._outlet.job_ended(self, self._ending())
+
+    def _ending(self) -> Ending:
+        assert self._exit is not None
+        return classify(
             exit_code=self._exit.code,
-            term_signal=number,
+            term_signal=self._exit.signal,
             cause=self.cause,
             timeout_s=self.job.spec.timeout_s,
-            signal_name=_signal_name(number),
+            signal_name=_signal_name(self._exit.signal),
+            trouble=self._trouble,
         )
+
+    def _close_log(self, ending: Ending) -> None:
+        if not self._trouble:
+            self._show(self.log.flush_partial(self._now_ms()))
         if ending.status is not JobStatus.COMPLETED:
             self.log.keep_ring()
+        if self._trouble:
+            self.notes.append(ending.detail or self._trouble)
         for note in self.notes:
             self._log_status("note", text=note)
         if self.log.trouble is not None:
             self._log_status("note", text=self.log.trouble)
-        if number is not None:
-            self._log_status("signaled", signal=number)
+        if ending.term_signal is not None:
+            self._log_status("signaled", signal=ending.term_signal)
         else:
-            self._log_status("finished", exit_code=self._exit.code)
+            self._log_status("finished", exit_code=ending.exit_code)
         silent = self.job.spec.background_output is BackgroundOutput.SILENT
         if silent and ending.status is JobStatus.COMPLETED and self.job.spec.background:
             self.log.remove()
         else:
             self.log.close()
-        self._outlet.job_ended(self, ending)
 
     # --- output -------------------------------------------------------------------------------
-
-    def _readable(self, kind: str, _events: int) -> None:
-        self._read(kind)
 
     def _read(self, kind: str) -> bool:
         """Read once from a pipe. True when there may be more at once."""
@@ -344,12 +362,17 @@ class JobRun:
         timer = self._quiet.pop(kind, None)
         if timer is not None:
             timer.cancel()
+        if self._trouble:
+            return True  # taken in, so that the job can end, and left out of the log
         self._show(self.log.output(kind, data, self._now_ms()))
         if self.log.has_partial(kind):
             self._quiet[kind] = self._reactor.call_after(
-                QUIET_S, lambda: self._show(self.log.flush_partial(self._now_ms(), kind))
+                QUIET_S, self._careful(partial(self._flush_quiet, kind))
             )
         return True
+
+    def _flush_quiet(self, kind: str) -> None:
+        self._show(self.log.flush_partial(self._now_ms(), kind))
 
     def _close_reader(self, kind: str) -> None:
         fd = self._readers.pop(kind)
@@ -373,7 +396,39 @@ class JobRun:
         return int(self._clock.now().timestamp() * 1000)
 
     def _after(self, delay_s: float, callback: Callable[[], None]) -> None:
-        self._timers.append(self._reactor.call_after(delay_s, callback))
+        self._timers.append(self._reactor.call_after(delay_s, self._careful(callback)))
+
+    def _watch(self, fd: int, callback: Callable[[], object]) -> None:
+        careful = self._careful(callback)
+        self._reactor.watch(fd, READ, lambda _: careful())
+
+    # --- our own failures ---------------------------------------------------------------------
+
+    def _careful(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Return `callback` such that its failure costs this job and nothing else."""
+
+        def call() -> None:
+            try:
+                callback()
+            except Exception as error:
+                self._in_trouble(error)
+
+        return call
+
+    def _in_trouble(self, error: Exception) -> None:
+        """Stop the job for a failure of ours: politely, then by force, then leave it."""
+        self._outlet.job_troubled(self.job, error)
+        self._trouble = f"{type(error).__name__}: {error}"
+        self._troubles += 1
+        if self._done:
+            return
+        if self._exit is not None:
+            self.cause = self.cause or StopCause.TROUBLE
+            self._careful(self._drain_ended)() if self._troubles == 1 else self._finish()
+        elif self._troubles == 1:
+            self._careful(partial(self.stop, StopCause.TROUBLE))()
+        elif self._troubles == 2:
+            self._careful(self._kill)()
 
     def _bury(self) -> None:
         if self._processes.reap(self.identity) is None and self._exit_fd is not None:

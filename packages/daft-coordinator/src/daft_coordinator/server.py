@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from daft_protocol import messages
@@ -61,6 +62,7 @@ class Connection:
         reactor: Reactor,
         handle: Handler,
         closed: Callable[[Connection], None],
+        troubled: Callable[[Exception], None],
         patient: bool = False,
     ) -> None:
         sock.setblocking(False)
@@ -68,6 +70,7 @@ class Connection:
         self._reactor = reactor
         self._handle = handle
         self._closed_callback = closed
+        self._troubled = troubled
         self._decoder = FrameDecoder()
         self._requests: deque[bytes] = deque()
         self._operation: Operation | None = None
@@ -112,9 +115,10 @@ class Connection:
 
     def poll(self) -> None:
         """Let a running operation go on."""
-        if self._operation is not None and not self._gone and self._operation.poll(self):
-            self._end_operation()
-            self._work()
+        with self._alone():
+            if self._operation is not None and not self._gone and self._operation.poll(self):
+                self._end_operation()
+                self._work()
 
     def close(self) -> None:
         """Close at once. Calling it again does nothing."""
@@ -141,10 +145,25 @@ class Connection:
             self._operation = None
 
     def _ready(self, events: int) -> None:
-        if events & WRITE:
-            self._flush()
-        if events & READ and not self._gone:
-            self._read()
+        with self._alone():
+            if events & WRITE:
+                self._flush()
+            if events & READ and not self._gone:
+                self._read()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let a failure over this client cost this client its connection, and nobody else."""
+        try:
+            yield
+        except Exception as error:
+            self._troubled(error)
+            if self._gone:
+                return
+            # Silence would let the client wait for nothing.
+            self.send(Error(code=messages.INTERNAL, message=f"{type(error).__name__}: {error}"))
+            self._end_operation()
+            self.close_when_sent()
 
     def _read(self) -> None:
         try:

@@ -15,6 +15,7 @@ class StopCause(enum.Enum):
     CANCEL = "cancel"
     TIMEOUT = "timeout"
     SHUTDOWN = "shutdown"
+    TROUBLE = "trouble"  # we could not go on with it
 
 
 @frozen(kw_only=True)
@@ -35,12 +36,14 @@ def classify(
     cause: StopCause | None = None,
     timeout_s: float | None = None,
     signal_name: str = "",
+    trouble: str = "",
 ) -> Ending:
     """Return how to record a process that has ended.
 
     exit_code, term_signal: exactly one of them is set.
     cause: set when we stopped it; a job that exits 0 although a stop was asked for is still
         `cancelled`, with its true exit code.
+    trouble: what kept us from going on with it.
     """
     if cause in (StopCause.CANCEL, StopCause.SHUTDOWN):
         detail = "cancelled" if cause is StopCause.CANCEL else "coordinator shut down"
@@ -59,6 +62,14 @@ def classify(
             exit_code=exit_code,
             term_signal=term_signal,
             detail=f"timed out after {limit}; raise it with `timeout:`",
+        )
+    if cause is StopCause.TROUBLE:
+        return Ending(
+            status=JobStatus.FAILED,
+            reason=EndReason.CRASH,
+            exit_code=exit_code,
+            term_signal=term_signal,
+            detail=f"its coordinator had trouble with it: {trouble}",
         )
     if term_signal is not None:
         return Ending(
