@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -436,6 +437,130 @@ def test_an_identity_in_upper_case_means_the_same_repository(home: Any) -> None:
     assert set(home.jobs(project)) == {"a"}
 
 
+def test_a_hook_run_is_shown_followed_and_waited_for_as_a_whole(home: Any) -> None:
+    project = home.repository(
+        POST.format(
+            "{name: first, run: 'echo f; sleep 0.3; echo g', background: true},"
+            "{name: second, run: 'sleep 0.1; echo s; exit 4', background: true},"
+            "{name: third, run: 'echo t', background: true, needs: [second]}"
+        )
+    )
+    home.environment["DAFT_JOBS_WORKERS"] = "4"
+    home.daft("start", "x", cwd=project)
+    tree = home.root / "project.x"
+
+    followed = home.daft("jobs", "logs", "-f", "--exit-code", cwd=tree)
+    waited = home.daft("jobs", "wait", "--hook", "worktree-post-create", cwd=project)
+    (row,) = json.loads(home.daft("jobs", "wait", "first", "--format", "json", cwd=tree).stdout)
+    run = row["invocation_id"]
+    whole = home.daft("jobs", "logs", run[:6], cwd=project).stdout
+
+    assert followed.returncode == 4
+    lines = followed.stdout.split("\n")
+    assert [line for line in lines if line.startswith("first  │")][1:3] == [
+        "first  │ f",
+        "first  │ g",
+    ]
+    assert "second │ s" in lines
+    assert any("third  │ [status] note dependency failed" in line for line in lines)
+    assert waited.stderr == "Nothing to wait for.\n"
+    assert (row["status"], row["address"]) == ("completed", f"x@{run[:8]}/first")
+    assert whole.startswith(f"worktree-post-create [{run[:4]}]\n")
+    assert "══ COMPLETED first" in whole
+    assert "══ FAILED second" in whole
+    assert home.daft("jobs", "wait", "--inv", run, cwd=project).returncode == 1
+    assert home.daft("jobs", "logs", "second", "--exit-code", cwd=tree).returncode == 4
+
+
+def test_an_address_is_a_name_a_run_its_full_form_or_the_last_shown(home: Any) -> None:
+    project = home.repository(
+        POST.format("{name: db, run: 'echo $DAFT_BRANCH_NAME'}, {name: 'a:b', run: echo colon}")
+    )
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=project)
+    rows = home.jobs(project, "--worktree", "x")
+    run = rows["db"]["invocation_id"]
+
+    def printed(*words: str, tree: str = "project.x") -> str:
+        done = home.daft("jobs", "logs", "--raw", *words, cwd=home.root / tree)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert printed("db") == "x", "a job that looks like hex digits is a job"
+    assert printed("db", tree="project.y") == "y"
+    assert printed("x:db", tree="project.y") == "x"
+    assert printed(f"x@{run[:8]}/db", tree="project.y") == "x"
+    assert printed("-", tree="project.y") == "x"
+    assert printed("a:b") == "colon"
+    assert printed(f"{run[:5].upper()}:a:b", tree="project.y") == "colon"
+    assert printed("--inv", run, "--job", "db", tree="project.y") == "x"
+    assert printed(tree="project.y") == "y\ncolon"
+    lost = home.daft("jobs", "logs", f"{run[:6]}:nope", cwd=project)
+    assert lost.returncode == 1
+    assert "has other jobs (db, a:b)" in lost.stderr
+    identity = (project / ".git" / "daft-id").read_text()
+    shutil.rmtree(project)
+    gone = home.daft("jobs", "--repo", identity[:8], "logs", "x:db", "--raw", cwd=home.root)
+    assert gone.stdout == "x\n"
+    listed = home.daft("jobs", "--repo", identity, "--template", "{worktree}/{name}", cwd=home.root)
+    assert listed.stdout == "x/db\nx/a:b\ny/db\ny/a:b\n"
+
+
+def test_cancel_takes_only_what_fits_everything_that_was_said(home: Any) -> None:
+    project = home.repository(
+        POST.format(
+            "{name: hang, run: sleep 300, background: true, tags: [slow]},"
+            "{name: other, run: sleep 300, background: true}"
+        )
+    )
+    home.environment["DAFT_JOBS_WORKERS"] = "8"
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=project)
+
+    def states() -> dict[str, str]:
+        done = home.daft("jobs", "--all", "--format", "json", cwd=project)
+        return {
+            f"{row['worktree']}/{row['name']}": row["status"] for row in json.loads(done.stdout)
+        }
+
+    def cancel(*words: str) -> Any:
+        return home.daft("jobs", "cancel", *words, cwd=home.root / "project.x")
+
+    run = home.jobs(project, "--worktree", "y")["hang"]["invocation_id"]
+    assert cancel("other", "--tag", "slow").returncode == 3
+    assert cancel("--tag", "slow", "--older-than", "1h").returncode == 3
+    assert cancel("--tag", "slow", "--older-than", "1h", "--quiet-if-none").returncode == 0
+    assert cancel("hang", "--inv", run).returncode == 0
+    assert states()["y/hang"] == "cancelled"
+    assert states()["x/hang"] != "cancelled"
+    assert states()["y/other"] != "cancelled"
+    (row,) = json.loads(cancel("x:hang", "--kill", "--format", "json").stdout)
+    assert (row["name"], row["status"], row["worktree"]) == ("hang", "cancelled", "x")
+    dry = cancel("--all", "--dry-run", "--format", "ndjson").stdout
+    assert [json.loads(line)["name"] for line in dry.splitlines()] == ["other", "other"]
+    assert cancel("--all").returncode == 0
+    assert set(states().values()) == {"cancelled"}
+
+
+def test_an_interrupted_viewer_leaves_the_job_alone(home: Any, until: Any) -> None:
+    project = home.repository(
+        POST.format("{name: a, run: 'echo hello; sleep 300', background: true}")
+    )
+    home.daft("start", "x", cwd=project)
+    tree = home.root / "project.x"
+
+    viewer = home.start_daft("jobs", "logs", "-f", "a", cwd=tree)
+    assert viewer.stdout.readline().startswith("[status] started")
+    assert viewer.stdout.readline() == "hello\n"
+    viewer.send_signal(signal.SIGINT)
+
+    assert viewer.wait(30) == 130
+    assert viewer.stderr.read() == "interrupted\n"
+    viewer.stdout.close()
+    viewer.stderr.close()
+    assert home.jobs(tree)["a"]["status"] == "running"
+
+
 def test_the_listing_filters(home: Any) -> None:
     project = home.repository(POST.format("{name: a, run: 'true'}"))
     for name in ("x", "y", "z"):
@@ -450,6 +575,8 @@ def test_the_listing_filters(home: Any) -> None:
     assert shown("--worktree", "y") == ["y"]
     assert shown("--all", "--last") == ["z"]
     assert shown("--all", "--last", "2") == ["y", "z"]
+    assert "only the newest 2 runs" in home.daft("jobs", "--limit", "2", cwd=project).stderr
+    assert home.daft("jobs", "--limit", "3", cwd=project).stderr == ""
     assert shown("--failed") == []
     assert shown("--hook", "post-clone") == []
     assert home.daft("hooks", "jobs", "ls", cwd=project).stdout.count("✓ completed") == 3

@@ -113,6 +113,21 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["jobs", "--failed", "--status", "failed"], 2, "not allowed with"),
         (["jobs", "--limit", "x"], 2, "takes a number"),
         (["jobs", "--last", "²"], 2, "takes a number"),
+        (["jobs", "--format", "json", "--template", "x"], 2, "not allowed with"),
+        (["jobs", "--template", "{nmae}"], 2, "no column 'nmae'"),
+        (["jobs", "--repo", "/nowhere"], 1, "no repository with recorded jobs"),
+        (["jobs", "--repo", "/"], 1, "not inside a Git repository"),
+        (["jobs", "--repo", "x", "cancel", "y"], 2, "listing and one-shot `logs` only"),
+        (["jobs", "logs", "-f", "--repo", "x"], 2, "listing and one-shot `logs` only"),
+        (["jobs", "logs", "--stdout", "--stderr"], 2, "--stdout is not allowed with --stderr"),
+        (["jobs", "logs", "--raw", "--seq"], 2, "--raw is the output alone"),
+        (["jobs", "logs", "-f", "--head", "1"], 2, "no end to wait for"),
+        (["jobs", "--all", "logs"], 2, "--all does not apply"),
+        (["jobs", "logs", "--tail", "-1"], 2, "usage:"),
+        (["jobs", "wait", "--all", "x"], 2, "not allowed with"),
+        (["jobs", "wait", "x", "--tag", "y"], 2, "not with an address"),
+        (["jobs", "cancel", "--all", "--tag", "y"], 2, "not allowed with"),
+        (["jobs", "cancel", "--older-than", "soon"], 2, "--older-than: 'soon'"),
         (["jobs", "--status", "failed", "--status", "failed"], 2, "not allowed with"),
         (["jobs", "--worktree"], 2, "requires an argument"),
         (["jobs"], 1, "Not inside a Git repository"),
@@ -272,7 +287,7 @@ def test_numbers_beyond_any_column_mean_all(recorded: Path, option: str, number:
 def test_characters_the_terminal_does_not_have_are_written_as_escapes(recorded: Path) -> None:
     done = run(
         recorded,
-        "git symbolic-ref HEAD refs/heads/ü; $daft list --format json",
+        "$daft jobs --help",
         LC_ALL="C",
         PYTHONUTF8="0",
         PYTHONCOERCECLOCALE="0",
@@ -280,7 +295,7 @@ def test_characters_the_terminal_does_not_have_are_written_as_escapes(recorded: 
     )
 
     assert done.returncode == 0, done.stderr
-    assert "\\xfc" in done.stdout
+    assert "cancel|wait \\u2026" in done.stdout
 
 
 def test_a_state_directory_that_is_no_use_is_said_so(recorded: Path) -> None:

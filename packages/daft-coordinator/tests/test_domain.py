@@ -300,3 +300,22 @@ def test_an_address_of_nothing_and_one_of_several_are_told() -> None:
     twin = KnownJob(uid="6", name="x", invocation_id="c9d5" + "0" * 12, worktree="w", order=4)
     with pytest.raises(AmbiguousAddress, match="could be any of"):
         resolve("c9", [*KNOWN, twin])
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "said"),
+    [
+        ("c9d4:nope", {}, "c9d4"),
+        ("nope", {"invocation": "c9d4"}, "c9d4"),
+        ("feat/x:nope", {}, "feat/x has other jobs"),
+        ("nope", {"worktree": "feat/x"}, "feat/x has other jobs"),
+        ("nope", {"worktree": "gone"}, "nothing recorded fits"),
+    ],
+)
+def test_an_address_that_leads_nowhere_says_how_far_it_led(
+    text: str, flags: dict[str, str], said: str
+) -> None:
+    with pytest.raises(JobNotFound, match=said) as raised:
+        resolve(text, KNOWN, **flags)
+
+    assert raised.value.candidates

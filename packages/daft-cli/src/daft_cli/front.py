@@ -155,7 +155,7 @@ def _mute() -> None:
 
 
 JOB_VERBS = ("logs", "cancel", "wait")
-_VALUED = ("--worktree", "--status", "--hook", "--limit", "--format")
+_VALUED = ("--worktree", "--status", "--hook", "--limit", "--format", "--template", "--repo")
 
 
 def _is_listing(args: list[str]) -> bool:

@@ -10,18 +10,24 @@ from __future__ import annotations
 import os
 import sys
 
-from daft_cli.jobs_output import write_structured, write_table
-from daft_cli.whereabouts import find_repository, first_line, state_directory
+from daft_cli.jobs_output import COLUMNS, write_structured, write_table
+from daft_cli.whereabouts import (
+    choose_repository,
+    find_repository,
+    identity_of,
+    state_directory,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
     from typing import Any
 
     Row = tuple[Any, ...]
+    from daft_cli.formats import Template
+
     Rows = list[Row]
     Options = dict[str, Any]
     Stale = frozenset[str | None]
-    Found = tuple[Rows, Rows, Stale, bool]
 
 STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled", "skipped", "crashed")  # fmt: skip  # noqa: E501
 FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "markdown")
@@ -36,6 +42,7 @@ worktree has none.
 Options
   --all                 the whole repository
   --worktree <name>     one worktree, also one that is gone
+  --repo <repo>         another repository: a path in it, or its id, also when it is gone
   --status <status>     runs with such a job: queued, running, cancelling, completed, failed,
                         cancelled, skipped, crashed
   --failed              runs with a failed or crashed job
@@ -43,8 +50,11 @@ Options
   --last [n]            only the newest n runs (1)
   --limit <n>           at most n runs (20)
   --format <format>     json, ndjson, csv, tsv, yaml, markdown
+  --template <text>     a line per job, such as '{name:<20} {status}'; the columns are those of
+                        the other formats
   --no-headers          leave out the header of csv and tsv
 """
+_VALUED = ("--worktree", "--status", "--hook", "--limit", "--format", "--template", "--repo")
 
 
 class _Usage(Exception):
@@ -61,12 +71,15 @@ def run(args: list[str]) -> int:
     if options["help"]:
         sys.stdout.write(HELP)
         return 0
+    if options["repo"] is not None:
+        return _finish(_list(choose_repository(options["repo"]), None, options))
     here = find_repository(os.getcwd())
     if here is None:
         sys.stderr.write(f"error: Not inside a Git repository: {os.getcwd()}\n")
         sys.stderr.write("  tip: `daft -C <path> jobs` asks about another directory\n")
         return 1
-    return _finish(_list(here, options))
+    common, label = here
+    return _finish(_list(identity_of(common), label, options))
 
 
 def _finish(code: int) -> int:
@@ -81,7 +94,7 @@ def _finish(code: int) -> int:
 def _parse(args: list[str]) -> Options:
     found: Options = {
         "all": False, "worktree": None, "status": None, "hook": None, "last": None, "limit": 20,
-        "format": None, "headers": True, "help": False,
+        "format": None, "template": None, "headers": True, "help": False, "repo": None,
     }  # fmt: skip
     rest = list(args)
     while rest:
@@ -101,7 +114,7 @@ def _parse(args: list[str]) -> Options:
             if not eq:
                 value = rest.pop(0) if rest and rest[0].isdigit() else "1"
             found["last"] = max(1, _number(name, value))
-        elif name in ("--worktree", "--status", "--hook", "--limit", "--format"):
+        elif name in _VALUED:
             if not eq:
                 if not rest:
                     raise _Usage(f"{name} requires an argument")
@@ -115,12 +128,25 @@ def _parse(args: list[str]) -> Options:
             else:
                 if key == "format":
                     _choice(name, value, FORMATS)
-                found[key] = value
+                found[key] = _template(value) if key == "template" else value
         else:
             raise _Usage(f"unrecognized argument: {arg}")
     if found["all"] and found["worktree"] is not None:
         raise _Usage("--all is not allowed with --worktree")
+    if found["format"] is not None and found["template"] is not None:
+        raise _Usage("--format is not allowed with --template")
+    if found["repo"] is not None and found["worktree"] is None:
+        found["all"] = True
     return found
+
+
+def _template(text: str) -> Template:
+    from daft_cli.formats import Template
+
+    try:
+        return Template(text, COLUMNS)
+    except ValueError as error:
+        raise _Usage(f"--template: {error}") from error
 
 
 def _set_status(found: Options, value: str) -> None:
@@ -143,32 +169,57 @@ def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
 # --- reading ----------------------------------------------------------------------------------
 
 
-def _list(here: tuple[str, str | None], options: Options) -> int:
-    common, label = here
-    repository = first_line(common + "/daft-id").strip().lower()  # UUIDs may be written either way
-    rows = _read(repository, label, options) if repository else None
-    if isinstance(rows, int):
-        return rows
-    if rows is None:
-        if options["format"] is not None:
-            write_structured([], [], frozenset(), options["format"], headers=options["headers"])
-            sys.stderr.write("No job history found.\n")
-        else:
-            sys.stdout.write("No background job history found.\n")
+class _Page:
+    """What is shown of a repository: hook runs oldest first, their jobs, and what to make of it.
+
+    stale: owners of jobs that are gone. has_older: there are more runs than these.
+    is_whole: these are all jobs of the repository, so places in its queue can be told.
+    """
+
+    def __init__(
+        self, invocations: Rows, jobs: Rows, stale: Stale, *, has_older: bool, is_whole: bool
+    ) -> None:
+        self.invocations = invocations
+        self.jobs = jobs
+        self.stale = stale
+        self.has_older = has_older
+        self.is_whole = is_whole
+
+
+def _list(repository: str, label: str | None, options: Options) -> int:
+    page = _read(repository, label, options) if repository else None
+    if isinstance(page, int):
+        return page
+    form, template = options["format"], options["template"]
+    if not options["headers"] and form not in ("csv", "tsv"):
+        sys.stderr.write("warning: --no-headers has a meaning for csv and tsv only\n")
+    if form is None and template is None:
+        _show(repository, page, label, options)
         return 0
-    invocations, jobs, stale, is_whole = rows
-    if options["format"] is not None:
-        write_structured(invocations, jobs, stale, options["format"], headers=options["headers"])
-    else:
-        logs = f"{state_directory()}/jobs/{repository}"
-        write_table(invocations, jobs, stale, label=label, logs=logs, is_whole=is_whole)
+    if page is None:
+        sys.stderr.write("No job history found.\n")
+        page = _Page([], [], frozenset(), has_older=False, is_whole=True)
+    headers = options["headers"]
+    write_structured(
+        page.invocations, page.jobs, page.stale, form=form, template=template, headers=headers
+    )
     return 0
 
 
-def _read(repository: str, label: str | None, options: Options) -> Found | int | None:
-    """Return (invocations oldest first, their jobs, job owners without life, whether nothing
-    was filtered out), None when there is nothing to show, or an exit code.
-    """
+def _show(repository: str, page: _Page | None, label: str | None, options: Options) -> None:
+    if page is None:
+        sys.stdout.write("No background job history found.\n")
+        return
+    logs = f"{state_directory()}/jobs/{repository}"
+    write_table(
+        page.invocations, page.jobs, page.stale, label=label, logs=logs, is_whole=page.is_whole
+    )
+    if page.has_older and options["last"] is None:
+        sys.stderr.write(f"only the newest {options['limit']} runs; --limit <n> shows more\n")
+
+
+def _read(repository: str, label: str | None, options: Options) -> _Page | int | None:
+    """Return what there is to show, None for nothing, an exit code when it cannot be read."""
     from daft_store import listing
 
     path = f"{state_directory()}/jobs/{repository}/coordinator.db"
@@ -182,26 +233,28 @@ def _read(repository: str, label: str | None, options: Options) -> Found | int |
         statuses = options["status"]
         if statuses is not None:
             statuses = "[" + ",".join(f'"{one}"' for one in statuses.split(",")) + "]"
+        limit = options["last"] or options["limit"]
+        # One more than asked for tells whether there are more.
         wanted = {
             "hook": options["hook"],
             "statuses": statuses,
-            "limit": options["last"] or options["limit"],
+            "limit": limit + 1,
             "skipped": _skipped,
         }
         worktree = options["worktree"]
         if worktree is None and not options["all"]:
             worktree = label
         found = listing.newest_invocations(db, repository, worktree=worktree, **wanted)
-        if not found and options["worktree"] is None and not options["all"]:
+        if not found and options["worktree"] is None and worktree is not None:
             worktree = None
             found = listing.newest_invocations(db, repository, **wanted)
         if not found:
             return None
-        found.reverse()
-        jobs = listing.jobs_of(db, repository, [one[0] for one in found], skipped=_skipped)
-        narrowing = (worktree, options["hook"], statuses, options["last"])
-        is_whole = narrowing == (None,) * 4 and len(found) < options["limit"]
-        return found, jobs, stale or frozenset(), is_whole
+        shown = found[limit - 1 :: -1] if len(found) > limit else found[::-1]
+        jobs = listing.jobs_of(db, repository, [one[0] for one in shown], skipped=_skipped)
+        has_older = len(found) > limit
+        is_whole = not has_older and (worktree, options["hook"], statuses) == (None, None, None)
+        return _Page(shown, jobs, stale or frozenset(), has_older=has_older, is_whole=is_whole)
     except listing.ListingError as error:
         sys.stderr.write(f"error: {error}\n")
         return 4

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
     from typing import Any
 
+    from daft_cli.formats import Template
+
     Row = tuple[Any, ...]
     Rows = list[Row]
     Stale = frozenset[str | None]
@@ -45,9 +47,15 @@ def _short_length(ids: list[str]) -> int:
 
 
 def write_structured(
-    invocations: Rows, jobs: Rows, stale: Stale, form: str, *, headers: bool
+    invocations: Rows,
+    jobs: Rows,
+    stale: Stale,
+    *,
+    form: str | None,
+    template: Template | None,
+    headers: bool,
 ) -> None:
-    """Write a row per job in `form`. No rows is a valid document."""
+    """Write a row per job, in `form` or by `template`. No rows is a valid document."""
     from daft_cli.formats import write_rows
 
     short = _short_length([one[0] for one in invocations])
@@ -79,6 +87,11 @@ def write_structured(
                 "job_uid": job[13],
             }
         )
+    if template is not None:
+        for row in rows:
+            sys.stdout.write(template.line(row))
+        return
+    assert form is not None
     write_rows(form, rows, COLUMNS, headers=headers)
 
 

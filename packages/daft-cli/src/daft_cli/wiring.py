@@ -19,7 +19,7 @@ from daft_protocol.records import RecordKind
 from daft_protocol.status import InvocationStatus
 from daft_store.errors import StoreError
 from daft_store.identity import ensure_repository_id, read_repository_id
-from daft_store.places import RepositoryPlaces, data_root, state_root
+from daft_store.places import RepositoryPlaces, check_repository_id, data_root, state_root
 
 from . import __version__
 from .terminal import warn
@@ -69,13 +69,24 @@ class RepositoryJobs:
 
     def __init__(self, common_dir: str) -> None:
         self._common_dir = common_dir
+        self._known: str | None = None
         self._root = state_root(os.environ)
         self._store: SqliteJobStore | None = None
+
+    @classmethod
+    def of(cls, repository: str) -> RepositoryJobs:
+        """Return the jobs of the repository with this id, wherever it is, or was."""
+        made = cls("")
+        made._known = check_repository_id(repository)
+        return made
 
     @property
     def repository(self) -> str | None:
         """The repository's id, None when it has none yet. Creates nothing."""
-        return read_repository_id(self._common_dir)
+        return self._known or read_repository_id(self._common_dir)
+
+    def _identity(self) -> str:
+        return self._known or ensure_repository_id(self._common_dir)
 
     @property
     def has_history(self) -> bool:
@@ -88,13 +99,12 @@ class RepositoryJobs:
     def store(self) -> SqliteJobStore:
         """Open the store, making it if there is none. Raises: StoreError, OSError."""
         if self._store is None:
-            repository = ensure_repository_id(self._common_dir)
-            self._store = SqliteJobStore.open(self._root, repository, report=warn)
+            self._store = SqliteJobStore.open(self._root, self._identity(), report=warn)
         return self._store
 
     def station(self) -> Station:
         """Return where the leader is met, making the directories. Raises: StoreError."""
-        return open_station(self._root, ensure_repository_id(self._common_dir))
+        return open_station(self._root, self._identity())
 
     def client(self) -> CoordinatorClient:
         """Return a client that starts a leader when it needs one."""

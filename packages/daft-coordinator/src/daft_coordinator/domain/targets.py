@@ -55,41 +55,64 @@ def resolve(
     """
     if invocation is not None and not is_invocation_prefix(invocation):
         raise JobNotFound(invocation, "an invocation is 2 to 16 hex digits")
-    texts: Iterable[JobAddress] = readings(text) if text else [JobAddress()]
+    flags = JobAddress(
+        worktree=worktree, invocation=None if invocation is None else invocation.lower(), job=job
+    )
+    narrowed = [_narrowed(one, flags) for one in (readings(text) if text else [JobAddress()])]
     ranked: dict[int, list[Target]] = {}
-    for reading in texts:
-        narrowed = JobAddress(
-            worktree=worktree if worktree is not None else reading.worktree,
-            invocation=invocation.lower() if invocation is not None else reading.invocation,
-            job=job if job is not None else reading.job,
-        )
-        if narrowed == JobAddress():
+    for reading in narrowed:
+        if reading == JobAddress():
             continue
-        for rank, target in _targets(narrowed, jobs, current_worktree):
+        for rank, target in _targets(reading, jobs, current_worktree):
             known = ranked.setdefault(rank, [])
             if target not in known:
                 known.append(target)
     if not ranked:
-        raise JobNotFound(
-            text or str(JobAddress(worktree=worktree, invocation=invocation, job=job)),
-            "nothing recorded fits",
-            _nearby(jobs),
-        )
+        raise _not_found(text or str(flags), narrowed, jobs)
     best = ranked[min(ranked)]
     if len(best) > 1:
         raise AmbiguousAddress(text, tuple(str(target) for target in best))
     return best[0]
 
 
-def _targets(
-    address: JobAddress, jobs: Sequence[KnownJob], current: str | None
-) -> Iterable[tuple[int, Target]]:
-    fitting = [
+def _narrowed(reading: JobAddress, flags: JobAddress) -> JobAddress:
+    return JobAddress(
+        worktree=reading.worktree if flags.worktree is None else flags.worktree,
+        invocation=reading.invocation if flags.invocation is None else flags.invocation,
+        job=reading.job if flags.job is None else flags.job,
+    )
+
+
+def _not_found(text: str, narrowed: Sequence[JobAddress], jobs: Sequence[KnownJob]) -> JobNotFound:
+    """Return the error that says how far an address led: to a hook run, a worktree, or nowhere."""
+    for reading in narrowed:
+        if reading.invocation is None or reading.job is None:
+            continue
+        inside = _fitting(reading, jobs)
+        if inside:
+            names = tuple(dict.fromkeys(known.name for known in inside))
+            return JobNotFound(text, f"{inside[0].invocation_id[:8]} has other jobs", names)
+    for reading in narrowed:
+        inside = [] if reading.worktree is None else _fitting(reading, jobs)
+        if inside:
+            return JobNotFound(text, f"{reading.worktree} has other jobs", _nearby(inside))
+    return JobNotFound(text, "nothing recorded fits", _nearby(jobs))
+
+
+def _fitting(address: JobAddress, jobs: Sequence[KnownJob]) -> list[KnownJob]:
+    """Return the jobs of the worktree and the hook run that `address` names."""
+    return [
         known
         for known in jobs
         if (address.worktree is None or known.worktree == address.worktree)
         and (address.invocation is None or known.invocation_id.startswith(address.invocation))
     ]
+
+
+def _targets(
+    address: JobAddress, jobs: Sequence[KnownJob], current: str | None
+) -> Iterable[tuple[int, Target]]:
+    fitting = _fitting(address, jobs)
     if address.job is None:
         yield from _invocations(address, fitting)
         return
