@@ -17,11 +17,14 @@ from daft_coordinator import Coordinator, RetryRequest, StopPolicy
 from daft_coordinator.domain import graph
 from daft_coordinator.domain.phases import cut
 from daft_coordinator.domain.retry import for_background, is_retryable, plan_retry
+from daft_coordinator.domain.retry_targets import Narrowing, find
 from daft_coordinator.errors import (
     AlreadyRunning,
+    AmbiguousAddress,
     DirectoryGone,
     JobNotFound,
     MissingValues,
+    NoSuchRun,
     NothingRecorded,
     NotRetryable,
     StillRunning,
@@ -367,3 +370,69 @@ def test_jobs_that_a_skip_names_are_recorded_with_the_true_reason(
     assert [one.end_reason for one in store.jobs_of(spec.invocation_id)] == [
         EndReason.CONDITION, EndReason.DEP_FAILED, EndReason.CANCEL,
     ]  # fmt: skip
+
+
+# --- what somebody means ----------------------------------------------------------------------
+
+OLD, NEW, OTHER, MERGE = ("aaaa" * 4, "aabb" * 4, "cccc" * 4, "dddd" * 4)
+RUNS = [
+    [recorded("db", "completed", invocation_id=NEW)],
+    [recorded("db", "failed", invocation_id=OTHER, worktree="v"), recorded("x", "completed",
+     invocation_id=OTHER, worktree="v")],
+    [recorded("db", "failed", invocation_id=OLD), recorded("h2", "failed", invocation_id=OLD)],
+    [recorded("m", "failed", invocation_id=MERGE, hook_type="my-task")],
+]  # fmt: skip
+
+
+def meant(text: str, **narrowing: Any) -> tuple[str, str | None]:
+    found = find(
+        text, RUNS, hook_types={"h"}, current_worktree="w", narrowing=Narrowing(**narrowing)
+    )
+    return found.invocation_id, found.job
+
+
+@pytest.mark.parametrize(
+    ("text", "narrowing", "expected"),
+    [
+        ("", {}, (NEW, None)),
+        ("", {"worktree": "v"}, (OTHER, None)),
+        ("h", {}, (NEW, None)),
+        ("h", {"worktree": "v"}, (OTHER, None)),
+        ("my-task", {}, (MERGE, None)),
+        ("", {"hook": "my-task"}, (MERGE, None)),
+        ("aaaa", {}, (OLD, None)),
+        ("AAAA:db", {}, (OLD, "db")),
+        ("db", {}, (OLD, "db")),
+        ("db", {"worktree": "v"}, (OTHER, "db")),
+        ("v:db", {}, (OTHER, "db")),
+        ("v@cccc/x", {}, (OTHER, "x")),
+        ("", {"job": "h2"}, (OLD, "h2")),
+        ("", {"invocation": "aabb"}, (NEW, "db")),
+        ("db", {"invocation": "cccc"}, (OTHER, "db")),
+    ],
+)
+def test_a_retry_means_the_run_that_fits(
+    text: str, narrowing: dict[str, str], expected: tuple[str, str | None]
+) -> None:
+    assert meant(text, **narrowing) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "narrowing", "said"),
+    [
+        ("", {"worktree": "gone"}, "No invocations found for worktree 'gone'"),
+        ("", {"hook": "pre-merge"}, "No invocations of pre-merge found"),
+        ("zz", {}, "No failed job named 'zz'"),
+        ("v:db", {"worktree": "w"}, "names worktree 'v', --worktree says 'w'"),
+    ],
+)
+def test_a_retry_of_nothing_says_what_was_looked_for(
+    text: str, narrowing: dict[str, str], said: str
+) -> None:
+    with pytest.raises(NoSuchRun, match=said):
+        meant(text, **narrowing)
+
+
+def test_several_invocations_that_fit_are_listed() -> None:
+    with pytest.raises(AmbiguousAddress, match="could be any of"):
+        meant("aa")

@@ -179,26 +179,8 @@ class Session:
 
         trusted: ask for no consent, the user runs it by hand. narrowing: only some jobs.
         """
-        consenting = None
-        if not trusted:
-            consenting = Consenting(
-                registry=self.registry,
-                remote_url=self.remote_url(),
-                default=_default_trust(),
-                ask=self._ask,
-            )
-        outcome = fire(
-            event,
-            loaded,
-            Firing(
-                engine=self.engine,
-                observer=self.presenter,
-                settings=self.settings,
-                consenting=consenting,
-                options=self.options(narrowing),
-                environment=dict(os.environ),
-            ),
-        )
+        consenting = None if trusted else self.consenting()
+        outcome = fire(event, loaded, self.firing(consenting, narrowing))
         if outcome.status is not FireStatus.SKIPPED:
             self._unmatched.append(frozenset(outcome.unmatched))
         if outcome.consent is not None and loaded is not None:
@@ -206,6 +188,28 @@ class Session:
         elif not outcome.ok:
             self._tell_failure(outcome)
         return outcome
+
+    def consenting(self) -> Consenting:
+        """Return where consent to hooks is looked up and asked for."""
+        return Consenting(
+            registry=self.registry,
+            remote_url=self.remote_url(),
+            default=_default_trust(),
+            ask=self._ask,
+        )
+
+    def firing(
+        self, consenting: Consenting | None = None, narrowing: Narrowing | None = None
+    ) -> Firing:
+        """Return what all fires of this command share."""
+        return Firing(
+            engine=self.engine,
+            observer=self.presenter,
+            settings=self.settings,
+            consenting=consenting,
+            options=self.options(narrowing),
+            environment=dict(os.environ),
+        )
 
     def event(self, hook: str, command: str, worktree: Worktree, **facts: Any) -> Event:
         """Return an event of this repository for `worktree`; `facts` say what is special."""

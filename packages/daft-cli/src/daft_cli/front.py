@@ -36,7 +36,7 @@ Worktrees
 
 Hooks and jobs
   hooks trust|deny|status|run|validate
-  jobs                  how the jobs went; also: jobs logs|cancel|wait
+  jobs                  how the jobs went; also: jobs logs|cancel|wait|retry
   hooks jobs            the same as `jobs`
 
 Shell
@@ -154,7 +154,7 @@ def _mute() -> None:
     os.close(nowhere)
 
 
-JOB_VERBS = ("logs", "cancel", "wait")
+JOB_VERBS = ("logs", "cancel", "wait", "retry")
 _VALUED = ("--worktree", "--status", "--hook", "--limit", "--format", "--template", "--repo")
 
 

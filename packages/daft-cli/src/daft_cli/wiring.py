@@ -112,6 +112,11 @@ class RepositoryJobs:
 
         return CoordinatorClient(self.station(), self.store(), version=__version__)
 
+    def repair(self) -> bool:
+        """Have the record brought in line with the world; False when nobody could."""
+        known = self.repository
+        return known is not None and repair(self._root, known)
+
     def leader_lives(self) -> bool:
         """True when a leader runs now. Creates nothing."""
         known = self.repository

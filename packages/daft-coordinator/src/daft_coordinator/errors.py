@@ -217,3 +217,13 @@ class AlreadyRunning(CoordinatorError):
 
     def __str__(self) -> str:
         return f"already running for this worktree: {', '.join(self.names)}"
+
+
+@define
+class NoSuchRun(CoordinatorError):
+    """Nothing recorded fits what was asked to be retried."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason

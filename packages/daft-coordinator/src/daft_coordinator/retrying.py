@@ -74,7 +74,7 @@ def detached(retrial: Retrial) -> InvocationSpec:
 def _check_directories(plan: RetryPlan) -> None:
     gone: dict[str, list[str]] = {}
     for spec in plan.specs:
-        if not os.path.isdir(spec.working_dir):
+        if spec.skip is None and not os.path.isdir(spec.working_dir):
             gone.setdefault(spec.working_dir, []).append(spec.name)
     for path, names in gone.items():
         raise DirectoryGone(path, tuple(names))

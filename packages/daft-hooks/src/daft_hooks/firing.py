@@ -171,7 +171,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         )
     if firing.consenting is not None:
         made = _pinned(made, loaded.pinned, event)
-    return _Run(event, made, firing, fail_mode).carry_out()
+    return carry_out(made, _invocation(event, new_invocation_id()), firing, fail_mode)
 
 
 def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
@@ -256,15 +256,23 @@ def _invocation(event: Event, invocation_id: str) -> InvocationSpec:
     )
 
 
+def carry_out(
+    made: Plan, invocation: InvocationSpec, firing: Firing, fail_mode: FailMode
+) -> FireOutcome:
+    """Run a plan as `invocation`, whose own jobs do not count: foreground, then the rest."""
+    return _Run(made, invocation, firing, fail_mode).carry_out()
+
+
 class _Run:
     """Carries out one plan."""
 
-    def __init__(self, event: Event, made: Plan, firing: Firing, fail_mode: FailMode) -> None:
-        self._event = event
+    def __init__(
+        self, made: Plan, invocation: InvocationSpec, firing: Firing, fail_mode: FailMode
+    ) -> None:
         self._plan = made
         self._firing = firing
         self._fail_mode = fail_mode
-        self._invocation = evolve(_invocation(event, new_invocation_id()), mode=made.mode)
+        self._invocation = evolve(invocation, mode=made.mode)
 
     def carry_out(self) -> FireOutcome:
         firing, made = self._firing, self._plan
@@ -274,7 +282,7 @@ class _Run:
             firing.observer.job_skipped(made.hook, spec)
         engine = firing.engine()
         if made.foreground:
-            firing.observer.hook_started(made.hook, self._event.label, len(made.foreground))
+            firing.observer.hook_started(made.hook, self._invocation.worktree, len(made.foreground))
         foreground = evolve(self._invocation, jobs=(*made.skipped, *made.foreground))
         engine.submit(foreground, environment=firing.environment)
         jobs = engine.wait(self._invocation.invocation_id)

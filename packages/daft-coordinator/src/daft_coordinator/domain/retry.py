@@ -28,7 +28,8 @@ class RetryRequest:
     skipped: also jobs that their own condition skipped.
     working_dir: absolute path in which all of them run; None: where each ran before.
     exclusive: refuse while another invocation runs a job of the same name for the same worktree.
-    current: name -> specification to run instead of the recorded one; None runs what is recorded.
+    current: name -> specification to run instead of the recorded one, which may say that it is
+        skipped now; None runs what is recorded.
     trigger: what is recorded as the trigger of the new invocation.
     """
 
@@ -90,7 +91,7 @@ def plan_retry(
         raise AlreadyRunning(tuple(job.name for job in overlapping))
     again = [job for job in jobs if job.name in chosen]
     specs = [_spec(request, job, values or {}, environment or {}) for job in again]
-    empty = tuple(spec.name for spec in specs if not spec.command.strip())
+    empty = tuple(spec.name for spec in specs if spec.skip is None and not spec.command.strip())
     if empty:
         raise NothingRecorded(empty)
     return RetryPlan(
@@ -179,15 +180,16 @@ def _spec(
         found = request.current.get(job.name)
         if found is None:
             raise NothingRecorded((job.name,), is_current=True)
-        spec = evolve(found, full_needs=_all_needs(found))
+        skip = None if request.skipped else found.skip
+        spec = evolve(found, full_needs=_all_needs(found), skip=skip)
     else:
         known = {**environment, **values.get(job.name, {})}
         missing = tuple(name for name in job.removed_env if name not in known)
         if missing:
             raise MissingValues(job.name, missing)
         restored = {name: known[name] for name in job.removed_env}
-        spec = evolve(job.spec, env={**job.spec.env, **restored})
-    return evolve(spec, skip=None, working_dir=request.working_dir or spec.working_dir)
+        spec = evolve(job.spec, env={**job.spec.env, **restored}, skip=None)
+    return evolve(spec, working_dir=request.working_dir or spec.working_dir)
 
 
 def _pruned(spec: JobSpec, chosen: frozenset[str]) -> JobSpec:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
-from daft_coordinator.domain import graph
+from daft_coordinator.domain import graph, phases
 from daft_coordinator.errors import DependencyCycle, UnknownDependency
 from daft_protocol.jobs import JobSpec, LogPolicy, RunMode, Skip
 from daft_protocol.status import SkipKind
@@ -112,21 +112,14 @@ def plan(
         specs[job.name] = _spec(event, configuration, hook, job, facts, options, skips)
     running = [specs[job.name] for job in hook.jobs if job.name not in skips]
     background = _background_names(hook, running, options, notices)
-    promoted = _promote(running, background)
-    for name, needer in promoted.items():
+    for name, needer in phases.promoted(running, background).items():
         notices.append(f"job '{name}' promoted to foreground (needed by '{needer}')")
-    detached = background - promoted.keys()
+    foreground, detached = phases.cut(running, background)
     return Plan(
         hook=hook.name,
         mode=_mode(hook),
-        foreground=tuple(
-            evolve(spec, background=False) for spec in running if spec.name not in detached
-        ),
-        background=tuple(
-            _without_needs(evolve(spec, background=True), outside=detached)
-            for spec in running
-            if spec.name in detached
-        ),
+        foreground=foreground,
+        background=detached,
         skipped=tuple(specs[job.name] for job in hook.jobs if job.name in skips),
         notices=tuple(notices),
         unmatched=dropped.unmatched,
@@ -336,22 +329,3 @@ def _background_names(
         f"job '{name}' promoted to foreground (it is interactive)" for name in sorted(attached)
     )
     return wanted - attached
-
-
-def _promote(running: Sequence[JobSpec], background: set[str]) -> dict[str, str]:
-    """Return background jobs that a foreground job needs, transitively -> who needs them."""
-    by_name = {spec.name: spec for spec in running}
-    promoted: dict[str, str] = {}
-    frontier = [spec.name for spec in running if spec.name not in background]
-    while frontier:
-        name = frontier.pop(0)
-        for wanted in by_name[name].needs:
-            if wanted in background and wanted not in promoted:
-                promoted[wanted] = name
-                frontier.append(wanted)
-    return promoted
-
-
-def _without_needs(spec: JobSpec, *, outside: set[str]) -> JobSpec:
-    """Keep only needs inside the background: the foreground has ended when it starts."""
-    return evolve(spec, needs=tuple(name for name in spec.needs if name in outside))
