@@ -129,6 +129,28 @@ def test_a_retry_asks_the_same_consent_as_the_fire(failed: tuple[Any, Path, str]
     assert "not retried: the repository is denied" in denied.stderr
 
 
+def test_a_script_that_was_repaired_runs_once_it_is_consented_to(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-post-create: {jobs: [{name: a, run: ./setup.sh}]}}\n", trust=False
+    )
+    script = project / "setup.sh"
+    script.write_text("#!/bin/sh\nexit 3\n")
+    script.chmod(0o755)
+    home.git("add", "-A", cwd=project)
+    home.git("commit", "-qm", "script", cwd=project)
+    home.daft("hooks", "trust", "-f", cwd=project)
+    home.daft("start", "feat", cwd=project)
+    tree = home.root / "project.feat"
+
+    (tree / "setup.sh").write_text("#!/bin/sh\nexit 0\n")
+    lapsed = home.daft("jobs", "retry", cwd=tree)
+    home.daft("hooks", "trust", "-f", cwd=tree)
+    done = home.daft("jobs", "retry", cwd=tree)
+
+    assert "not retried" in lapsed.stderr
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_was_run_by_hand_is_retried_by_hand_unless_it_was_refused(home: Any) -> None:
     project = home.repository(CONFIG, trust=False)
     out = str(home.root / "out")

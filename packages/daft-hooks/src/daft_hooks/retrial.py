@@ -20,7 +20,7 @@ from .domain.planning import Plan, plan
 from .domain.trust import Consent, TrustLevel, Verdict, decide, normalised_url
 from .errors import RegistryUnavailable
 from .firing import Consenting, FireOutcome, Firing, carry_out
-from .hooktypes import FailMode
+from .hooktypes import HOOK_TYPES, FailMode
 
 _BY_HAND = frozenset({Source.MANUAL, Source.TASK})
 
@@ -75,6 +75,26 @@ def values_today(
         for job in jobs
         if job.name in specs and (env := specs[job.name].env)
     }
+
+
+def pinned(made: Retrial, loaded: Loaded, *, is_elsewhere: bool) -> Retrial:
+    """Bind the jobs of a retry to the files that today's consent is for.
+
+    A file that only the record names stays bound to what it was. is_elsewhere: the user has
+    chosen another directory, where the record's files are not.
+    """
+    task = "" if made.source.hook_type in HOOK_TYPES else "task "
+    specs = tuple(
+        evolve(
+            spec,
+            pinned={
+                **({} if is_elsewhere else spec.pinned),
+                **loaded.pinned.files_of(f"{task}{made.source.hook_type}/{spec.name}"),
+            },
+        )
+        for spec in made.invocation.jobs
+    )
+    return evolve(made, invocation=evolve(made.invocation, jobs=specs))
 
 
 def retry(retrial: Retrial, firing: Firing) -> FireOutcome:

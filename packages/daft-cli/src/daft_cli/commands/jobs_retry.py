@@ -158,14 +158,14 @@ def _prepare(session: Session, request: RetryRequest, *, current: bool) -> Retri
         raise Trouble(f"invocation {request.invocation_id[:8]} was cleaned away meanwhile")
     place = _place(session, source)
     loaded = _load(session, place)
-    _check_consent(session, loaded, _origin(session, source, jobs))
+    by_hand = _check_consent(session, loaded, _origin(session, source, jobs))
     values: Mapping[str, Mapping[str, str]] = {}
     if current or any(job.removed_env for job in jobs):
         today = _specs_today(session, source, jobs, place, loaded, needed=current)
         values = retrial.values_today(jobs, today)
         request = evolve(request, current=today) if current else request
     try:
-        return prepare(store, request, environment=dict(os.environ), values=values)
+        made = prepare(store, request, environment=dict(os.environ), values=values)
     except StillRunning as error:
         raise Trouble(
             str(error), tips=("wait for them: `daft jobs wait`, or stop them: `daft jobs cancel`",)
@@ -183,6 +183,9 @@ def _prepare(session: Session, request: RetryRequest, *, current: bool) -> Retri
     except NothingRecorded as error:
         tips = ("leave out --current",) if error.is_current else ()
         raise Trouble(str(error), tips=tips) from error
+    if loaded is None or by_hand:
+        return made
+    return retrial.pinned(made, loaded, is_elsewhere=request.working_dir is not None)
 
 
 def _place(session: Session, source: Invocation) -> Worktree | None:
@@ -199,7 +202,10 @@ def _load(session: Session, place: Worktree | None) -> Loaded | None:
     if at is None:
         live = (one for one in session.repository.worktrees if not (one.is_bare or one.missing))
         at = next(live, None)
-    return None if at is None else discovery.load(at.path)
+    loaded = None if at is None else discovery.load(at.path)
+    if at is None or loaded is None:
+        return None
+    return loaded.seen_in(at.path, (session.repository.project_root,))
 
 
 def _origin(session: Session, source: Invocation, jobs: tuple[Job, ...]) -> Source:
@@ -213,13 +219,14 @@ def _origin(session: Session, source: Invocation, jobs: tuple[Job, ...]) -> Sour
     return Source.HOOK if source.source is Source.RETRY else source.source
 
 
-def _check_consent(session: Session, loaded: Loaded | None, origin: Source) -> None:
+def _check_consent(session: Session, loaded: Loaded | None, origin: Source) -> bool:
+    """Refuse a retry without consent; True when it needs none. Raises: Trouble."""
     consent = retrial.permission(session.consenting(), session.repository.common_dir, loaded)
     if consent.allowed:
-        return
+        return False
     if retrial.was_run_by_hand(consent, origin):
         session.presenter.notice(f"note: {consent.reason}; retried as it was run by hand before")
-        return
+        return True
     raise Trouble(
         f"not retried: {consent.reason}",
         tips=("look at what would run, and consent to it: `daft hooks trust`",),
