@@ -21,6 +21,7 @@ from .removal import Removed, Target, remove
 from .repository import Repository, discover
 from .settings import Settings, read_settings
 from .trash import reap as reap_trash
+from .unfinished import put_right
 from .worktrees import Worktree, list_worktrees
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "plan_start",
     "plan_visit",
     "previous_worktree",
+    "put_right",
     "read_settings",
     "reap_trash",
     "remember_previous",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from . import git
 from .repository import Repository
 from .stored_refs import NotPlain, StoredRefs
+from .worktrees import list_worktrees
 
 _HEADS = "refs/heads/"
 _REMOTES = "refs/remotes/"
@@ -125,6 +126,21 @@ def read_ref(repository: Repository, ref: str) -> str | None:
         except NotPlain:
             pass  # git knows how to read what we do not
     return resolve_commit(repository, ref)
+
+
+def drop_branch(repository: Repository, name: str, oid: str) -> str | None:
+    """Delete a local branch while it is at `oid` and nobody uses it.
+
+    Returns None, or why it was kept. To be called with the worktree lock held.
+    """
+    for other in list_worktrees(repository.common_dir, repository.settings):
+        if name in (other.branch, other.paused_branch) and not other.is_bare:
+            return f"it is in use at {other.path}"
+    # Not `branch -D`, which deletes wherever the branch is by now. With the old value git itself
+    # refuses one that has moved.
+    ref = f"refs/heads/{name}"
+    deleted = git.attempt(repository.common_dir, "update-ref", "--no-deref", "-d", ref, oid)
+    return None if deleted.ok else deleted.err
 
 
 def default_branch(repository: Repository, refs: Refs | None = None) -> str | None:

@@ -9,9 +9,9 @@ from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
-from . import git, places
-from .branches import read_ref
-from .errors import BranchExists, GitFailed, MissingAndLocked, PathTaken
+from . import git, places, trash, unfinished
+from .branches import drop_branch, read_ref
+from .errors import BranchExists, GitFailed, MissingAndLocked, PathTaken, RemovalUndone
 from .lock import worktree_lock
 from .records import Record, records
 from .repository import Repository
@@ -52,6 +52,7 @@ def create(creation: Creation, *, warn: Callable[[str], None] | None = None) -> 
     tell = warn or _nobody
     repository = creation.repository
     with worktree_lock(repository.common_dir), ExitStack() as undo:
+        unfinished.undo_creations(repository, tell)
         _look_again(creation)
         if os.path.isdir(creation.path):
             places.clear_debris(creation.path)
@@ -62,7 +63,10 @@ def create(creation: Creation, *, warn: Callable[[str], None] | None = None) -> 
                 raise BranchExists(creation.branch)
             undo.push(partial(_drop_branch, creation))
         undo.callback(_unregister, creation, {one.private_dir for one in _records(creation)})
-        worktree = _add(creation, tell)
+        new_at = creation.start if creation.new_branch else ""
+        note = unfinished.Note(creation.path, creation.branch, new_at)
+        with unfinished.noted(repository.common_dir, note) as fd:
+            worktree = _add(creation, tell, fd)
         places.keep_out_of_status(repository, creation.path)
         undo.pop_all()
         # Still under the lock: creations at the same moment would meet at git's configuration.
@@ -80,10 +84,13 @@ def _records(creation: Creation) -> list[Record]:
 
 def _look_again(creation: Creation) -> None:
     """Look under the lock at what may have changed since the plan, and forget what vanished."""
+    back = trash.recover(creation.repository.common_dir)
     for record in _records(creation):
         is_there = same_path(record.path, creation.path)
         if not is_there and record.branch != creation.branch:
             continue
+        if record.path in back:
+            raise RemovalUndone(record.branch or os.path.basename(record.path), record.path)
         if not record.is_missing:
             label = record.branch or os.path.basename(record.path)
             raise PathTaken(record.path, label)
@@ -104,7 +111,7 @@ def _look_again(creation: Creation) -> None:
     places.refuse_taken(creation.path, ())
 
 
-def _add(creation: Creation, tell: Callable[[str], None]) -> Worktree:
+def _add(creation: Creation, tell: Callable[[str], None], fd: int) -> Worktree:
     """Add the worktree, and its branch where that is new. Raises: BranchExists, GitFailed."""
     common_dir = creation.repository.common_dir
     branch = creation.branch
@@ -114,7 +121,7 @@ def _add(creation: Creation, tell: Callable[[str], None]) -> Worktree:
         words = ["--no-track", "-b", branch, "--", creation.path, creation.start]
     else:
         words = ["--", creation.path, branch]
-    added = git.attempt(common_dir, "worktree", "add", *words)
+    added = git.attempt(common_dir, "worktree", "add", "--quiet", *words, inherited=(fd,))
     made = next((one for one in _records(creation) if same_path(one.path, creation.path)), None)
     # A post-checkout hook of git's may fail although the worktree is complete.
     if made is None or not (added.ok or os.path.exists(os.path.join(made.private_dir, "index"))):
@@ -140,9 +147,7 @@ def _drop_branch(
 ) -> None:
     """Drop the branch that this run made, unless somebody was faster or has moved it since."""
     if error is not None and not isinstance(error, BranchExists):
-        # With the old value git refuses when it is elsewhere by now.
-        ref = f"refs/heads/{creation.branch}"
-        git.attempt(creation.repository.common_dir, "update-ref", "-d", ref, creation.start)
+        drop_branch(creation.repository, creation.branch, creation.start)
 
 
 def _unregister(creation: Creation, before: set[str]) -> None:

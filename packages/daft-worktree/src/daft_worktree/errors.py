@@ -165,6 +165,16 @@ class RemoveFailed(WorktreeError):
     """A removal stopped half way; the message says what is left."""
 
 
+class RemovalUndone(WorktreeError):
+    """A removal had died half way; its worktree has just been put back, and nothing else done."""
+
+    def __init__(self, label: str, path: str) -> None:
+        super().__init__(
+            f"the worktree of '{label}' is back at {path}: its removal had been interrupted",
+            tips=(f"open it with `daft go {label}`, or finish with `daft remove {label}`",),
+        )
+
+
 class NoWorktree(WorktreeError):
     """No worktree is meant by the word."""
 

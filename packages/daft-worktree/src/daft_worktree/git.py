@@ -90,14 +90,16 @@ def attempt(
     network: bool = False,
     timeout_s: float | None = None,
     extra_env: Mapping[str, str] | None = None,
+    inherited: tuple[int, ...] = (),
 ) -> Output:
     """Run git in `directory` and return how it went; only a missing git raises.
 
     A lock file that another git holds for a moment is waited out, a few times.
+    inherited: descriptors that git, and what it starts, keep open.
     """
     pause = _FIRST_PAUSE_S
     for _ in range(1 + _RETRIES):
-        found = _once(directory, args, stdin, network, timeout_s, extra_env)
+        found = _once(directory, args, stdin, network, timeout_s, extra_env, inherited)
         if found.ok or not _is_contention(found.err):
             return found
         # Nothing tells when another process's lock file goes away; the jitter, the clock's last
@@ -114,6 +116,7 @@ def _once(
     network: bool,
     timeout_s: float | None,
     extra_env: Mapping[str, str] | None,
+    inherited: tuple[int, ...],
 ) -> Output:
     if observer is not None:
         observer(args)
@@ -130,6 +133,7 @@ def _once(
             stdin=subprocess.PIPE if stdin is not None else None if ask else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            pass_fds=inherited,
             # With a limit, in a group of its own: see below.
             start_new_session=timeout_s is not None,
         )

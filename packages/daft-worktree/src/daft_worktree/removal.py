@@ -6,14 +6,14 @@ import os
 from typing import NamedTuple
 
 from . import git, trash
-from .branches import Branch
+from .branches import Branch, drop_branch
 from .changes import has_submodules, read_status
 from .errors import RemoveFailed
 from .lock import worktree_lock
 from .places import clear_debris, delete_tree, is_debris, remove_empty
 from .records import is_absent, records
 from .repository import Repository
-from .worktrees import Worktree, holds_worktree, is_below, list_worktrees, same_path
+from .worktrees import Worktree, holds_worktree, is_below, same_path
 
 
 class Target(NamedTuple):
@@ -127,19 +127,12 @@ def _delete_remote_branch(repository: Repository, branch: Branch, seen: str | No
 
 def _delete_branch(repository: Repository, branch: Branch) -> list[str]:
     """Delete a local branch that is still where it was; return what went wrong harmlessly."""
-    common_dir = repository.common_dir
-    for other in list_worktrees(common_dir, repository.settings):
-        if branch.name in (other.branch, other.paused_branch) and not other.is_bare:
-            raise RemoveFailed(f"branch '{branch.name}' was kept: it is in use at {other.path}")
-    # Not `branch -D`, which deletes wherever the branch is by now.
-    ref = f"refs/heads/{branch.name}"
-    deleted = git.attempt(common_dir, "update-ref", "--no-deref", "-d", ref, branch.oid)
-    if not deleted.ok:
-        raise RemoveFailed(
-            f"branch '{branch.name}' was kept: it has moved since it was checked, or cannot be "
-            f"deleted: {deleted.err}"
-        )
-    cleaned = git.attempt(common_dir, "config", "--remove-section", f"branch.{branch.name}")
+    kept = drop_branch(repository, branch.name, branch.oid)
+    if kept is not None:
+        raise RemoveFailed(f"branch '{branch.name}' was kept: {kept}")
+    cleaned = git.attempt(
+        repository.common_dir, "config", "--remove-section", f"branch.{branch.name}"
+    )
     if cleaned.ok or "no such section" in cleaned.err.lower():
         return []
     return [f"the configuration of '{branch.name}' could not be removed: {cleaned.err}"]

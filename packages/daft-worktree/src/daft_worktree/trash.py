@@ -67,6 +67,14 @@ def settle(entry: str) -> None:
         return  # it never began
 
 
+def has_unfinished(common_dir: str) -> bool:
+    """True when a removal is under way, or has died half way."""
+    try:
+        return any(name.endswith(_ORIGIN) for name in os.listdir(directory(common_dir)))
+    except FileNotFoundError:
+        return False
+
+
 def recover(common_dir: str) -> list[str]:
     """Put back what removals that died half way have taken; return the paths.
 
