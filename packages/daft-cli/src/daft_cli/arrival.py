@@ -57,7 +57,7 @@ def arrive(
         raise Trouble(f"nothing was created; '{creation.branch}' needs its pre-create hook")
     carried = _carry_away(session, source) if carry else None
     try:
-        worktree = daft_worktree.create(creation)
+        worktree = daft_worktree.create(creation, warn=warn)
     except BaseException:
         if carried is not None:
             _give_back(carried)

@@ -133,20 +133,11 @@ class Session:
 
         The first of `refs` that has one counts.
         """
-        for ref in refs:
-
-            def read(name: str, ref: str = ref) -> bytes | None:
-                shown = git.attempt(self.repository.common_dir, "show", f"{ref}:{name}")
-                if not shown.ok:
-                    return None
-                return f"{shown.out}\n".encode("utf-8", "surrogateescape")
-
-            loaded = discovery.load_from(read)
-            if loaded is not None:
-                _ = loaded.configuration
-                self._warn_about(loaded)
-                return loaded
-        return None
+        loaded = discovery.load_from_git(self.repository.common_dir, refs)
+        if loaded is not None:
+            _ = loaded.configuration
+            self._warn_about(loaded)
+        return loaded
 
     def _warn_about(self, loaded: Loaded) -> None:
         for problem in loaded.decoded.problems:
@@ -328,9 +319,13 @@ class Session:
             sys.stdout.flush()
 
 
-def discover() -> Repository:
-    """Return the repository one stands in."""
-    return daft_worktree.discover(os.getcwd())
+def discover(*, to_change: bool = False) -> Repository:
+    """Return the repository one stands in.
+
+    to_change: worktrees will be made or removed; what a run that died has left is put right.
+    """
+    repository = daft_worktree.discover(os.getcwd())
+    return daft_worktree.put_right(repository, warn) if to_change else repository
 
 
 def _default_trust() -> TrustLevel:

@@ -43,7 +43,7 @@ def command(
     verbose: bool,
 ) -> int:
     """Go to NAME: a branch, the path of a worktree, or `-` for the one before."""
-    repository = discover()
+    repository = discover(to_change=True)
     with Session(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:

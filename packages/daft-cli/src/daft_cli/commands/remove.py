@@ -50,7 +50,7 @@ def command(
     """Remove the worktrees of TARGETs (branches or paths) and their branches."""
     if local and remote:
         raise click.UsageError("--local is not allowed with --remote")
-    repository = discover()
+    repository = discover(to_change=True)
     with Session(repository, quiet=quiet, verbose=verbose) as session:
         planned = daft_worktree.plan_removal(
             repository,

@@ -36,7 +36,7 @@ def command(
     verbose: bool,
 ) -> int:
     """Make BRANCH from BASE (the current branch) and a worktree for it, and run the hooks."""
-    repository = discover()
+    repository = discover(to_change=True)
     with Session(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:
