@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from selectors import BaseSelector
 from types import TracebackType
 from typing import Self
 
@@ -54,6 +55,7 @@ class Coordinator:
     kind: what this process is in the record: "embedded", "command" or "leader".
     workers: most jobs at one time; None: `min(8, processors)` but at least 2; 0: no limit.
     plugins: objects with `hookimpl` methods, see `hookspecs`.
+    selector: what its loop waits with, closed with it; None: the best the system has.
     report: told one line of trouble that concerns nobody's job; standard error by default.
     """
 
@@ -67,6 +69,7 @@ class Coordinator:
         plugins: Iterable[object] = (),
         processes: ProcessControl | None = None,
         clock: Clock | None = None,
+        selector: BaseSelector | None = None,
         repository: str = "",
         socket_path: str | None = None,
         version: str = "",
@@ -83,7 +86,7 @@ class Coordinator:
             or self._plugins.first("daft_open_job_store", repository=repository)
             or defaults.memory_store()
         )
-        self.reactor = Reactor(self.clock)
+        self.reactor = Reactor(self.clock, selector)
         self.policy = stop or StopPolicy()
         self.workers = defaults.workers() if workers is None else workers
         identity = self.processes.identify(os.getpid())

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from daft_protocol.jobs import Job
 
+from .ports import JOB_MARK
+
 REMOVED = frozenset(
     {
         # A job must not choose where the user's shell ends up.
@@ -41,7 +43,7 @@ def job_environment(
     environment = {name: value for name, value in inherited.items() if name not in REMOVED}
     environment.update(job.spec.env)
     environment.update(secrets)
-    environment["DAFT_JOB_ID"] = job.uid
+    environment[JOB_MARK] = job.uid
     environment["DAFT_JOB_NAME"] = job.name
     environment["DAFT_INVOCATION_ID"] = job.invocation_id
     environment["DAFT_BACKGROUND"] = "true" if job.spec.background else "false"

@@ -167,9 +167,9 @@ class JobStore(Protocol):
 
 @frozen(kw_only=True)
 class Spawned:
-    """A process that waits behind its gate, or is refused.
+    """A process that waits behind its gate.
 
-    gate: write one byte to let it run; closing it instead ends it without running anything.
+    gate: write a line to let it run; closing it instead ends it without running anything.
     stdout, stderr: read ends, non-blocking; None for a job that has the terminal.
     exit_fd: readable once the process has ended; None where the system has no such thing.
     """
@@ -187,6 +187,10 @@ class ExitStatus:
 
     code: int | None
     signal: int | None
+
+
+JOB_MARK = "DAFT_JOB_ID"
+"""Every job carries its uid in this variable; a process that left group and parent still has it."""
 
 
 class ProcessControl(Protocol):
@@ -221,7 +225,7 @@ class ProcessControl(Protocol):
         """Return the living members of the group of `who` that started no earlier than it."""
 
     def family(self, who: ProcessIdentity, job_uid: str) -> tuple[ProcessIdentity, ...]:
-        """Return group members, descendants and whoever carries the job's mark, living ones.
+        """Return group members, descendants and whoever carries `JOB_MARK`, living ones.
 
         Slower than `group_members`: it reads every process of this user.
         """

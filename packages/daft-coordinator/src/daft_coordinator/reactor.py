@@ -37,11 +37,14 @@ class Timer:
 
 
 class Reactor:
-    """Calls back when a descriptor is ready or a moment has come, one call at a time."""
+    """Calls back when a descriptor is ready or a moment has come, one call at a time.
 
-    def __init__(self, clock: Clock) -> None:
+    selector: what waits, closed with the reactor; None: the best the system has.
+    """
+
+    def __init__(self, clock: Clock, selector: selectors.BaseSelector | None = None) -> None:
         self._clock = clock
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.DefaultSelector() if selector is None else selector
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._soon: deque[Callable[[], None]] = deque()

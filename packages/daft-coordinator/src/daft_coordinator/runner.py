@@ -27,6 +27,9 @@ from .ports import Clock, ExitStatus, ProcessControl, Spawned
 from .pump import QUIET_S, READ_BYTES
 from .reactor import READ, Reactor, Timer
 
+LOOK_S = 0.05
+"""How often a process is looked at on a system that has no descriptor for its end."""
+
 
 @frozen(kw_only=True)
 class StopPolicy:
@@ -99,6 +102,7 @@ class JobRun:
         self._timers: list[Timer] = []
         self._quiet: dict[str, Timer] = {}
         self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
+        self._next_look: Timer | None = None
         self._killing = False
         self._trouble = ""
         self._troubles = 0
@@ -126,6 +130,8 @@ class JobRun:
             self._watch(fd, partial(self._read, kind))
         if self._exit_fd is not None:
             self._watch(self._exit_fd, self.look)
+        else:
+            self._look_again(self._look_in_vain)
         timeout_s = self.job.spec.timeout_s
         if timeout_s is not None and not self.job.spec.interactive:
             self._after(timeout_s, self._timed_out)
@@ -142,7 +148,7 @@ class JobRun:
             # Wait for the launcher's end, a matter of microseconds, so that no zombie stays.
             self._watch(self._exit_fd, self._bury)
         else:
-            self._bury()
+            self._look_again(self._bury)
         self.log.remove()
 
     def stop(self, cause: StopCause, *, kill: bool = False) -> None:
@@ -211,11 +217,8 @@ class JobRun:
                 continue
             fd = self._processes.watch(member)
             if fd is None:
-                # Gone between the look and now, or a system without such descriptors: look again
-                # when the next of our own deadlines comes.
-                self._reactor.call_soon(
-                    self._careful(self._leftover_gone)
-                ) if self._exit_fd else None
+                # Gone between the look and now, or a system without such descriptors.
+                self._look_again(self._leftover_gone)
                 continue
             self._leftovers[fd] = member.pid
             self._watch(fd, partial(self._forget_leftover, fd))
@@ -295,8 +298,9 @@ class JobRun:
     def _finish(self) -> None:
         assert self._exit is not None
         self._done = True
-        for timer in (*self._timers, *self._quiet.values()):
-            timer.cancel()
+        for timer in (*self._timers, *self._quiet.values(), self._next_look):
+            if timer is not None:
+                timer.cancel()
         for fd in list(self._leftovers):
             self._reactor.unwatch(fd)
             os.close(fd)
@@ -358,6 +362,8 @@ class JobRun:
             self._close_reader(kind)
             if self._exit is not None:
                 self._try_finish()
+            elif self._exit_fd is None and not self._readers:
+                self.look()  # nothing holds its pipes any more: most likely it has ended
             return False
         timer = self._quiet.pop(kind, None)
         if timer is not None:
@@ -430,8 +436,22 @@ class JobRun:
         elif self._troubles == 2:
             self._careful(self._kill)()
 
+    def _look_again(self, look: Callable[[], None]) -> None:
+        """Look in a moment, where the system does not say when there is something to see."""
+        if self._next_look is not None:
+            self._next_look.cancel()  # what was looked for before has been seen
+        self._next_look = self._reactor.call_after(LOOK_S, self._careful(look))
+
+    def _look_in_vain(self) -> None:
+        """Look for the end, again and again until it has come."""
+        if self._exit is None and not self._done:
+            self._look_again(self._look_in_vain)  # first, so that a failed look is not the last
+            self.look()
+
     def _bury(self) -> None:
-        if self._processes.reap(self.identity) is None and self._exit_fd is not None:
+        if self._processes.reap(self.identity) is None:
+            if self._exit_fd is None:
+                self._look_again(self._bury)
             return
         if self._exit_fd is not None:
             self._reactor.unwatch(self._exit_fd)

@@ -19,13 +19,10 @@ import psutil
 from daft_protocol.jobs import ProcessIdentity
 
 from ..errors import SpawnFailed
-from ..ports import ExitStatus, Spawned
+from ..ports import JOB_MARK, ExitStatus, Spawned
 from .clock import read_boot_id
 
 SHELL = "/bin/sh"
-JOB_MARK = "DAFT_JOB_ID"
-"""Every job carries its uid in this variable; a process that left group and parent still has it."""
-
 _HAS_PROC = sys.platform.startswith("linux")
 _HAS_PIDFD = hasattr(os, "pidfd_open")
 

@@ -15,12 +15,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bench import Bench
     from .clock_suite import ClockSuite
+    from .process_suite import ProcessControlSuite
     from .samples import a_job, an_invocation, an_owner
+    from .scripts import NEVER, Child, Says, Script
     from .store_suite import JobStoreSuite
     from .virtual_clock import VirtualClock
+    from .virtual_host import VirtualHost
+    from .virtual_processes import VirtualProcessControl
+    from .virtual_world import NothingWillHappen, VirtualWorld
 
 _MODULE_OF = {
+    "NEVER": "scripts",
+    "Bench": "bench",
+    "Child": "scripts",
+    "NothingWillHappen": "virtual_world",
+    "ProcessControlSuite": "process_suite",
+    "Says": "scripts",
+    "Script": "scripts",
+    "VirtualHost": "virtual_host",
+    "VirtualProcessControl": "virtual_processes",
+    "VirtualWorld": "virtual_world",
     "ClockSuite": "clock_suite",
     "JobStoreSuite": "store_suite",
     "VirtualClock": "virtual_clock",
@@ -30,9 +46,19 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "NEVER",
+    "Bench",
+    "Child",
     "ClockSuite",
     "JobStoreSuite",
+    "NothingWillHappen",
+    "ProcessControlSuite",
+    "Says",
+    "Script",
     "VirtualClock",
+    "VirtualHost",
+    "VirtualProcessControl",
+    "VirtualWorld",
     "a_job",
     "an_invocation",
     "an_owner",
