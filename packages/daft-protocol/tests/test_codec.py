@@ -36,6 +36,8 @@ REQUESTS = [
     m.TailLogs(job=m.TailTarget(job_name="j"), follow=True, since_seq=4),
     m.Wait(job_uids=("a", "b"), timeout_ms=5),
     m.Reconcile(),
+    m.Evict(departures=(m.Departure(invocation_id="ab", expected=2, job_uids=("u",)),)),
+    m.Evict(departures=(m.Departure(invocation_id="ab", expected=0),)),
     m.Shutdown(),
 ]
 ENTRY = m.JobEntry(name="a", hook_type="h", worktree="w", status="failed", exit_code=3, tags=("t",))
@@ -49,6 +51,7 @@ RESPONSES = [
         names=("a",),
         results=(m.CancelResult(job_uid="u", name="a", outcome="o", status="s"),),
     ),
+    m.Evicted(done=(True, False)),
     m.Error(code="X", message="y"),
     m.StreamFrame(record={"seq": 1}),
     m.StreamEnd(),

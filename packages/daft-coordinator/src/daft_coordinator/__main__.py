@@ -51,7 +51,13 @@ def main(argv: list[str] | None = None) -> int:
             report=_journal,
         )
         leader = Leader(
-            station, lock, coordinator, client=client, version=__version__, report=_journal
+            station,
+            lock,
+            coordinator,
+            history=store.history(),
+            client=client,
+            version=__version__,
+            report=_journal,
         )
     except Exception as error:
         # Whoever started us runs the jobs itself, and shows this line.

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -24,7 +24,10 @@ from daft_protocol.messages import (
     CancelAll,
     Cancelled,
     CancelMatching,
+    Departure,
     Error,
+    Evict,
+    Evicted,
     Hello,
     JobEntry,
     Jobs,
@@ -302,6 +305,12 @@ class CoordinatorClient:
         """Have the leader compare the record with the world now; return its words."""
         answer = self._ask(Reconcile(), answer_s=30.0)
         return getattr(answer, "message", "")
+
+    def evict(self, departures: Sequence[Departure]) -> tuple[bool, ...]:
+        """Have the leader delete rows, see `JobHistory.evict`; the files are the caller's."""
+        answer = self._ask(Evict(departures=tuple(departures)))
+        assert isinstance(answer, Evicted)
+        return answer.done
 
     def hello(self) -> Welcome:
         """Return who leads. It answers once its record agrees with the world."""

@@ -129,6 +129,14 @@ class RecordConflict(CoordinatorError):
 
 
 @define
+class StoreFull(StoreUnavailable):
+    """The disk has no room for a change. Nothing was changed."""
+
+    def __str__(self) -> str:
+        return f"the job store cannot grow: {self.reason}"
+
+
+@define
 class SpawnFailed(CoordinatorError):
     """A process could not be started. `code` is what a shell would exit with."""
 

@@ -7,6 +7,7 @@ of 20 % each, so that the newest part survives; at the end they are joined on be
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -304,6 +305,7 @@ class LogCursor:
                 )
             except FileNotFoundError:
                 return []
+            _say_it_is_read(self._head)
         while True:
             data = os.read(self._head, limit_bytes)
             if not data:
@@ -353,6 +355,17 @@ class LogCursor:
             if record.seq > self._given_until and record.seq >= self._since:
                 records.append(record)
         return records
+
+
+def _say_it_is_read(fd: int) -> None:
+    """Take a shared lock on a log: clean-up leaves it alone while that is held.
+
+    The kernel gives it back when we close the log, or die.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        pass  # clean-up looks at it right now, or there are no locks here: open, it stays readable
 
 
 def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:

@@ -20,6 +20,7 @@ from daft_protocol.messages import Request, Response
 from . import requests
 from .coordinator import Coordinator
 from .errors import CoordinatorError
+from .history import JobHistory
 from .reactor import READ, Timer
 from .recovery import Recovery
 from .server import MAX_CONNECTIONS, Connection, Operation
@@ -33,6 +34,7 @@ class Leader:
     """Serves one repository until there is nothing left to do.
 
     lock: held already; given back by `run` at the very end.
+    history: the record as clean-up sees it; None: nobody may ask for evictions.
     client: the connection this process was started with, if any.
     """
 
@@ -42,6 +44,7 @@ class Leader:
         lock: LeaderLock,
         coordinator: Coordinator,
         *,
+        history: JobHistory | None = None,
         client: socket.socket | None = None,
         linger_s: float = LINGER_S,
         version: str = "",
@@ -50,6 +53,7 @@ class Leader:
         self.station = station
         self.coordinator = coordinator
         self.recovery = Recovery(coordinator)
+        self.history = history
         self.version = version
         self.followers: dict[str, int] = {}
         self.is_leaving = False

@@ -249,5 +249,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that only grow. For durations and deadlines."""
 
+    def since_boot(self) -> float:
+        """Return seconds since the machine started, those it slept through included."""
+
     def boot_id(self) -> str:
         """Return a text that is the same until the machine starts again."""

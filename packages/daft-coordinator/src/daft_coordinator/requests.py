@@ -15,6 +15,8 @@ from daft_protocol.messages import (
     CancelMatching,
     CancelResult,
     Error,
+    Evict,
+    Evicted,
     Hello,
     JobEntry,
     Jobs,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from .leader import Leader
 
 PAGE = 500
-CAPABILITIES = ("submit", "retry", "wait", "tail", "cancel-wait", "reconcile")
+CAPABILITIES = ("submit", "retry", "wait", "tail", "cancel-wait", "reconcile", "evict")
 
 # Jobs that another process runs change without a word to us. While somebody waits for such a
 # job, the row is read again this often; with nobody waiting, nothing is.
@@ -92,9 +94,17 @@ def _dispatch(leader: Leader, request: Request) -> Operation | Response:
             return _wait(leader, request)
         case Reconcile():
             return _Reconciling(leader)
+        case Evict():
+            return _evict(leader, request)
         case Shutdown():
             leader.shut_down()
             return Ack(message="stopping all jobs")
+
+
+def _evict(leader: Leader, request: Evict) -> Response:
+    if leader.history is None:
+        return Error(code=messages.FORBIDDEN, message="something else looks after this record")
+    return Evicted(done=leader.history.evict(request.departures))
 
 
 def _list(leader: Leader, request: ListJobs) -> Response:

@@ -15,7 +15,12 @@ from .messages import WIRE_VERSION, Jobs, Request, Response, StreamEnd, StreamFr
 
 _REQUESTS: dict[str, type] = {cls.__name__: cls for cls in get_args(Request)}
 _RESPONSES: dict[str, type] = {cls.__name__: cls for cls in get_args(Response)}
-_PARTS: set[type] = {messages.TailTarget, messages.JobEntry, messages.CancelResult}
+_PARTS: set[type] = {
+    messages.TailTarget,
+    messages.JobEntry,
+    messages.CancelResult,
+    messages.Departure,
+}
 _MESSAGES: set[type] = {*_REQUESTS.values(), *_RESPONSES.values(), *_PARTS}
 
 # What a reader of plain version 1 insists on, even when it says nothing new.

@@ -185,6 +185,26 @@ class Reconcile:
 
 
 @frozen(kw_only=True)
+class Departure:
+    """What leaves the record of one invocation.
+
+    job_uids: the jobs that go; None: all of them, and the invocation.
+    expected: how many jobs it has; with any other number nothing of it goes.
+    """
+
+    invocation_id: str
+    expected: int
+    job_uids: tuple[str, ...] | None = None
+
+
+@frozen(kw_only=True)
+class Evict:
+    """Delete rows that clean-up has chosen; the sender deletes the files."""
+
+    departures: tuple[Departure, ...]
+
+
+@frozen(kw_only=True)
 class Shutdown:
     """Stop all jobs, record their ends, and leave."""
 
@@ -278,6 +298,13 @@ class Cancelled:
 
 
 @frozen(kw_only=True)
+class Evicted:
+    """Answer to `Evict`, in its order; False: it is not as it was any more, and was left alone."""
+
+    done: tuple[bool, ...]
+
+
+@frozen(kw_only=True)
 class Error:
     """The request was not carried out."""
 
@@ -308,6 +335,7 @@ Request = (
     | TailLogs
     | Wait
     | Reconcile
+    | Evict
     | Shutdown
 )
-Response = Welcome | Accepted | Jobs | Ack | Cancelled | Error | StreamFrame | StreamEnd
+Response = Welcome | Accepted | Jobs | Ack | Cancelled | Evicted | Error | StreamFrame | StreamEnd

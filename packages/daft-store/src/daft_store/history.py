@@ -8,11 +8,13 @@ tombstone to the next pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import apsw
 from attrs import asdict, frozen
 
 from .bringup import WRITER_BUSY_MS
+from .texts import readable
 from .transactions import writing
 
 PASSES_KEPT = 50
@@ -21,15 +23,21 @@ FIRST_VERSION = 2
 """The schema version that brought these tables; a reader may meet an older file."""
 
 INVOCATIONS = """
-SELECT invocation_id, worktree, worktree_path, created_at, pinned, job_count
+SELECT invocation_id, worktree, created_at, pinned
   FROM invocations WHERE repo_hash = ? ORDER BY created_at, invocation_id
 """
-# Covers what a decision needs and nothing else: the commands and environments stay on the disk.
 JOBS = """
-SELECT jobs.invocation_id, jobs.job_uid, jobs.name, jobs.dir_name, jobs.status, jobs.queued_at,
-       jobs.started_at, jobs.finished_at, jobs.retention_seconds, jobs.log_records,
-       jobs.coordinator_id, jobs.pid, jobs.pgid, jobs.proc_start, jobs.boot_id
-  FROM jobs WHERE jobs.repo_hash = ? ORDER BY jobs.invocation_id, jobs.name
+SELECT invocation_id, job_uid, name, dir_name, status,
+       coalesce(finished_at, started_at, queued_at, updated_at), retention_seconds, log_records
+  FROM jobs WHERE repo_hash = ? ORDER BY invocation_id, name
+"""
+RUNNING = """
+SELECT jobs.job_uid, jobs.pid, jobs.pgid, jobs.proc_start, jobs.boot_id,
+       owner.pid, owner.pgid, owner.proc_start, owner.boot_id
+  FROM jobs INDEXED BY jobs_unfinished
+  LEFT JOIN coordinators AS owner ON owner.id = jobs.coordinator_id AND owner.ended_at IS NULL
+ WHERE jobs.repo_hash = ? AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND jobs.status = 'running'
 """
 KNOWN = "SELECT EXISTS (SELECT 1 FROM invocations WHERE repo_hash = ? AND invocation_id = ?)"
 KNOWN_DIRECTORY = """
@@ -126,6 +134,8 @@ INSERT INTO repositories (repo_hash, common_dir, seen_at) VALUES (:repo, :common
 VACUUM = "PRAGMA incremental_vacuum(2000)"
 CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 
+Rows = list[tuple[Any, ...]]
+
 PolicyFields = Mapping[str, tuple[int, str]]
 """Field of POLICY_FIELDS -> (value, the file that set it); one that is missing is not set."""
 
@@ -171,6 +181,25 @@ class ClockRow:
 def has_tables(db: apsw.Connection) -> bool:
     """True when the file has taken the step that brought the tables of this module."""
     return int(db.pragma("user_version")) >= FIRST_VERSION
+
+
+def kept(db: apsw.Connection, repo: str, *, skipped: Callable[[str], None]) -> tuple[Rows, Rows]:
+    """Return (invocations, jobs) as tuples in the columns of INVOCATIONS and JOBS, one moment's.
+
+    skipped: told of each row that cannot be read and is left out.
+    """
+    db.execute("BEGIN")
+    try:
+        invocations = list(readable(db.execute(INVOCATIONS, (repo,)), skipped))
+        return invocations, list(readable(db.execute(JOBS, (repo,)), skipped))
+    finally:
+        if not db.get_autocommit():
+            db.execute("COMMIT")
+
+
+def running(db: apsw.Connection, repo: str, *, skipped: Callable[[str], None]) -> Rows:
+    """Return running jobs as tuples in the columns of RUNNING; NULLs for what nobody answers."""
+    return list(readable(db.execute(RUNNING, (repo,)), skipped))
 
 
 def evict(db: apsw.Connection, repo: str, evictions: Sequence[EvictionRow], at: str) -> list[bool]:

@@ -18,6 +18,11 @@ class SystemClock:
         """Return seconds that only grow."""
         return time.monotonic()
 
+    def since_boot(self) -> float:
+        """Return seconds since the machine started, those it slept through included."""
+        # Where there is no clock of that name, the monotonic one goes on during sleep.
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
     def boot_id(self) -> str:
         """Return the kernel's boot id, or the boot time where there is no such id."""
         return read_boot_id()

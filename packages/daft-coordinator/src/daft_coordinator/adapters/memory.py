@@ -4,7 +4,7 @@ for tests. It keeps every rule of the port but durability."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import evolve
 
@@ -13,6 +13,7 @@ from daft_protocol.status import JobStatus
 
 from ..errors import RecordConflict
 from ..ports import JobChange, JobQuery, Owner, changed
+from .memory_history import MemoryHistory
 
 
 class MemoryJobStore:
@@ -27,6 +28,7 @@ class MemoryJobStore:
         self._jobs: dict[str, Job] = {}
         self._owners: dict[str, Owner] = {}
         self._durations_ms: dict[tuple[str, str], int] = {}
+        self._history = MemoryHistory(self, log_root)
 
     def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Nothing is left out: nothing reaches a disk."""
@@ -118,6 +120,17 @@ class MemoryJobStore:
         path = os.path.join(self._log_root, job.invocation_id, job.dir_name)
         os.makedirs(path, mode=0o700, exist_ok=True)
         return path
+
+    def history(self) -> MemoryHistory:
+        """Return the same record as clean-up sees it."""
+        return self._history
+
+    def forget(self, invocation_id: str, uids: Collection[str], *, whole: bool) -> None:
+        """Drop jobs, and with `whole` their invocation (called by its history)."""
+        for uid in uids:
+            del self._jobs[uid]
+        if whole:
+            del self._invocations[invocation_id]
 
     def close(self) -> None:
         """Nothing to let go of; what is stored stays readable."""

@@ -23,6 +23,7 @@ from ..errors import RecordConflict, StoreUnavailable
 from ..ports import JobChange, JobQuery, Owner
 from ..station import Station
 from . import rows
+from .sqlite_history import SqliteHistory
 
 Row = TypeVar("Row")
 Value = TypeVar("Value")
@@ -237,6 +238,10 @@ class SqliteJobStore:
             return self._places.job_directory(job.invocation_id, job.dir_name, create=True)
         except (StoreError, OSError) as error:
             raise StoreUnavailable(str(error)) from error
+
+    def history(self) -> SqliteHistory:
+        """Return the same record as clean-up sees it; it closes with this store."""
+        return SqliteHistory(self._db, self._places, report=self._report)
 
     def close(self) -> None:
         """Let go of the file. Calling it again does nothing."""

@@ -14,8 +14,9 @@ class ClockSuite:
 
     @promised(Clock, "Time, as the coordinator sees it.")
     def test_it_answers_every_question(self, clock: Clock) -> None:
-        """Three questions, three answers of the right kind."""
+        """Four questions, four answers of the right kind."""
         assert isinstance(clock.monotonic(), float)
+        assert isinstance(clock.since_boot(), float)
         assert isinstance(clock.boot_id(), str)
         assert clock.now() is not None
 
@@ -34,6 +35,18 @@ class ClockSuite:
 
         assert asked == sorted(asked)
         assert all(math.isfinite(one) for one in asked)
+
+    @promised(
+        Clock.since_boot,
+        "Return seconds since the machine started, those it slept through included.",
+    )
+    def test_time_since_the_boot_grows_at_least_as_monotonic_time_does(self, clock: Clock) -> None:
+        """It may grow faster, by what was slept through; never slower."""
+        asked = [(clock.monotonic(), clock.since_boot(), clock.monotonic()) for _ in range(100)]
+
+        for (_, earlier, after), (before, later, _) in zip(asked, asked[1:], strict=False):
+            assert later - earlier >= before - after
+            assert earlier >= 0
 
     @promised(Clock.boot_id, "Return a text that is the same until the machine starts again.")
     def test_the_boot_has_one_name(self, clock: Clock) -> None:

@@ -13,6 +13,7 @@ class VirtualClock:
     def __init__(self, *, start: datetime = MORNING, boot_id: str = "boot-1") -> None:
         self._start = start
         self._elapsed_s = 0.0
+        self._booted_s = 0.0
         self._shift = timedelta()
         self._boot_id = boot_id
 
@@ -23,6 +24,10 @@ class VirtualClock:
     def monotonic(self) -> float:
         """Return the seconds that have passed since this clock was made."""
         return self._elapsed_s
+
+    def since_boot(self) -> float:
+        """Return the seconds that have passed since the made-up boot."""
+        return self._elapsed_s - self._booted_s
 
     def boot_id(self) -> str:
         """Return the made-up boot."""
@@ -39,3 +44,4 @@ class VirtualClock:
     def reboot(self, boot_id: str) -> None:
         """Start the machine again: nothing that ran before is alive any more."""
         self._boot_id = boot_id
+        self._booted_s = self._elapsed_s
