@@ -67,6 +67,29 @@ def test_the_listing_loads_apsw_and_nothing_else_of_weight(tmp_path: Path, histo
     assert ("apsw" in loaded) == history
 
 
+HOOKS_AND_JOBS = {
+    "attrs", "cattrs", "yaml", "psutil", "pluggy", "rich", "asyncio", "daft_hooks",
+    "daft_coordinator", "daft_protocol",
+}  # fmt: skip
+
+
+def test_going_and_looking_load_no_hooks_and_no_models(tmp_path: Path) -> None:
+    for words in (["init", "-q", "."], ["commit", "-q", "--allow-empty", "-m", "x"]):
+        who = ["-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=main"]
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True)
+
+    listed = modules_of(["list"], tmp_path)
+    visited = modules_of(["go", "main"], tmp_path)
+
+    assert not listed & HOOKS_AND_JOBS
+    assert not visited & (HOOKS_AND_JOBS - {"attrs"})
+
+
+@pytest.mark.parametrize("words", [["list", "-h"], ["jobs", "cancel", "--help"], ["hooks", "-h"]])
+def test_help_loads_nothing(tmp_path: Path, words: list[str]) -> None:
+    assert not modules_of(words, tmp_path) & BANNED
+
+
 def daft(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "daft_cli", *words],

@@ -16,8 +16,9 @@ from daft_worktree.carry import Carried
 from daft_worktree.creation import Creation
 from daft_worktree.worktrees import Worktree
 
-from .context import Session, change_directory, run_after
+from .context import Session
 from .failures import Trouble
+from .place import change_directory, run_after
 from .terminal import show_path, warn
 
 COPIED = ("daft.yml", "daft.yaml", ".daft.yml", ".daft.yaml", "daft.local.yml", "daft.local.yaml")

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import daft_worktree
 from daft_hooks import consent, discovery
 from daft_hooks.adapters.registry import SqliteTrustRegistry
 from daft_hooks.discovery import Loaded
@@ -20,15 +19,15 @@ from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
 from daft_hooks.firing import Consenting, FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
-from daft_worktree import git, layouts
+from daft_worktree import git
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
-from .failures import Trouble
+from .place import data_directory, layout_of
 from .presenter import Presenter
 from .terminal import harmless, warn
-from .wiring import Engine, RepositoryJobs, data_directory
+from .wiring import Engine, RepositoryJobs
 
 
 class Session:
@@ -92,22 +91,7 @@ class Session:
 
     def layout(self, explicit: str | None = None) -> Layout:
         """Return the layout that applies to new worktrees."""
-        repository = self.repository
-        placed = {
-            worktree.branch: worktree.path
-            for worktree in repository.worktrees
-            if worktree.branch and not worktree.is_main and not worktree.is_bare
-        }
-        detected = layouts.detect(
-            placed,
-            root=repository.project_root,
-            is_bare=repository.is_bare,
-            data_dir=self.data_dir,
-        )
-        layout, _ = layouts.resolve(
-            explicit=explicit, stored=repository.settings.layout, detected=detected
-        )
-        return layout
+        return layout_of(self.repository, self.data_dir, explicit)
 
     def load(self, worktree: str) -> Loaded | None:
         """Return the configuration of a worktree. Raises: BadConfiguration for broken YAML."""
@@ -319,15 +303,6 @@ class Session:
             sys.stdout.flush()
 
 
-def discover(*, to_change: bool = False) -> Repository:
-    """Return the repository one stands in.
-
-    to_change: worktrees will be made or removed; what a run that died has left is put right.
-    """
-    repository = daft_worktree.discover(os.getcwd())
-    return daft_worktree.put_right(repository, warn) if to_change else repository
-
-
 def _default_trust() -> TrustLevel:
     """Return the user's own default; a repository must not raise its own trust."""
     found = git.attempt("/", "config", "--global", "--get", "daft.hooks.defaultTrust")
@@ -336,56 +311,3 @@ def _default_trust() -> TrustLevel:
     except ValueError:
         warn(f"git config daft.hooks.defaultTrust is {found.out!r}, not deny, prompt or allow")
         return TrustLevel.DENY
-
-
-def change_directory(repository: Repository, path: str, *, wanted: bool) -> None:
-    """Tell the shell's wrapper where to go, or the user what to type."""
-    if not wanted or not repository.settings.autocd:
-        return
-    target = os.environ.get("DAFT_CD_FILE")
-    if target:
-        try:
-            with open(target, "wb") as file:
-                file.write(os.fsencode(path))
-        except OSError as error:
-            warn(f"the shell cannot be told where to go: {target}: {error.strerror}")
-    elif sys.stdout.isatty():
-        import shlex
-
-        sys.stderr.write(f"  cd {shlex.quote(path)}\n")
-        if "DAFT_NO_HINTS" not in os.environ:
-            sys.stderr.write('  (to go there by itself: eval "$(daft shell-init bash)")\n')
-
-
-def run_after(commands: Sequence[str], path: str) -> None:
-    """Run the `-x` commands in the new worktree, the terminal theirs, until one fails.
-
-    Raises: Trouble with the status of the one that failed; KeyboardInterrupt when it was
-    interrupted.
-    """
-    import signal
-    import subprocess
-
-    if not commands:
-        return
-    shell = os.environ.get("SHELL") or "/bin/sh"
-    environment = {name: value for name, value in os.environ.items() if name != "DAFT_CD_FILE"}
-    # What is typed at the terminal is meant for the command: an editor, a shell, a server may
-    # take Ctrl+C and live on. We only have to outlive it. A handler, unlike ignoring, is not
-    # inherited by what we start.
-    quiet = {one: signal.signal(one, _let_pass) for one in (signal.SIGINT, signal.SIGQUIT)}
-    try:
-        for command in commands:
-            code = subprocess.call([shell, "-c", command], cwd=path, env=environment)
-            if code in (-signal.SIGINT, 128 + signal.SIGINT):
-                raise KeyboardInterrupt
-            if code != 0:
-                code = code if code > 0 else 128 - code
-                raise Trouble(f"`{command}` exited with status {code}")
-    finally:
-        for one, handler in quiet.items():
-            signal.signal(one, handler)
-
-
-def _let_pass(_signal: int, _frame: object) -> None:
-    """Take note of a signal and do nothing about it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from daft_hooks.errors import BadConfiguration, HooksError
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # an error of a package that was never loaded cannot have happened
+    from daft_hooks.errors import BadConfiguration
 
 OK = 0
 FAILED = 1
@@ -25,32 +27,33 @@ def explain(error: Exception) -> int:
     return code
 
 
-def _answer(error: Exception) -> tuple[int, str, tuple[str, ...]]:
-    from daft_coordinator.errors import CoordinatorError
-    from daft_protocol.errors import ProtocolError
-    from daft_store.errors import StoreError
-    from daft_worktree.errors import WorktreeError
+_FAMILIES = {
+    "daft_worktree.errors": FAILED,
+    "daft_hooks.errors": FAILED,
+    "daft_store.errors": STORE_UNUSABLE,
+    "daft_coordinator.errors": FAILED,
+    "daft_protocol.errors": FAILED,
+}
+"""Where a package keeps its errors -> exit code."""
 
-    match error:
-        case Trouble():
-            return error.code, str(error), error.tips
-        case WorktreeError():
-            return FAILED, str(error), error.tips
-        case BadConfiguration():
+
+def _answer(error: Exception) -> tuple[int, str, tuple[str, ...]]:
+    if isinstance(error, Trouble):
+        return error.code, str(error), error.tips
+    homes = [cls.__module__ for cls in type(error).__mro__ if cls.__module__ in _FAMILIES]
+    if "daft_hooks.errors" in homes:
+        from daft_hooks.errors import BadConfiguration
+
+        if isinstance(error, BadConfiguration):
             return FAILED, f"hooks cannot be read: {error}", _excerpt(error)
-        case HooksError():
-            return FAILED, str(error), ()
-        case StoreError():
-            return STORE_UNUSABLE, str(error), ()
-        case CoordinatorError() | ProtocolError():
-            return FAILED, str(error), ()
-        case OSError():
-            what = error.strerror or str(error)
-            where = f"{error.filename}: " if error.filename else ""
-            return FAILED, f"{where}{what}", ()
-        case _:
-            text = f"something unforeseen went wrong: {type(error).__name__}: {error}"
-            return FAILED, text, ("run it again with DAFT_DEBUG=1 to see where, and report it",)
+    if homes:
+        return _FAMILIES[homes[0]], str(error), tuple(getattr(error, "tips", ()))
+    if isinstance(error, OSError):
+        what = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        return FAILED, f"{where}{what}", ()
+    text = f"something unforeseen went wrong: {type(error).__name__}: {error}"
+    return FAILED, text, ("run it again with DAFT_DEBUG=1 to see where, and report it",)
 
 
 def _excerpt(error: BadConfiguration) -> tuple[str, ...]:

@@ -90,6 +90,10 @@ def _dispatch(args: list[str]) -> int:
         verb, rest = "jobs", rest[1:]
     if verb not in VERBS:
         return _unknown(verb)
+    if rest and rest[-1] in ("-h", "--help"):
+        text = _help_of([verb, *rest[:-1]])
+        if text is not None:
+            return _say(text)
     if verb not in _WITHOUT_PLACE and not _stands_somewhere():
         return 1
     if verb == "jobs" and _is_listing(rest):
@@ -99,6 +103,23 @@ def _dispatch(args: list[str]) -> int:
     from daft_cli.launch import launch
 
     return launch(verb, VERBS[verb], rest)
+
+
+def _help_of(words: list[str]) -> str | None:
+    """Return the help of a verb, or of a verb's verb; None where only its parser can tell."""
+    if words == ["jobs"]:
+        from daft_cli import jobs_list
+
+        return jobs_list.HELP
+    if not all(word.replace("-", "").isalnum() and word[0] != "-" for word in words):
+        return None
+    try:
+        with open(
+            f"{os.path.dirname(__file__)}/help/{'.'.join(words)}.txt", encoding="utf-8"
+        ) as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 _WITHOUT_PLACE = ("shell-init",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +16,8 @@ def launch(verb: str, module: str, args: Sequence[str]) -> int:
     Raises: whatever the verb raises; the front door explains it.
     """
     command: click.Command = import_module(module).command
+    gc.freeze()  # what is loaded stays; only what the verb makes is worth looking through
+    gc.enable()
     command.context_settings.setdefault("help_option_names", ["-h", "--help"])
     try:
         # `command.main` would make its own end of a closed pipe.

@@ -19,7 +19,7 @@ from daft_protocol.records import RecordKind
 from daft_protocol.status import InvocationStatus
 from daft_store.errors import StoreError
 from daft_store.identity import ensure_repository_id, read_repository_id
-from daft_store.places import RepositoryPlaces, check_repository_id, data_root, state_root
+from daft_store.places import RepositoryPlaces, check_repository_id, state_root
 
 from . import __version__
 from .terminal import warn
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 FOREGROUND_WORKERS = max(4, os.cpu_count() or 1)
 """Set-up jobs mostly wait for the network; fewer workers than this would waste that time."""
-
-
-def data_directory() -> str:
-    """Return the user's data directory. Raises: BadDirectoryVariable."""
-    return data_root(os.environ)
 
 
 def repair(root: str, repository: str) -> bool:

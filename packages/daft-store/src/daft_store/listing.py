@@ -103,6 +103,15 @@ SELECT DISTINCT jobs.coordinator_id, c.pid, c.proc_start, c.boot_id, c.kind
  WHERE jobs.repo_hash = :repo
    AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
 """
+_UNFINISHED_COUNTS = """
+SELECT i.worktree, count(*)
+  FROM jobs INDEXED BY jobs_unfinished
+  JOIN invocations AS i
+    ON i.repo_hash = jobs.repo_hash AND i.invocation_id = jobs.invocation_id
+ WHERE jobs.repo_hash = :repo
+   AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
+ GROUP BY i.worktree
+"""
 
 
 class ListingError(Exception):
@@ -216,3 +225,8 @@ def unfinished_owners(db: apsw.Connection, repository: str) -> Rows:
     An owner that ended, or none at all, has None for everything but its id.
     """
     return list(db.execute(_OWNERS, {"repo": repository}))
+
+
+def unfinished_counts(db: apsw.Connection, repository: str) -> list[tuple[str, int]]:
+    """Return worktree label and number of unfinished jobs, for worktrees that have any."""
+    return list(db.execute(_UNFINISHED_COUNTS, {"repo": repository}))

@@ -17,11 +17,11 @@ from daft_worktree.repository import discover
 from daft_worktree.settings import read_settings
 
 from ..arrival import arrive
-from ..context import Session, change_directory, run_after
+from ..context import Session
 from ..failures import Trouble
 from ..options import hooking, landing, refuse_trust_without_hooks, speaking
+from ..place import change_directory, data_directory, run_after
 from ..terminal import show_path, warn
-from ..wiring import data_directory
 
 
 @click.command(name="clone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,14 +11,17 @@ import daft_worktree
 from daft_worktree import git
 from daft_worktree.creation import Existing
 from daft_worktree.errors import BranchNotFound
+from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
-from ..arrival import arrive
-from ..context import Session, change_directory, discover, run_after
 from ..failures import Trouble
 from ..options import hooking, landing, speaking
-from ..setup_state import setup_states
+from ..place import change_directory, data_directory, discover, layout_of, run_after
+from ..setup_state import SetupStates
 from ..terminal import warn
+
+if TYPE_CHECKING:
+    from daft_worktree.creation import Creation
 
 
 @click.command(name="go")
@@ -44,66 +48,77 @@ def command(
 ) -> int:
     """Go to NAME: a branch, the path of a worktree, or `-` for the one before."""
     repository = discover(to_change=True)
+    if name == "-" and (start or at is not None):
+        raise click.UsageError("`-` cannot be combined with --start or --at")
+    made_from: str | None = None
+    if name == "-":
+        found: Existing | Creation = Existing(daft_worktree.previous_worktree(repository))
+    else:
+        found, made_from = _find(
+            repository, name, at, start=start or repository.settings.auto_start, local=local
+        )
+    if isinstance(found, Existing):
+        return _visit(repository, found, commands, no_cd=no_cd, quiet=quiet)
+    # Only a worktree that is made fires hooks; going to one is worth no more than this.
+    from ..arrival import arrive
+    from ..context import Session
+
+    settings = repository.settings
+    if made_from is None:
+        usually, result = settings.carry_on_go, f"Prepared worktree '{found.branch}'"
+    else:
+        usually, result = settings.carry_on_start, f"Created worktree '{name}' from '{made_from}'"
     with Session(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:
-        if name == "-":
-            if start or at is not None:
-                raise click.UsageError("`-` cannot be combined with --start or --at")
-            return _visit(session, daft_worktree.previous_worktree(repository), "", no_cd, commands)
-        asked = ""
-        if repository.settings.fetch and not local and repository.remote is not None:
-            fetched = git.attempt(repository.common_dir, "fetch", repository.remote, network=True)
-            asked = f", neither here nor on '{repository.remote}'"
-            if not fetched.ok:
-                warn(f"fetching '{repository.remote}' failed, going on with what is here")
-                asked = f" (and '{repository.remote}' could not be reached)"
-        elif repository.remote is not None:
-            asked = f" (looked at what was last fetched from '{repository.remote}')"
-        start = start or repository.settings.auto_start
-        try:
-            if at is not None and not start and not _known(session, name):
-                raise Trouble(
-                    f"--at requires --start: there is no branch '{name}' yet",
-                    tips=(f"daft go --start --at {at} {name}",),
-                )
-            found = daft_worktree.plan_visit(
-                repository,
-                name,
-                at=at,
-                layout=session.layout(),
-                data_dir=session.data_dir,
-                asked_remote=asked,
-            )
-        except BranchNotFound:
-            if not start:
-                raise
-            creation = daft_worktree.plan_start(
-                repository, name, at=at, layout=session.layout(), data_dir=session.data_dir
-            )
-            wanted = repository.settings.carry_on_start if carry is None else carry
-            return arrive(
-                session,
-                creation,
-                carry=wanted,
-                result=f"Created worktree '{name}' from '{creation.base}'",
-                no_cd=no_cd,
-                commands=commands,
-            )
-        if isinstance(found, Existing):
-            return _visit(session, found.worktree, found.note, no_cd, commands)
         return arrive(
             session,
             found,
-            carry=repository.settings.carry_on_go if carry is None else carry,
-            result=f"Prepared worktree '{found.branch}'",
+            carry=usually if carry is None else carry,
+            result=result,
             no_cd=no_cd,
             commands=commands,
         )
 
 
-def _known(session: Session, name: str) -> bool:
-    repository = session.repository
+def _find(
+    repository: Repository, name: str, at: str | None, *, start: bool, local: bool
+) -> tuple[Existing | Creation, str | None]:
+    """Return the worktree of `name` or the plan of one, and what a new branch is made from."""
+    asked = _look_at_remote(repository, local=local)
+    if at is not None and not start and not _known(repository, name):
+        raise Trouble(
+            f"--at requires --start: there is no branch '{name}' yet",
+            tips=(f"daft go --start --at {at} {name}",),
+        )
+    data_dir = data_directory()
+    layout = layout_of(repository, data_dir)
+    try:
+        found = daft_worktree.plan_visit(
+            repository, name, at=at, layout=layout, data_dir=data_dir, asked_remote=asked
+        )
+        return found, None
+    except BranchNotFound:
+        if not start:
+            raise
+    made = daft_worktree.plan_start(repository, name, at=at, layout=layout, data_dir=data_dir)
+    return made, made.base
+
+
+def _look_at_remote(repository: Repository, *, local: bool) -> str:
+    """Fetch if that is wanted; return what to say of it when nothing is found."""
+    remote = repository.remote
+    if remote is None:
+        return ""
+    if not repository.settings.fetch or local:
+        return f" (looked at what was last fetched from '{remote}')"
+    if git.attempt(repository.common_dir, "fetch", remote, network=True).ok:
+        return f", neither here nor on '{remote}'"
+    warn(f"fetching '{remote}' failed, going on with what is here")
+    return f" (and '{remote}' could not be reached)"
+
+
+def _known(repository: Repository, name: str) -> bool:
     if name in daft_worktree.local_branches(repository):
         return True
     remote = repository.remote
@@ -111,21 +126,28 @@ def _known(session: Session, name: str) -> bool:
 
 
 def _visit(
-    session: Session, worktree: Worktree, note: str, no_cd: bool, commands: tuple[str, ...]
+    repository: Repository,
+    found: Existing,
+    commands: tuple[str, ...],
+    *,
+    no_cd: bool,
+    quiet: bool,
 ) -> int:
-    repository = session.repository
-    if note:
-        warn(note)
-    state = setup_states(session.jobs).get(worktree.label)
+    worktree: Worktree = found.worktree
+    for line in (*repository.settings.warnings, *([found.note] if found.note else [])):
+        warn(line)
+    state = SetupStates(repository.common_dir).of.get(worktree.label)
     if state in ("failed", "pending", "skipped-untrusted"):
-        sys.stderr.write(
-            f"warning: the setup of '{worktree.label}' is {state}; to finish it: "
-            f"daft -C {worktree.path} hooks run worktree-post-create\n"
+        warn(
+            f"the setup of '{worktree.label}' is {state}; to finish it: "
+            f"daft -C {worktree.path} hooks run worktree-post-create"
         )
     here = repository.current
     if here is not None and here.path != worktree.path:
         daft_worktree.remember_previous(repository, here.path)
-    session.say(f"Switched to existing worktree '{worktree.label}'")
+    if not quiet:
+        sys.stdout.write(f"Switched to existing worktree '{worktree.label}'\n")
+        sys.stdout.flush()
     change_directory(repository, worktree.path, wanted=not no_cd)
     run_after(commands, worktree.path)
     return 0

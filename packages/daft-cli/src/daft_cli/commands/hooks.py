@@ -23,11 +23,12 @@ from daft_hooks.probes import gather
 from daft_protocol.status import Source
 from daft_worktree.worktrees import Worktree
 
-from ..context import Session, discover
+from ..context import Session
 from ..failures import Trouble
 from ..formats import FORMATS, write_rows
 from ..options import PLACEMENTS, speaking
-from ..setup_state import setup_states
+from ..place import discover
+from ..setup_state import SetupStates
 from ..terminal import harmless, paint
 
 REPLAYABLE = ("post-clone", "worktree-post-create")
@@ -152,7 +153,7 @@ def _show_replays(session: Session, loaded: Loaded | None) -> None:
     """List how to make up for what was skipped while nobody had consented."""
     if loaded is None:
         return
-    states = setup_states(session.jobs)
+    states = SetupStates(session.repository.common_dir).of
     for hook in REPLAYABLE:
         if hook not in loaded.configuration.hooks or hook != "worktree-post-create":
             continue

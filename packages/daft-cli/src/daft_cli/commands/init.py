@@ -9,11 +9,10 @@ import click
 from daft_worktree import cloning, layouts
 from daft_worktree.settings import read_settings
 
-from ..context import change_directory, run_after
 from ..failures import Trouble
 from ..options import landing
+from ..place import change_directory, data_directory, run_after
 from ..terminal import show_path
-from ..wiring import data_directory
 
 
 @click.command(name="init")

@@ -27,9 +27,10 @@ from daft_protocol.messages import Wait
 from daft_protocol.status import JobStatus, Source
 from daft_worktree.worktrees import Worktree
 
-from ..context import Session, discover
+from ..context import Session
 from ..failures import INTERRUPTED, Trouble
 from ..options import speaking
+from ..place import discover
 from ..terminal import harmless, warn
 from .jobs import Outer
 

@@ -10,15 +10,13 @@ from typing import Any
 import click
 
 import daft_worktree
-from daft_protocol.status import JobStatus
 from daft_worktree.branches import default_branch
 from daft_worktree.describe import Description
 from daft_worktree.worktrees import Worktree, same_path
 
 from ..formats import FORMATS, write_rows
-from ..setup_state import setup_states
+from ..setup_state import SetupStates
 from ..terminal import age, has_colour, paint, show_path, warn
-from ..wiring import RepositoryJobs
 
 COLUMNS = (
     "kind", "name", "is_current", "is_default_branch", "operation", "path", "absolute_path",
@@ -52,10 +50,8 @@ def command(
     for one in described:
         if one.warning is not None:
             warn(one.warning)
-    jobs = RepositoryJobs(repository.common_dir)
-    states = setup_states(jobs)
-    running = _running_jobs(jobs)
-    rows = [_row(one, repository.current, default, states, running) for one in described]
+    states = SetupStates(repository.common_dir)
+    rows = [_row(one, repository.current, default, states) for one in described]
     if branches or everything:
         taken = {one.branch for one in trees}
         local = daft_worktree.local_branches(repository)
@@ -67,7 +63,6 @@ def command(
         rows += [
             _bare_row("remote", f"{repository.remote}/{name}", oid) for name, oid in known.items()
         ]
-    jobs.close()
     if form is not None:
         write_rows(form, rows, shown, headers=not no_headers)
         return 0
@@ -90,22 +85,11 @@ def _columns(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def _running_jobs(jobs: RepositoryJobs) -> dict[str, int]:
-    if not jobs.has_history or not jobs.leader_lives():
-        return {}
-    counts: dict[str, int] = {}
-    for job in jobs.store().unfinished():
-        if job.status is not JobStatus.UNKNOWN:
-            counts[job.worktree] = counts.get(job.worktree, 0) + 1
-    return counts
-
-
 def _row(
     one: Description,
     current: Worktree | None,
     default: str | None,
-    states: dict[str, str],
-    running: dict[str, int],
+    states: SetupStates,
 ) -> dict[str, Any]:
     tree = one.worktree
     assert tree is not None
@@ -132,8 +116,8 @@ def _row(
         "locked": tree.locked is not None,
         "lock_reason": tree.locked or None,
         "missing": tree.missing,
-        "setup_state": states.get(one.name, "none"),
-        "running_jobs": running.get(one.name, 0),
+        "setup_state": states.of.get(one.name, "none"),
+        "running_jobs": states.unfinished.get(one.name, 0),
     }
 
 

@@ -21,9 +21,10 @@ from daft_worktree.removal import Target
 from daft_worktree.repository import Repository
 
 from ..arrival import COPIED
-from ..context import Session, change_directory, discover
+from ..context import Session
 from ..failures import Trouble
 from ..options import speaking
+from ..place import change_directory, discover
 from ..terminal import show_path, warn
 
 CANCEL_S = 30.0

@@ -8,8 +8,9 @@ import daft_worktree
 from daft_worktree import git
 
 from ..arrival import arrive
-from ..context import Session, discover
+from ..context import Session
 from ..options import hooking, landing, speaking
+from ..place import discover
 from ..terminal import warn
 
 
