@@ -260,13 +260,9 @@ def test_bad_input_gets_one_clear_sentence(
     ("config", "said"),
     [
         ("hooks: [}", "not valid YAML"),
-        (POST.format("{name: a, rum: x}"), "did you mean 'run'"),
-        (
-            POST.format("{name: a, run: x, needs: [b]}, {name: b, run: x, needs: [a]}"),
-            "a -> b -> a",
-        ),
-        (POST.format("{name: a, run: x, needs: [zz]}"), "no job is called 'zz'"),
-        ("hooks: {worktree-pst-create: {}}", "did you mean 'worktree-post-create'"),
+        (POST.format("{name: a, run: [{}]}"), "expected a text, found a map"),
+        (POST.format("{name: a, run: x, background: yes}"), "expected true or false"),
+        ("hooks: {worktree-post-create: {fail_mode: abrot}}", "none of abort, warn"),
     ],
 )
 def test_a_broken_configuration_stops_creation_and_not_removal(
@@ -292,6 +288,48 @@ def test_a_broken_configuration_stops_creation_and_not_removal(
     removed = home.daft("remove", "-f", "x", cwd=project)
     assert removed.returncode == 0, removed.stderr
     assert "warning" in removed.stderr
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        ("{name: a, run: x, needs: [b]}, {name: b, run: x, needs: [a]}", "a -> b -> a"),
+        ("{name: a, run: x, needs: [zz]}", "no job is called 'zz'"),
+        ("{name: a, run: x, glob: y}", "add `files:`"),
+        ("{name: a, rum: x}", "has nothing to run"),
+    ],
+)
+def test_a_hook_that_cannot_run_fails_and_leaves_the_others_alone(
+    home: Any, jobs: str, said: str
+) -> None:
+    gate = "worktree-pre-create: {jobs: [{run: 'echo gate >> \"$OUT\"'}]}"
+    project = home.repository(f"hooks: {{{gate}, worktree-post-create: {{jobs: [{jobs}]}}}}\n")
+    out = home.root / "out"
+
+    started = home.daft("start", "y", cwd=project, OUT=str(out))
+    checked = home.daft("hooks", "validate", cwd=project)
+
+    assert started.returncode == 1
+    assert said in started.stderr
+    assert out.read_text() == "gate\n"
+    assert (home.root / "project.y").is_dir(), "what was made is kept"
+    assert checked.returncode == 1
+    assert said in checked.stderr
+
+
+def test_an_unknown_name_is_told_and_stops_nothing(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-pst-create: {jobs: [{run: x}]}}\nlayot: contained\n"
+    )
+
+    started = home.daft("start", "y", cwd=project)
+    checked = home.daft("hooks", "validate", cwd=project)
+
+    assert started.returncode == 0, started.stderr
+    assert "did you mean 'worktree-post-create'" in started.stderr
+    assert "did you mean 'layout'" in started.stderr
+    assert checked.returncode == 1
+    assert "1 error(s), 1 warning(s)" in checked.stderr
 
 
 def test_git_that_fails_is_quoted(home: Any) -> None:

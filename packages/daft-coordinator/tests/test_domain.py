@@ -153,6 +153,28 @@ def test_the_longest_known_path_goes_first_then_priority_then_declaration() -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("ended", "starts"),
+    [
+        (JobStatus.QUEUED, False),
+        (JobStatus.RUNNING, False),
+        (JobStatus.CANCELLING, False),
+        (JobStatus.COMPLETED, True),
+        (JobStatus.FAILED, True),
+        (JobStatus.SKIPPED, True),
+    ],
+)
+def test_what_comes_after_another_starts_however_that_ended(ended: JobStatus, starts: bool) -> None:
+    first = JobFacts(uid="first", name="first", status=ended, needs=("never",))
+    second = JobFacts(uid="second", name="second", status=JobStatus.QUEUED, after=("first", "x"))
+    invocation = InvocationFacts(invocation_id="i", jobs=[first, second])
+
+    found = schedule(Snapshot(invocations=[invocation], workers=0))
+
+    assert ("second" in found.start) is starts
+    assert found.skip == ()
+
+
 def test_workers_are_shared_between_invocations() -> None:
     def invocation(name: str) -> InvocationFacts:
         jobs = [

@@ -126,7 +126,7 @@ class Session:
     def _warn_about(self, loaded: Loaded) -> None:
         for problem in loaded.decoded.problems:
             text = str(problem)
-            if not problem.is_error and text not in self._warned:
+            if problem.is_told_when_read and text not in self._warned:
                 self._warned.add(text)
                 if not self.quiet:
                     warn(text)
@@ -156,7 +156,7 @@ class Session:
         """
         consenting = None if trusted else self.consenting()
         outcome = fire(event, loaded, self.firing(consenting, narrowing))
-        if outcome.status is not FireStatus.SKIPPED:
+        if outcome.invocation_id is not None:
             self._unmatched.append(frozenset(outcome.unmatched))
         if outcome.consent is not None and loaded is not None:
             self.tell_untrusted(loaded, outcome, event)

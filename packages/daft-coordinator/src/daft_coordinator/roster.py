@@ -289,6 +289,7 @@ class Roster:
             name=job.spec.name,
             status=job.status,
             needs=job.spec.needs,
+            after=job.spec.after,
             priority=job.spec.priority,
             position=job.position,
             urgency=self._urgency.get(job.uid, 0.0),

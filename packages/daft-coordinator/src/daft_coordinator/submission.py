@@ -37,7 +37,11 @@ def record(
     known = store.invocation(spec.invocation_id)
     earlier = store.jobs_of(spec.invocation_id) if known is not None else ()
     names = [job.name for job in spec.jobs]
-    needs = {job.name: job.needs for job in spec.jobs}
+    here = set(names)
+    # Whoever waits for its own end would wait for ever, whatever kind of waiting it is.
+    needs = {
+        job.name: (*job.needs, *(name for name in job.after if name in here)) for job in spec.jobs
+    }
     graph.check(names, needs, known={job.name for job in earlier})
     jobs = _queued(spec, owner=owner, now=now, first_position=len(earlier))
     jobs = _skip_hopeless(spec, jobs, earlier, now)

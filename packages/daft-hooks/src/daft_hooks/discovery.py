@@ -6,32 +6,19 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from .decode import Decoded, decode
-from .document import Node, parse
+from .document import Node
 from .domain.config import Configuration
-from .domain.merging import merge
-from .errors import BadConfiguration, Problem, UnreadableConfiguration
+from .errors import UnreadableConfiguration
 from .gitfiles import MAX_FILE_BYTES, CommittedFiles
 from .pinning import Pinned, pin
-
-MAIN_NAMES = (
-    "daft.yml",
-    "daft.yaml",
-    ".daft.yml",
-    ".daft.yaml",
-    ".config/daft.yml",
-    ".config/daft.yaml",
-)
-MAX_EXTENDS = 16
-
-ReadFile = Callable[[str], bytes | None]
-"""Returns the bytes of a path relative to the worktree, None when there is no such file."""
+from .sources import ReadFile, read_sources
 
 
 @frozen(kw_only=True)
@@ -105,58 +92,17 @@ def load_from_git(git_dir: str, refs: Sequence[str]) -> Loaded | None:
 
 def load_from(read: ReadFile) -> Loaded | None:
     """Return the configuration that `read` finds; no digest of scripts before `Loaded.seen_in`."""
-    sources: dict[str, bytes] = {}
-
-    def remember(name: str) -> bytes | None:
-        data = read(name)
-        if data is not None:
-            sources[name] = data
-        return data
-
-    main = next((name for name in MAIN_NAMES if remember(name) is not None), None)
-    if main is None:
+    sources = read_sources(read)
+    if sources is None:
         return None
-    root = parse(sources[main], main)
-    for name in _extended(root, main, remember, (main,)):
-        root = merge(root, parse(sources[name], name))
-    stem, ending = os.path.splitext(main)
-    overlay = f"{stem}.local{ending}"
-    if remember(overlay) is not None:
-        root = merge(root, parse(sources[overlay], overlay))
-    lines = {name: data.decode("utf-8", "replace").split("\n") for name, data in sources.items()}
-    decoded = decode(root, excerpts=lines)
+    decoded = decode(sources.root, excerpts=sources.lines, known=sources.problems)
     return Loaded(
         decoded=decoded,
-        files=tuple(sources),
-        digest=_digest(root, {}),
+        files=sources.files,
+        digest=_digest(sources.root, {}),
         commands=_commands(decoded.configuration),
-        root=root,
+        root=sources.root,
     )
-
-
-def _extended(root: Node, file: str, read: ReadFile, seen: tuple[str, ...]) -> Iterable[str]:
-    """Yield the names of the files `root` extends, in order, each behind what it extends."""
-    node = root.items.get("extends")
-    if node is None or node.is_null:
-        return
-    entries = node.elements if node.kind == "list" else [node]
-    for entry in entries:
-        if entry.kind != "scalar" or not entry.text:
-            raise _problem(entry, "extends", f"expected a path, found {entry.describe()}")
-        name = os.path.normpath(os.path.join(os.path.dirname(file), entry.text))
-        if name.startswith("..") or os.path.isabs(name):
-            raise _problem(entry, "extends", f"{entry.text!r} leads out of the repository")
-        if name in seen or len(seen) > MAX_EXTENDS:
-            raise _problem(entry, "extends", f"{' -> '.join((*seen, name))} goes round in a circle")
-        data = read(name)
-        if data is None:
-            raise _problem(entry, "extends", f"{name!r} does not exist (extended by {file})")
-        yield from _extended(parse(data, name), name, read, (*seen, name))
-        yield name
-
-
-def _problem(node: Node, path: str, message: str) -> BadConfiguration:
-    return BadConfiguration((Problem(mark=node.mark, message=message, path=path),))
 
 
 def _digest(root: Node, contents: Mapping[str, Collection[str]]) -> str:
@@ -178,6 +124,6 @@ def _commands(configuration: Configuration) -> dict[str, str]:
     for prefix, hooks in groups:
         for hook in hooks.values():
             for job in hook.jobs:
-                runs = [job.script or "", *job.run.values()]
+                runs = [job.script or "", *job.run.values(), job.files or ""]
                 found[f"{prefix}{hook.name}/{job.name}"] = "; ".join(run for run in runs if run)
     return found

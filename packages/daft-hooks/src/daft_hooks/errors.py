@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from attrs import frozen
 
 
@@ -17,19 +19,39 @@ class Mark:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class Severity(enum.Enum):
+    """What follows from a problem. All of them are told by `daft hooks validate`."""
+
+    FATAL = "fatal"  # the file cannot be used
+    FAULT = "fault"  # the hook it is in fails when it fires; the others run
+    ERROR = "error"  # told whenever the file is read; what is wrong counts as absent
+    WARNING = "warning"  # told whenever the file is read: it does not do what it seems to
+    HINT = "hint"  # worth a thought
+
+
 @frozen(kw_only=True)
 class Problem:
     """One thing that is wrong, and where.
 
     path: the way to it, such as `hooks.post-clone.jobs[build].needs`.
-    excerpt: the offending line. is_error: False for a warning.
+    excerpt: the offending line.
     """
 
     mark: Mark
     message: str
     path: str = ""
     excerpt: str = ""
-    is_error: bool = True
+    severity: Severity = Severity.FATAL
+
+    @property
+    def is_error(self) -> bool:
+        """True when `daft hooks validate` fails for it; otherwise it only warns."""
+        return self.severity not in (Severity.WARNING, Severity.HINT)
+
+    @property
+    def is_told_when_read(self) -> bool:
+        """True when every command that reads the file should say so."""
+        return self.severity in (Severity.ERROR, Severity.WARNING)
 
     def __str__(self) -> str:
         where = f" {self.path}:" if self.path else ""
@@ -45,7 +67,7 @@ class BadConfiguration(HooksError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        errors = [problem for problem in problems if problem.is_error]
+        errors = [problem for problem in problems if problem.severity is Severity.FATAL]
         first = str(errors[0]) if errors else "no error"
         more = f" (and {len(errors) - 1} more; see `daft hooks validate`)" if errors[1:] else ""
         super().__init__(f"{first}{more}")

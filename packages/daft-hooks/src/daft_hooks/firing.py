@@ -17,18 +17,18 @@ from daft_protocol.jobs import InvocationSpec, Job, JobSpec, Skip
 from daft_protocol.names import new_invocation_id
 from daft_protocol.status import EndReason, JobStatus, SkipKind
 
-from . import probes
 from .consent import consent_for
 from .discovery import Loaded
-from .domain.conditions import Facts
-from .domain.config import Configuration, HookConfig, JobConfig
+from .domain.config import Configuration, HookConfig
 from .domain.event import Event
-from .domain.planning import Options, Placement, Plan, files_of, hopeless, plan, script_path
+from .domain.planning import Options, Placement, Plan, hopeless
+from .domain.specs import files_of
 from .domain.trust import Consent, TrustLevel, Verdict
 from .errors import RegistryUnavailable, UnplannableHook
 from .hooktypes import HOOK_TYPES, FailMode
 from .pinning import Pinned
 from .ports import FireObserver, JobEngine, TrustRegistry
+from .preparing import prepare
 from .settings import HookSettings
 
 ERROR_LINES = 20
@@ -145,16 +145,13 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         if hook.jobs:
             firing.engine().fire_allowed(event.hook, event.label)
     try:
-        # Conditions may run commands: never for a fire that nobody was asked to consent to.
-        facts = Facts() if whole else _facts(event, hook, firing)
-        made = plan(event, configuration, hook, facts, options)
-        probes.check_scripts(
-            event.hook,
-            [
-                (job, script_path(event, configuration, job))
-                for job in _to_run(hook, made)
-                if job.script is not None
-            ],
+        made = prepare(
+            event,
+            configuration,
+            hook,
+            options,
+            firing.environment,
+            warn=firing.observer.notice,
         )
     except UnplannableHook as error:
         return FireOutcome(
@@ -185,15 +182,6 @@ def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
         )
 
     return evolve(made, foreground=bound(made.foreground), background=bound(made.background))
-
-
-def _facts(event: Event, hook: HookConfig, firing: Firing) -> Facts:
-    return probes.gather(event, hook, firing.environment, warn=firing.observer.notice)
-
-
-def _to_run(hook: HookConfig, made: Plan) -> list[JobConfig]:
-    names = {spec.name for spec in (*made.foreground, *made.background)}
-    return [job for job in hook.jobs if job.name in names]
 
 
 def _not_at_all(event: Event, loaded: Loaded | None, settings: HookSettings) -> str | None:
@@ -272,7 +260,7 @@ class _Run:
         self._plan = made
         self._firing = firing
         self._fail_mode = fail_mode
-        self._invocation = evolve(invocation, mode=made.mode)
+        self._invocation = evolve(invocation, mode=made.mode, max_parallel=made.max_parallel)
 
     def carry_out(self) -> FireOutcome:
         firing, made = self._firing, self._plan
@@ -350,7 +338,9 @@ class _Run:
         if not failed:
             if interrupted:
                 return evolve(base, status=FireStatus.INTERRUPTED, exit_code=130)
-            return base
+            if self._plan.runs:
+                return base
+            return evolve(base, status=FireStatus.SKIPPED, reason=_why_nothing_ran(self._plan))
         first = failed[0]
         timed_out = first.end_reason is EndReason.TIMEOUT
         return evolve(
@@ -365,5 +355,13 @@ class _Run:
         )
 
 
+def _why_nothing_ran(made: Plan) -> str:
+    """Return the reason of a fire whose jobs are all skipped, each reason once."""
+    reasons = dict.fromkeys(spec.skip.reason for spec in made.skipped if spec.skip is not None)
+    first, *others = reasons or ("no jobs declared",)
+    more = f" (and {len(others)} other reasons)" if others else ""
+    return f"every job is skipped: {first}{more}"
+
+
 def _as_cancelled(spec: JobSpec) -> JobSpec:
-    return evolve(spec, needs=(), skip=Skip(kind=SkipKind.CANCELLED, reason="cancelled"))
+    return evolve(spec, needs=(), after=(), skip=Skip(kind=SkipKind.CANCELLED, reason="cancelled"))

@@ -12,15 +12,15 @@ from daft_coordinator.retrying import Retrial
 from daft_protocol.jobs import Job, JobSpec
 from daft_protocol.status import Source
 
-from . import probes
 from .consent import consent_for
 from .discovery import Loaded
 from .domain.event import Event
-from .domain.planning import Plan, plan
+from .domain.planning import Plan
 from .domain.trust import Consent, TrustLevel, Verdict, decide, normalised_url
 from .errors import RegistryUnavailable
 from .firing import Consenting, FireOutcome, Firing, carry_out
 from .hooktypes import HOOK_TYPES, FailMode
+from .preparing import prepare
 
 _BY_HAND = frozenset({Source.MANUAL, Source.TASK})
 
@@ -58,8 +58,14 @@ def specs_today(event: Event, loaded: Loaded, firing: Firing) -> Mapping[str, Jo
     )
     if hook is None:
         return {}
-    facts = probes.gather(event, hook, firing.environment, warn=firing.observer.notice)
-    made = plan(event, configuration, hook, facts, firing.options)
+    made = prepare(
+        event,
+        configuration,
+        hook,
+        firing.options,
+        firing.environment,
+        warn=firing.observer.notice,
+    )
     whole = (*made.foreground, *made.background)
     # `needs` there are cut to the phase; `full_needs` still has them all.
     restored = (evolve(spec, needs=spec.full_needs) for spec in whole)

@@ -82,6 +82,7 @@ class JobSpec:
     env: variables laid over the environment of the submitter; values that look like secrets
         are kept in memory and never stored.
     needs: names of jobs of the same submission that must be `completed` first.
+    after: names of jobs of the same submission that must have ended first, however they ended.
     full_needs: `needs` before foreground and background were cut apart, for a faithful retry.
     timeout_s: seconds of running time, None for no limit.
     priority: lower starts first among jobs that are ready and equally urgent.
@@ -96,6 +97,7 @@ class JobSpec:
     env: Mapping[str, str] = field(factory=dict)
     needs: tuple[str, ...] = field(default=(), converter=_names)
     full_needs: tuple[str, ...] = field(default=(), converter=_names)
+    after: tuple[str, ...] = field(default=(), converter=_names)
     background: bool = False
     declared_background: bool = False
     background_output: BackgroundOutput = BackgroundOutput.LOG

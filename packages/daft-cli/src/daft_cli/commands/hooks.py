@@ -13,13 +13,13 @@ from daft_hooks.discovery import Loaded
 from daft_hooks.document import parse
 from daft_hooks.domain.config import HookConfig
 from daft_hooks.domain.event import Event
-from daft_hooks.domain.planning import Plan, plan
+from daft_hooks.domain.planning import Plan
 from daft_hooks.domain.selection import Narrowing
 from daft_hooks.domain.trust import TrustLevel
 from daft_hooks.errors import BadConfiguration, Problem, UnknownHook
 from daft_hooks.firing import FireStatus
 from daft_hooks.hooktypes import HOOK_TYPES
-from daft_hooks.probes import gather
+from daft_hooks.preparing import prepare
 from daft_protocol.status import Source
 from daft_worktree.worktrees import Worktree
 
@@ -338,9 +338,15 @@ def run(
             hook, "hooks-run", here, trigger=f"hooks run {hook}", source=Source.MANUAL
         )
         if dry_run:
-            facts = gather(event, configured[hook], dict(os.environ), warn=session.presenter.notice)
-            options = session.options(narrowing)
-            _show_plan(plan(event, loaded.configuration, configured[hook], facts, options))
+            made = prepare(
+                event,
+                loaded.configuration,
+                configured[hook],
+                session.options(narrowing),
+                dict(os.environ),
+                warn=session.presenter.notice,
+            )
+            _show_plan(made)
             return 0
         _note_missing_consent(session, loaded.seen_in(here.path))
         return _run(session, event, loaded, narrowing)

@@ -116,6 +116,7 @@ def job_of(row: JobRow) -> Job:
         env=json.loads(row.env_json),
         needs=json.loads(row.needs_json),
         full_needs=json.loads(row.full_needs_json),
+        after=rest.get("after", ()),
         background=bool(row.background),
         declared_background=bool(row.declared_background),
         background_output=BackgroundOutput(rest.get("background_output", "log")),
@@ -181,6 +182,7 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
         "fail_text": spec.fail_text,
         "interactive": spec.interactive,
         "priority": spec.priority,
+        "after": list(spec.after),
         "max_parallel": job.max_parallel,
         "pinned": dict(spec.pinned),
     }

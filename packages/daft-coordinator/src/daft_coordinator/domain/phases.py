@@ -31,17 +31,26 @@ def cut(
 ) -> tuple[tuple[JobSpec, ...], tuple[JobSpec, ...]]:
     """Return the foreground and the background jobs, both in the order of `specs`.
 
-    A background job keeps only needs inside the background: the foreground has ended when it
+    Each waits for jobs of its own part only: the foreground has ended when the background
     starts. `full_needs` still tells what it needed there.
     """
     detached = frozenset(background) - promoted(specs, background).keys()
     return (
-        tuple(evolve(spec, background=False) for spec in specs if spec.name not in detached),
+        tuple(
+            evolve(
+                spec,
+                background=False,
+                after=tuple(name for name in spec.after if name not in detached),
+            )
+            for spec in specs
+            if spec.name not in detached
+        ),
         tuple(
             evolve(
                 spec,
                 background=True,
                 needs=tuple(name for name in spec.needs if name in detached),
+                after=tuple(name for name in spec.after if name in detached),
             )
             for spec in specs
             if spec.name in detached

@@ -195,4 +195,5 @@ def _spec(
 def _pruned(spec: JobSpec, chosen: frozenset[str]) -> JobSpec:
     """Keep the needs that run again: the others have been completed, or were not asked for."""
     needs = tuple(name for name in _all_needs(spec) if name in chosen)
-    return evolve(spec, needs=needs, full_needs=needs)
+    after = tuple(name for name in spec.after if name in chosen)
+    return evolve(spec, needs=needs, full_needs=needs, after=after)

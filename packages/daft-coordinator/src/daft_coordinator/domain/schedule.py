@@ -14,6 +14,7 @@ from daft_protocol.status import HAS_PROCESS, JobStatus
 class JobFacts:
     """What scheduling needs to know of a job.
 
+    after: names that must have ended first, however they ended.
     urgency: seconds of work that cannot end before this job has; larger starts first.
     exclusive: it has the terminal, so it runs alone.
     """
@@ -22,6 +23,7 @@ class JobFacts:
     name: str
     status: JobStatus
     needs: Sequence[str] = ()
+    after: Sequence[str] = ()
     priority: int = 0
     position: int = 0
     urgency: float = 0.0
@@ -78,11 +80,11 @@ _FAILURES = frozenset(
 def schedule(snapshot: Snapshot) -> Decision:
     """Return the jobs to skip and to start.
 
-    A job starts once everything it needs is completed and a worker is free, whatever its
-    siblings do. A job whose need ended any other way is skipped, and so is all that needs it,
-    transitively, in the same decision. Among ready jobs the most urgent goes first, then the
-    lower priority number, then declaration order. Workers are shared between invocations: the
-    next start goes to the invocation with the fewest running jobs.
+    A job starts once everything it needs is completed, everything it comes after has ended, and
+    a worker is free, whatever its siblings do. A job whose need ended any other way is skipped,
+    and so is all that needs it, transitively, in the same decision. Among ready jobs the most
+    urgent goes first, then the lower priority number, then declaration order. Workers are shared
+    between invocations: the next start goes to the invocation with the fewest running jobs.
     """
     skips: list[SkipDecision] = []
     queues: list[_Queue] = []
@@ -147,6 +149,11 @@ def _spread_failure(
 _PIPE_BREAKERS = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.CRASHED})
 
 
+def _is_open(status: JobStatus | None) -> bool:
+    """True for a job that has not ended; one that is not of this invocation never began."""
+    return status is not None and not status.is_final
+
+
 class _Queue:
     """The ready jobs of one invocation, best first, while starts are handed out."""
 
@@ -164,6 +171,7 @@ class _Queue:
             for job in invocation.jobs
             if statuses[job.name] is JobStatus.QUEUED
             and all(statuses.get(wanted) is completed for wanted in job.needs)
+            and not any(_is_open(statuses.get(earlier)) for earlier in job.after)
         ]
         if one_at_a_time:
             # A declared order is a promise; urgency must not overrule it.

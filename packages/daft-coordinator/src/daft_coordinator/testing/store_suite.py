@@ -142,6 +142,7 @@ class JobStoreSuite:
             spec_env={"PLAIN": "x=y", "EMPTY": ""},
             spec_needs=("a", "b"),
             spec_full_needs=("a", "b", "c"),
+            spec_after=("d",),
             spec_declared_background=True,
             spec_background_output=BackgroundOutput.SILENT,
             spec_description="what it is",

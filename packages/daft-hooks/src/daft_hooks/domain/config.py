@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from daft_protocol.jobs import BackgroundOutput
 
-from ..errors import Mark
+from ..errors import Mark, Problem
 from ..hooktypes import FailMode
 
 
@@ -20,14 +20,19 @@ class RuleKind(enum.Enum):
     REF = "ref"
     ENV = "env"
     RUN = "run"
+    CHANGED = "changed"
 
 
 @frozen(kw_only=True)
 class Rule:
-    """One rule: `tests` are (kind, argument), in the order they are tried. `desc`: for people."""
+    """One rule: `tests` are (kind, argument), in the order they are tried. `desc`: for people.
+
+    The argument of `changed` holds its patterns one a line. timeout_s: for `run`.
+    """
 
     tests: tuple[tuple[RuleKind, str], ...]
     desc: str = ""
+    timeout_s: float | None = None
 
 
 @frozen(kw_only=True)
@@ -53,6 +58,28 @@ class LogConfig:
     stale_running_after_s: int | None = None
     sampling_every_nth: int | None = None
 
+    def over(self, general: LogConfig) -> LogConfig:
+        """Return this with what it leaves open taken from `general`."""
+        own = asdict(self)
+        return evolve(general, **{name: value for name, value in own.items() if value is not None})
+
+
+class Interactive(enum.Enum):
+    """Whether a job gets the terminal."""
+
+    NO = "no"
+    YES = "yes"
+    AUTO = "auto"  # where there is one
+
+
+@frozen(kw_only=True)
+class GroupConfig:
+    """Jobs that stand for one: how they follow each other."""
+
+    jobs: tuple[JobConfig, ...] = ()
+    parallel: bool = True
+    piped: bool = False
+
 
 @frozen(kw_only=True)
 class JobConfig:
@@ -60,6 +87,9 @@ class JobConfig:
 
     run: command per operating system; the key "" holds one for every system.
     timeout_s: None for no limit; only meaningful with `has_timeout`.
+    group: set before `grouping.flatten`, which leaves jobs only; then `groups` holds the names
+    of the groups around a job, and `outer` their (skip, only), both outermost first.
+    after: jobs that must have ended first, however they ended.
     """
 
     name: str
@@ -74,23 +104,34 @@ class JobConfig:
     env: Mapping[str, str] = field(factory=dict)
     needs: tuple[str, ...] = ()
     needs_marks: tuple[Mark, ...] = ()
+    after: tuple[str, ...] = ()
     background: bool | None = None
     background_output: BackgroundOutput = BackgroundOutput.LOG
     timeout_s: float | None = None
     has_timeout: bool = False
-    interactive: bool = False
+    interactive: Interactive = Interactive.NO
     tags: tuple[str, ...] = ()
     skip: Condition | None = None
     only: Condition | None = None
+    glob: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    files: str | None = None
     arch: tuple[str, ...] = ()
     priority: int = 0
+    tracks: tuple[str, ...] = ()
     fail_text: str = ""
     log: LogConfig = field(factory=LogConfig)
+    group: GroupConfig | None = None
+    groups: tuple[str, ...] = ()
+    outer: tuple[tuple[Condition | None, Condition | None], ...] = ()
 
 
 @frozen(kw_only=True)
 class HookConfig:
-    """One hook or task."""
+    """One hook or task.
+
+    faults: why it cannot run as it is written; it fails when it fires, other hooks do not.
+    """
 
     name: str
     mark: Mark
@@ -103,6 +144,27 @@ class HookConfig:
     skip: Condition | None = None
     only: Condition | None = None
     exclude_tags: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    log: LogConfig = field(factory=LogConfig)
+    max_parallel: int | None = None
+    faults: tuple[Problem, ...] = ()
+
+
+@frozen(kw_only=True)
+class EnvConfig:
+    """`env:`: what each worktree derives for itself.
+
+    salt: None for the name of the project's directory. first_port, last_port: both belong.
+    offsets: variable -> place in the block, in the order of declaration. values: templates.
+    """
+
+    salt: str | None = None
+    scheme: int = 1
+    first_port: int = 20000
+    last_port: int = 32767
+    block_size: int = 16
+    offsets: Mapping[str, int] = field(factory=dict)
+    values: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -111,8 +173,10 @@ class Configuration:
 
     hooks: Mapping[str, HookConfig] = field(factory=dict)
     tasks: Mapping[str, HookConfig] = field(factory=dict)
+    env: EnvConfig | None = None
     log: LogConfig = field(factory=LogConfig)
     layout: str | None = None
     min_version: str | None = None
     rc: str | None = None
     source_dir: str = ".daft"
+    source_dir_local: str = ".daft-local"

@@ -12,6 +12,55 @@ from .slug import worktree_slug
 
 
 @frozen(kw_only=True)
+class Move:
+    """What moves: the worktree's old place and branch, and which of both changes.
+
+    changed: "path", "branch". The event itself tells the new ones.
+    """
+
+    old_path: str
+    old_branch: str
+    changed: frozenset[str]
+
+
+@frozen(kw_only=True)
+class MergeSource:
+    """One of what is merged. path: of its worktree, None for none."""
+
+    name: str
+    sha: str
+    path: str | None = None
+
+
+@frozen(kw_only=True)
+class Merge:
+    """What is merged into what.
+
+    mode: `merge`, `ff`, `squash`, `rebase`, `rebase-merge` or `octopus`. target_path: None when
+    only a ref moves. target_sha: as it was before. result: of a merge that has ended: `success`,
+    `conflict`, `already-up-to-date`, `aborted`; what follows it belongs to that.
+    """
+
+    sources: tuple[MergeSource, ...]
+    target_branch: str
+    target_path: str | None
+    target_sha: str
+    mode: str
+    strategy: str = ""
+    is_ephemeral: bool = False
+    is_cross_worktree: bool = False
+    result: str | None = None
+    commit_sha: str = ""
+    conflicted_files: tuple[str, ...] = ()
+    was_promoted: bool = False
+
+    @property
+    def source_path(self) -> str:
+        """The worktree of the only source, "" when there are several, or it has none."""
+        return (self.sources[0].path or "") if len(self.sources) == 1 else ""
+
+
+@frozen(kw_only=True)
 class Event:
     """One fire of one hook (or task) for one worktree.
 
@@ -38,6 +87,8 @@ class Event:
     repository_url: str | None = None
     default_branch: str | None = None
     removal_reason: str | None = None
+    move: Move | None = None
+    merge: Merge | None = None
     trigger: str | None = None
     source: Source = Source.HOOK
     extra_environment: Mapping[str, str] = field(factory=dict)
@@ -70,8 +121,41 @@ def environment_of(event: Event) -> dict[str, str]:
         "DAFT_REMOVAL_REASON": event.removal_reason,
     }
     found = {name: value for name, value in facts.items() if value is not None}
+    if event.move is not None:
+        found["DAFT_IS_MOVE"] = "true"
+        found["DAFT_OLD_WORKTREE_PATH"] = event.move.old_path
+        found["DAFT_OLD_BRANCH_NAME"] = event.move.old_branch
+    if event.merge is not None:
+        found.update(_environment_of_merge(event.merge))
     found.update(event.extra_environment)
     return found
+
+
+def _environment_of_merge(merge: Merge) -> dict[str, str]:
+    def said(statement: bool) -> str:
+        return "true" if statement else "false"
+
+    found = {
+        "SOURCES": " ".join(source.name for source in merge.sources),
+        "SOURCE_SHAS": "\n".join(source.sha for source in merge.sources),
+        "SOURCE_PATHS": "\n".join(source.path or "" for source in merge.sources),
+        "SOURCE_PATH": merge.source_path,
+        "TARGET_BRANCH": merge.target_branch,
+        "TARGET_PATH": merge.target_path or "",
+        "TARGET_SHA": merge.target_sha,
+        "MODE": merge.mode,
+        "STRATEGY": merge.strategy,
+        "EPHEMERAL": said(merge.is_ephemeral),
+        "CROSS_WORKTREE": said(merge.is_cross_worktree),
+    }
+    if merge.result is not None:
+        found |= {
+            "RESULT": merge.result,
+            "COMMIT_SHA": merge.commit_sha,
+            "CONFLICTED_FILES": "\n".join(merge.conflicted_files),
+            "PROMOTED_FROM_EPHEMERAL": said(merge.was_promoted),
+        }
+    return {f"DAFT_MERGE_{name}": value for name, value in found.items()}
 
 
 def placeholder_values(event: Event) -> dict[str, str]:
@@ -89,11 +173,18 @@ def placeholder_values(event: Event) -> dict[str, str]:
         "commit": event.commit,
         "repository_url": event.repository_url,
         "default_branch": event.default_branch,
-        "old_worktree_path": "",
-        "old_branch": "",
+        "old_worktree_path": "" if event.move is None else event.move.old_path,
+        "old_branch": "" if event.move is None else event.move.old_branch,
     }
+    if event.merge is not None:
+        # An empty one would quietly mean the current directory.
+        facts["merge_source_path"] = event.merge.source_path or None
+        facts["merge_target_path"] = event.merge.target_path or None
     return {name: value for name, value in facts.items() if value is not None}
 
+
+CHANGED_FILES = "changed_files"
+"""Placeholder for the files a job was chosen for, quoted; only in its commands."""
 
 PLACEHOLDERS = frozenset(
     {
@@ -112,5 +203,7 @@ PLACEHOLDERS = frozenset(
         "job_name",
         "old_worktree_path",
         "old_branch",
+        "merge_source_path",
+        "merge_target_path",
     }
 )

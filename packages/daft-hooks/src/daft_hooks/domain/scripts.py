@@ -28,9 +28,9 @@ _PROGRAMS = (
     r"|python[0-9.]*|node|deno|bun|ruby|perl)"
 )
 _INTERPRETER = re.compile(_PROGRAMS)
-_VARIABLE_DIRECTORY = re.compile(r"(\$\{?\w+\}?|\{\w+\})/")
+_VARIABLE_DIRECTORY = re.compile(r"(\$\{?\w+\}?|\{\w+(?:\|q)?\})/")
 _VARIABLE = re.compile(r"\$\{(\w+)[^}]*\}|\$(\w+)|\$[@*#?!$-]")
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\|q)?\}")
 _SUBSTITUTION = re.compile(r"\$\([^()]*\)|`[^`]*`")
 _ASSIGNMENT = re.compile(r"(?:^|[\s;&|({])(\w+)=(\"[^\"]*\"|'[^']*'|[^\s;&|)]*)")
 # What is run: at the start of a command, behind assignments, or named to an interpreter.
@@ -87,6 +87,7 @@ def mentions_of(configuration: Configuration) -> dict[str, Mentions]:
     if configuration.rc is not None:
         general = Mentions(paths=_named({posixpath.normpath(configuration.rc)}))
     found: dict[str, Mentions] = {}
+    source_dirs = (configuration.source_dir_local, configuration.source_dir)
     groups: tuple[tuple[str, Mapping[str, HookConfig]], ...] = (
         ("", configuration.hooks),
         ("task ", configuration.tasks),
@@ -96,7 +97,11 @@ def mentions_of(configuration: Configuration) -> dict[str, Mentions]:
             general |= _of_conditions(hook.skip, hook.only)
             for job in hook.jobs:
                 general |= _of_conditions(job.skip, job.only)
-                found[f"{prefix}{hook.name}/{job.name}"] = _of_job(job, configuration.source_dir)
+                for skip, only in job.outer:
+                    general |= _of_conditions(skip, only)
+                if job.files is not None:
+                    general |= mentioned_in(job.files)
+                found[f"{prefix}{hook.name}/{job.name}"] = _of_job(job, source_dirs)
     return {GENERAL: general, **found}
 
 
@@ -145,16 +150,17 @@ def _says_something(name: str) -> bool:
     return any(char.isalnum() for char in name.replace(_UNKNOWN, ""))
 
 
-def _of_job(job: JobConfig, source_dir: str) -> Mentions:
+def _of_job(job: JobConfig, source_dirs: Iterable[str]) -> Mentions:
     found = Mentions()
     variables = dict(job.env)
     root = _VARIABLE_DIRECTORY.sub("", job.root)
     roots = {posixpath.normpath(_PLACEHOLDER.sub(_UNKNOWN, root)), "."}
     if job.script is not None:
-        script = posixpath.normpath(posixpath.join(source_dir, job.script))
-        if "{" in script:
-            found |= Mentions(patterns=frozenset({_PLACEHOLDER.sub("*", script)}))
-        found |= Mentions(paths=_named({script}))
+        for source_dir in source_dirs:
+            script = posixpath.normpath(posixpath.join(source_dir, job.script))
+            if "{" in script:
+                found |= Mentions(patterns=frozenset({_PLACEHOLDER.sub("*", script)}))
+            found |= Mentions(paths=_named({script}))
         found |= mentioned_in(f"sh {job.runner} {job.args}", roots=roots, variables=variables)
     for command in job.run.values():
         found |= mentioned_in(command, roots=roots, variables=variables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -11,6 +11,7 @@ from daft_protocol.status import SkipKind
 
 from ..hooktypes import HOOK_TYPES
 from .config import JobConfig
+from .templates import placeholders
 
 
 @frozen(kw_only=True)
@@ -29,10 +30,11 @@ class Selectors:
 
 @frozen(kw_only=True)
 class Narrowing:
-    """What `--job` and `--tag` keep; empty keeps all."""
+    """What `--job` and `--tag` keep; empty keeps all. with_needs: and all that those need."""
 
     jobs: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    with_needs: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.jobs or self.tags)
@@ -96,22 +98,72 @@ def drop(
             skips[job.name] = Skip(kind=SkipKind.EXCLUDED, reason=f"exclude_tags: {tag}")
     unmatched: list[str] = []
     if selectors is not None:
-        direct = [
-            job for job in jobs if job.name in selectors.jobs or selectors.tags & set(job.tags)
-        ]
-        names = {job.name for job in jobs}
-        tags = {tag for job in jobs for tag in job.tags}
-        unmatched += sorted(selectors.jobs - names)
-        unmatched += [f"tag:{tag}" for tag in sorted(selectors.tags - tags)]
+        direct = [job for job in jobs if _is_named(job, selectors.jobs, selectors.tags)]
+        unmatched += sorted(selectors.jobs - names_of(jobs))
+        unmatched += [f"tag:{tag}" for tag in sorted(selectors.tags - tags_of(jobs))]
         for job in direct:
             skips.setdefault(job.name, Skip(kind=SkipKind.TAG, reason="requested (--skip-hooks)"))
         _cascade(jobs, [job.name for job in direct], skips)
     if narrowing:
+        kept = {job.name for job in jobs if _is_named(job, narrowing.jobs, narrowing.tags)}
+        if narrowing.with_needs:
+            kept = with_all_they_need(jobs, kept)
         for job in jobs:
-            kept = job.name in narrowing.jobs or bool(narrowing.tags & set(job.tags))
-            if not kept:
+            if job.name not in kept:
                 skips.setdefault(job.name, Skip(kind=SkipKind.UNSELECTED, reason="not selected"))
     return Dropped(skips=skips, unmatched=tuple(unmatched))
+
+
+def names_of(jobs: Iterable[JobConfig]) -> set[str]:
+    """Return the names by which jobs can be selected, those of their groups too."""
+    return {name for job in jobs for name in (job.name, *job.groups)}
+
+
+def tags_of(jobs: Iterable[JobConfig]) -> set[str]:
+    """Return every tag."""
+    return {tag for job in jobs for tag in job.tags}
+
+
+def _is_named(job: JobConfig, names: Collection[str], tags: Collection[str]) -> bool:
+    return any(name in names for name in (job.name, *job.groups)) or any(
+        tag in tags for tag in job.tags
+    )
+
+
+def with_all_they_need(jobs: Sequence[JobConfig], names: Iterable[str]) -> set[str]:
+    """Return `names` and everything these jobs need, transitively."""
+    by_name = {job.name: job for job in jobs}
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in by_name:
+            found.add(name)
+            waiting += by_name[name].needs
+    return found
+
+
+def tracks_of(job: JobConfig) -> set[str]:
+    """Return which changes of a moved worktree concern a job: those it says or makes use of."""
+    found = set(job.tracks)
+    texts = (*job.run.values(), *job.env.values(), job.root, job.args)
+    used = {word for text in texts if "{" in text for word in placeholders(text)}
+    if used & {"worktree_path", "worktree_root", "worktree_slug"}:
+        found.add("path")
+    if used & {"branch", "worktree_branch"}:
+        found.add("branch")
+    return found
+
+
+def untracked(jobs: Sequence[JobConfig], changed: frozenset[str]) -> dict[str, Skip]:
+    """Return the jobs that a move does not concern; what concerned jobs need is kept."""
+    kept = with_all_they_need(jobs, [job.name for job in jobs if tracks_of(job) & changed])
+    reason = f"does not track {' or '.join(sorted(changed))}"
+    return {
+        job.name: Skip(kind=SkipKind.UNTRACKED, reason=reason)
+        for job in jobs
+        if job.name not in kept
+    }
 
 
 def _cascade(jobs: Sequence[JobConfig], start: list[str], skips: dict[str, Skip]) -> None:
