@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from daft_coordinator import CoordinatorClient
 from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.adapters.sqlite import SqliteJobStore
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_coordinator.station import Station
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
 
 
@@ -42,6 +46,65 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     made = SqliteJobStore.open(str(tmp_path / "state"), str(uuid.uuid4()))
     yield made
     made.close()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def parent_of(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return 0
+
+
+class Place:
+    """One repository's store and station, in a directory of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root / "state")
+        self.repository = str(uuid.uuid4())
+        self.store = SqliteJobStore.open(self.root, self.repository)
+        self.station: Station = open_station(self.root, self.repository)
+
+    @property
+    def database(self) -> Path:
+        return Path(self.root) / "jobs" / self.repository / "coordinator.db"
+
+    def client(self) -> CoordinatorClient:
+        return CoordinatorClient(self.station, self.store)
+
+    def leaders(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if self.repository in process.cmdline() and "daft_coordinator" in process.cmdline():
+                    found.append(process)
+            except psutil.Error:
+                continue
+        pids = {one.pid for one in found}
+        # A job's process looks like its leader for the moment before it becomes a shell.
+        return [one for one in found if is_alive(one) and parent_of(one) not in pids]
+
+    def until(self, holds: Callable[[], bool], limit_s: float = 30) -> None:
+        """Wait for something only the outside can show; fail when it does not come."""
+        deadline = time.monotonic() + limit_s
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    for leader in made.leaders():
+        leader.kill()
+    made.store.close()
 
 
 @pytest.fixture(autouse=True)

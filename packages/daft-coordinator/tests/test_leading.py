@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ import pytest
 
 from daft_coordinator import CoordinatorClient, RetryRequest
 from daft_coordinator.adapters.clock import SystemClock
-from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
-from daft_coordinator.errors import RequestRefused
+from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.errors import CoordinatorUnavailable, RequestRefused
 from daft_coordinator.reactor import READ, Reactor
-from daft_coordinator.station import Station, leader_lives
+from daft_coordinator.station import leader_lives
 from daft_protocol.frames import encode_frame
 from daft_protocol.messages import (
     Accepted,
@@ -37,63 +36,11 @@ from daft_protocol.status import JobStatus
 Make = Callable[..., Any]
 
 
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def parent_of(process: psutil.Process) -> int:
-    try:
-        return process.ppid()
-    except psutil.NoSuchProcess:
-        return 0
-
-
-class Place:
-    """One repository's store and station, in a directory of its own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = str(root / "state")
-        self.repository = str(uuid.uuid4())
-        self.store = SqliteJobStore.open(self.root, self.repository)
-        self.station: Station = open_station(self.root, self.repository)
-
-    def client(self) -> CoordinatorClient:
-        return CoordinatorClient(self.station, self.store)
-
-    def leaders(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if self.repository in process.cmdline() and "daft_coordinator" in process.cmdline():
-                    found.append(process)
-            except psutil.Error:
-                continue
-        pids = {one.pid for one in found}
-        # A job's process looks like its leader for the moment before it becomes a shell.
-        return [one for one in found if is_alive(one) and parent_of(one) not in pids]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    yield made
-    for leader in made.leaders():
-        leader.kill()
-    made.store.close()
+Place = Any  # of conftest
 
 
 def background(job: Make, name: str, command: str = ":", *needs: str, **other: Any) -> Any:
     return job(name, command, *needs, background=True, **other)
-
-
-def until(holds: Callable[[], bool], limit_s: float = 20) -> None:
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_submission_starts_a_leader_and_the_next_finds_it(
@@ -116,7 +63,7 @@ def test_a_leader_leaves_when_nothing_is_left_to_do(place: Place, fire: Make, jo
         client.submit(fire(background(job, "a")))
     assert leader_lives(place.station.lock_path)
 
-    until(lambda: not leader_lives(place.station.lock_path))
+    place.until(lambda: not leader_lives(place.station.lock_path))
 
     assert not os.path.exists(place.station.socket_path)
     assert os.path.exists(place.station.lock_path)
@@ -181,7 +128,7 @@ def test_a_cancel_that_waits_answers_when_the_process_is_gone(
             fire(background(job, "a", "sleep 60"), background(job, "b", "sleep 60"),
                  background(job, "c", ":", "a"))
         )  # fmt: skip
-        until(lambda: place.store.jobs_of(made.invocation_id)[0].status is JobStatus.RUNNING)
+        place.until(lambda: place.store.jobs_of(made.invocation_id)[0].status is JobStatus.RUNNING)
         process = place.store.jobs_of(made.invocation_id)[0].process
         assert process is not None
 
@@ -352,11 +299,11 @@ def test_a_killed_leader_leaves_no_lie(place: Place, fire: Make, job: Make) -> N
                 background(job, "secret", ":", "deaf", env={"API_TOKEN": "x"}),
             )
         )
-        until(lambda: len([j for j in place.store.unfinished() if j.process]) == 2)
+        place.until(lambda: len([j for j in place.store.unfinished() if j.process]) == 2)
         processes = [j.process for j in place.store.unfinished() if j.process]
         (leader,) = place.leaders()
         leader.send_signal(signal.SIGKILL)
-        until(lambda: not leader_lives(place.station.lock_path))
+        place.until(lambda: not leader_lives(place.station.lock_path))
 
         client.hello()
 
@@ -480,12 +427,12 @@ def test_terminating_the_leader_stops_its_jobs_and_says_so(
         made = client.submit(
             fire(background(job, "a", "sleep 60"), background(job, "b", "sleep 60"))
         )
-    until(lambda: any(one.process for one in place.store.jobs_of(made.invocation_id)))
+    place.until(lambda: any(one.process for one in place.store.jobs_of(made.invocation_id)))
     (leader,) = place.leaders()
 
     leader.send_signal(signal.SIGHUP)
     leader.send_signal(signal.SIGTERM)
-    until(lambda: not leader_lives(place.station.lock_path))
+    place.until(lambda: not leader_lives(place.station.lock_path))
 
     assert {one.status for one in place.store.jobs_of(made.invocation_id)} == {JobStatus.CANCELLED}
 
@@ -516,22 +463,19 @@ def test_a_leader_holds_nothing_of_where_it_was_started(
 
 
 def test_a_leader_that_cannot_open_the_store_says_why(place: Place, fire: Make, job: Make) -> None:
-    from daft_coordinator.adapters.memory import MemoryJobStore
-    from daft_coordinator.errors import CoordinatorUnavailable
-
-    database = Path(place.root) / "jobs" / place.repository / "coordinator.db"
     place.store.close()
-    for path in database.parent.glob("coordinator.db*"):
+    for path in place.database.parent.glob("coordinator.db*"):
         path.unlink()
-    database.write_bytes(b"nonsense" * 1000)
-    database.chmod(0o600)
+    with sqlite3.connect(place.database) as foreign:
+        foreign.execute("CREATE TABLE theirs (a)")
+    place.database.chmod(0o600)
     client = CoordinatorClient(place.station, MemoryJobStore())
 
-    with pytest.raises(CoordinatorUnavailable, match="damaged"):
+    with pytest.raises(CoordinatorUnavailable, match="another program"):
         client.submit(fire(background(job, "a")))
 
     client.close()
-    assert "damaged" in Path(place.station.journal_path).read_text()
+    assert "another program" in Path(place.station.journal_path).read_text()
 
 
 @pytest.mark.fault("F-14", "leaders")

@@ -38,11 +38,11 @@ def sqlite(tmp_path: Path, reports: list[str]) -> Iterator[SqliteJobStore]:
 def test_a_job_runs_in_a_directory_whose_name_is_not_text(
     store: Any, fire: Make, job: Make, tmp_path: Path
 ) -> None:
-    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/b\xe9")
     os.mkdir(odd)
     spec = fire(
         job("a", "touch here", working_dir=odd, env={"WHERE": odd}),
-        worktree="caf\udce9",
+        worktree="b\udce9",
         worktree_path=odd,
     )
 
@@ -55,7 +55,7 @@ def test_a_job_runs_in_a_directory_whose_name_is_not_text(
     # Whoever runs it from the store runs it in the same place.
     (stored,) = store.jobs_of(spec.invocation_id)
     assert (stored.spec.working_dir, stored.spec.env["WHERE"]) == (odd, odd)
-    assert [one.uid for one in store.find_jobs(JobQuery(worktree="caf\udce9"))[0]] == [done.uid]
+    assert [one.uid for one in store.find_jobs(JobQuery(worktree="b\udce9"))[0]] == [done.uid]
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=20))

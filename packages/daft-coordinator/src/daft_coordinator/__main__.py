@@ -22,6 +22,8 @@ from .coordinator import Coordinator
 from .leader import Leader
 from .station import LeaderLock, Station
 
+BUSY_MS = 250
+"""While a statement waits, no output is taken from any job; the roster waits without that."""
 JOURNAL_LIMIT_BYTES = 1024 * 1024
 
 
@@ -41,7 +43,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     _redirect_to_journal(station)
     try:
-        store = SqliteJobStore.open(options.state_root, options.repository, report=_journal)
+        store = SqliteJobStore.open(
+            options.state_root, options.repository, leads=True, busy_ms=BUSY_MS, report=_journal
+        )
         coordinator = Coordinator(
             store,
             kind="leader",

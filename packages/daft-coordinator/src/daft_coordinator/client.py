@@ -56,6 +56,8 @@ from .station import Station, check_peer
 
 ANSWER_S = 10.0
 """How long a leader may take for an ordinary answer."""
+STORE_BUSY_S = 30.0
+"""How long a leader whose store is held by another process is asked again."""
 _READ_BYTES = 64 * 1024
 _ATTEMPTS = 40
 _PAUSES_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -389,8 +391,11 @@ class CoordinatorClient:
         """
         request: Request = submit or Hello(client_version=self._version)
         reason = "nobody answers"
-        for attempt in range(_ATTEMPTS):
+        patient_until = time.monotonic() + STORE_BUSY_S
+        attempt = 0
+        while attempt < _ATTEMPTS:
             _pause(attempt)
+            attempt += 1
             link, started = self._knock(), False
             if link is None:
                 if not self._may_start:
@@ -401,6 +406,12 @@ class CoordinatorClient:
             except RequestRefused as refused:
                 link.close()
                 reason = refused.message
+                if refused.code == messages.BUSY:
+                    # It lives; the store is held by somebody. It does not wait for that, we do.
+                    if time.monotonic() > patient_until:
+                        raise CoordinatorUnavailable(reason) from refused
+                    attempt = min(attempt, len(_PAUSES_S))
+                    continue
                 if refused.code not in (messages.NOT_LEADER, messages.SHUTTING_DOWN):
                     raise CoordinatorUnavailable(reason) from refused
                 if started and refused.code == messages.NOT_LEADER:

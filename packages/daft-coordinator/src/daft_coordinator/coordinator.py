@@ -435,7 +435,8 @@ class Coordinator:
             if not done:
                 # Cancelled, or taken, between the look and now: nothing of it has run.
                 run.abandon()
-                self._roster.refresh(run.job.uid)
+                self._roster.reconsider(run.job.uid)
+                self._plan_soon()
                 continue
             run.job = evolve(
                 run.job,
@@ -577,7 +578,13 @@ class Coordinator:
     def _forget_finished(self) -> None:
         for invocation_id in self._roster.forget_finished(self._runs):
             del self._surroundings[invocation_id]
-            recorded = self.store.invocation(invocation_id)
+            if not self._plugins.listens("daft_invocation_changed"):
+                continue
+            try:
+                recorded = self.store.invocation(invocation_id)
+            except StoreUnavailable as error:
+                self._report(str(error))
+                continue
             if recorded is not None:
                 self._plugins.tell("daft_invocation_changed", invocation=recorded)
 

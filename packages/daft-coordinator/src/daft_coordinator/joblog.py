@@ -378,6 +378,21 @@ def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:
         cursor.close()
 
 
+def first_record(directory: str) -> LogRecord | None:
+    """Return the first record of a log, None when there is none that can be read."""
+    path = os.path.join(directory, FILE_NAME)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None  # no such file, or not readable: then it tells nothing
+    try:
+        return decode_record(os.pread(fd, _READ_BYTES, 0).partition(b"\n")[0])
+    except (BadRecord, OSError):
+        return None
+    finally:
+        os.close(fd)
+
+
 def last_record(directory: str) -> LogRecord | None:
     """Return the record with the highest number, None when there is no log or it is empty."""
     newest: LogRecord | None = None

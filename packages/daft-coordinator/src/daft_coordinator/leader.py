@@ -52,7 +52,7 @@ class Leader:
     ) -> None:
         self.station = station
         self.coordinator = coordinator
-        self.recovery = Recovery(coordinator)
+        self.recovery = Recovery(coordinator, report=report, told=self.poll_soon)
         self.history = history
         self.version = version
         self.followers: dict[str, int] = {}
@@ -94,7 +94,7 @@ class Leader:
             restore()
             self.coordinator.close()
             self._lock.release()
-        return not self.coordinator.has_given_up
+        return not (self.coordinator.has_given_up or self.recovery.has_given_up)
 
     def shut_down(self) -> None:
         """Stop all jobs, record their ends, and leave as soon as that is done."""
@@ -235,7 +235,7 @@ class Leader:
         self._close_door()
         # The door is closed, the lock is still ours: whoever committed before finding it closed
         # is seen now; whoever comes later finds the lock free in a moment.
-        if not self.is_leaving:
+        if not self.is_leaving and not self.recovery.has_given_up:
             self.recovery.run()
             if self._has_work:
                 self._open_door()

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import signal as signals
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from daft_protocol.jobs import Job
 from daft_protocol.status import EndReason, JobStatus
 
-from .domain.lifecycle import Ending, classify
+from .domain.lifecycle import Ending
 from .domain.reconcile import ObservedJob, Verdict, reconcile, why_skipped
-from .joblog import ending_of, last_record, reopen
+from .errors import StoreUnavailable
+from .joblog import reopen
 from .ports import JobChange
-from .reactor import READ
-from .results import read_result, remove_result
+from .reactor import READ, Timer
+from .results import remove_result, told_ending
+from .roster import RETRY_LIMIT_S
 
 if TYPE_CHECKING:
     from .coordinator import Coordinator
+
+_AGAIN_S = 0.25
 
 
 @frozen(kw_only=True)
@@ -40,20 +44,64 @@ class Repairs:
 
 
 class Recovery:
-    """Brings a repository's record in line with the world. Only the lock holder may use it."""
+    """Brings a repository's record in line with the world. Only the lock holder may use it.
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    report: told what the store's trouble is. told: called when a pass was made up for.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        *,
+        report: Callable[[str], None],
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
         self._coordinator = coordinator
+        self._report = report
+        self._told = told
+        self._overdue: Timer | None = None
+        self._failing_since: float | None = None
+        self.has_given_up = False
         self._orphans: dict[str, Job] = {}
         self._watched: dict[int, str] = {}  # descriptor -> job uid
 
     @property
     def is_settled(self) -> bool:
-        """True when no orphan is being stopped any more."""
-        return not self._orphans
+        """True when a pass was made, and no orphan is being stopped any more."""
+        return not self._orphans and self._overdue is None
 
     def run(self) -> Repairs:
-        """Judge every unfinished job and act. Orphans are stopped in the turns that follow."""
+        """Judge every unfinished job and act. Orphans are stopped in the turns that follow.
+
+        A store that does not answer is asked again, for as long as the roster asks it.
+        """
+        try:
+            repairs = self._run()
+        except StoreUnavailable as error:
+            self._try_again(error)
+            return Repairs()
+        self._failing_since = None
+        return repairs
+
+    def _try_again(self, error: StoreUnavailable) -> None:
+        now = self._coordinator.clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+            self._report(f"the record cannot be compared with the world yet: {error}")
+        if now - self._failing_since >= RETRY_LIMIT_S:
+            self.has_given_up = True
+            self._report(f"the store did not answer for {RETRY_LIMIT_S:g} s; giving up")
+        elif self._overdue is None:
+            self._overdue = self._coordinator.reactor.call_after(_AGAIN_S, self._run_again)
+
+    def _run_again(self) -> None:
+        self._overdue = None
+        repairs = self.run()
+        if repairs:
+            self._report(f"repaired the record: {repairs}")
+        self._told()
+
+    def _run(self) -> Repairs:
         coordinator = self._coordinator
         owners = {owner.id: owner for owner in coordinator.store.owners()}
         jobs: dict[str, Job] = {}
@@ -115,18 +163,7 @@ class Recovery:
         directory = self._coordinator.store.log_directory(job)
         if directory is None or job.status is JobStatus.QUEUED:
             return None
-        kept = read_result(directory)
-        if kept is not None:
-            return _ending_of_result(kept)
-        found = ending_of(last_record(directory))
-        if found is None or found.get("event") == "crashed":
-            return None
-        code, number = found.get("exit_code"), found.get("signal")
-        return classify(
-            exit_code=code if isinstance(code, int) else None,
-            term_signal=number if isinstance(number, int) else None,
-            signal_name="" if number is None else f"signal {number}",
-        )
+        return told_ending(directory)
 
     def _repair(self, job: Job) -> None:
         ending = self._ending(job)
@@ -262,17 +299,6 @@ class Recovery:
         log = reopen(directory, limit_bytes=job.spec.log.limit_bytes)
         log.status(event, int(self._coordinator.clock.now().timestamp() * 1000), **fields)
         log.close()
-
-
-def _ending_of_result(kept: Mapping[str, Any]) -> Ending:
-    code, number = kept.get("exit_code"), kept.get("signal")
-    return Ending(
-        status=JobStatus.parse(str(kept.get("status"))),
-        reason=EndReason.parse(kept.get("end_reason")) or EndReason.EXIT,
-        exit_code=code if isinstance(code, int) else None,
-        term_signal=number if isinstance(number, int) else None,
-        detail=kept.get("end_detail"),
-    )
 
 
 def _names(jobs: list[Job]) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""How a job ended, kept beside its log for as long as its row cannot be written."""
+"""How a job ended, as told by what lies beside its log, for when its row does not.
+
+`result.json` is there for as long as a row cannot be written; the last record of the log always.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from daft_protocol.status import EndReason, JobStatus
+
+from .domain.lifecycle import Ending, classify
+from .joblog import ending_of, last_record
 from .ports import JobChange
 
 FILE_NAME = "result.json"
@@ -53,3 +60,40 @@ def remove_result(directory: str) -> None:
         os.unlink(os.path.join(directory, FILE_NAME))
     except OSError:
         return
+
+
+def told_ending(directory: str) -> Ending | None:
+    """Return how the job ended, if a result file or its log tells."""
+    kept = read_result(directory)
+    if kept is not None and isinstance(kept.get("status"), str):
+        return _told(kept) or Ending(status=JobStatus.UNKNOWN, reason=EndReason.EXIT)
+    found = ending_of(last_record(directory))
+    if found is None:
+        return None
+    told = _told(found)
+    if told is not None or found.get("event") == "crashed":
+        return told
+    code, number = _number(found.get("exit_code")), _number(found.get("signal"))
+    if code is None and number is None:
+        return None
+    name = "" if number is None else f"signal {number}"
+    return classify(exit_code=code, term_signal=number, signal_name=name)
+
+
+def _told(found: Mapping[str, Any]) -> Ending | None:
+    """Return the ending that is spelt out, None when there is none."""
+    status = JobStatus.parse(str(found.get("status")))
+    if status is JobStatus.UNKNOWN or not status.is_final:
+        return None
+    detail = found.get("end_detail")
+    return Ending(
+        status=status,
+        reason=EndReason.parse(str(found.get("end_reason"))) or EndReason.EXIT,
+        exit_code=_number(found.get("exit_code")),
+        term_signal=_number(found.get("signal")),
+        detail=detail if isinstance(detail, str) else None,
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int else None

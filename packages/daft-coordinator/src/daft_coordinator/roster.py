@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from attrs import evolve
 
-from daft_protocol.jobs import Job
+from daft_protocol.jobs import Invocation, Job
 from daft_protocol.status import EndReason, JobStatus
 
 from .domain import graph
 from .domain.schedule import InvocationFacts, JobFacts, Snapshot
-from .errors import CoordinatorError, StoreUnavailable
+from .errors import CoordinatorError, RecordConflict, StoreUnavailable
 from .ports import Clock, JobChange, JobStore, changed
 from .reactor import Reactor, Timer
 from .results import remove_result, write_result
@@ -52,6 +52,7 @@ class Roster:
         self._retry_callback = retry
         # Invocation -> uid -> job; the invocation that started a job longest ago comes first.
         self._jobs: dict[str, dict[str, Job]] = {}
+        self._invocations: dict[str, Invocation] = {}  # for a store that loses their rows
         self._urgency: dict[str, float] = {}
         self._facts: dict[str, JobFacts] = {}  # what the core sees, made anew on a change only
         self._unsaved: list[JobChange] = []
@@ -83,6 +84,9 @@ class Roster:
         if not known:
             # Jobs of an earlier submit of the same invocation may be needed.
             known.update((job.uid, job) for job in self._store.jobs_of(invocation_id))
+            recorded = self._store.invocation(invocation_id)
+            if recorded is not None:
+                self._invocations[invocation_id] = recorded
         known.update((job.uid, job) for job in jobs)
         durations = self._store.durations()
         here = list(known.values())
@@ -156,6 +160,7 @@ class Roster:
             if unfinished or any(uid in running for uid in jobs):
                 continue
             del self._jobs[invocation_id]
+            self._invocations.pop(invocation_id, None)
             for uid in jobs:
                 self._urgency.pop(uid, None)
                 self._facts.pop(uid, None)
@@ -193,6 +198,40 @@ class Roster:
             self.follow(current)
         return current
 
+    def reconsider(self, uid: str) -> None:
+        """Take note that the store refused to start a job: it changed, or its row is gone."""
+        try:
+            if self.refresh(uid) is None:
+                self.restore(uid)
+        except StoreUnavailable as error:
+            # Nothing has run; the next step looks at it again.
+            self._report(str(error))
+            self.retry_later()
+
+    def restore(self, uid: str) -> bool:
+        """Add the rows of an invocation that a store has lost; False when that cannot be.
+
+        The store was deleted, or was damaged and had to be made anew: what is known here is
+        whole, and true. Raises: StoreUnavailable.
+        """
+        job = self.known(uid)
+        invocation = None if job is None else self._invocations.get(job.invocation_id)
+        if job is None or invocation is None:
+            return False
+        missing = [
+            one
+            for one in self._jobs[job.invocation_id].values()
+            if self._store.job(one.uid) is None
+        ]
+        is_there = self._store.invocation(invocation.invocation_id) is not None
+        try:
+            self._store.record(None if is_there else invocation, missing)
+        except RecordConflict as error:
+            self._report(f"{job.name}: its row is gone and cannot be added again: {error}")
+            return False
+        self._report(f"added the rows of {len(missing)} jobs that the store had lost")
+        return True
+
     def save(self, changes: Sequence[JobChange]) -> None:
         """Commit changes that must not be lost; what the store does not take now is kept."""
         pending = [*self._unsaved, *changes]
@@ -205,13 +244,22 @@ class Roster:
             return
         self._forget_results(self._unsaved)
         self._unsaved = []
-        again = [
-            overruled
-            for change, done in zip(pending, accepted, strict=True)
-            if (overruled := self._settle(change, done)) is not None
-        ]
+        again: list[JobChange] = []
+        unsure: list[JobChange] = []
+        trouble: StoreUnavailable | None = None
+        for change, done in zip(pending, accepted, strict=True):
+            try:
+                overruled = self._settle(change, done)
+            except StoreUnavailable as error:
+                trouble = error
+                unsure.append(change)
+                continue
+            if overruled is not None:
+                again.append(overruled)
         if again:
             self.save(again)
+        if trouble is not None:
+            self._keep([*self._unsaved, *unsure], unsure, trouble)
 
     def retry_later(self) -> None:
         """Have saving tried again, a little later each time."""
@@ -226,6 +274,8 @@ class Roster:
             self.follow(changed(job, change))
             return None
         job = self.refresh(change.job_uid)
+        if not done and job is None and self.restore(change.job_uid):
+            return change
         if done or job is None or job.status.is_final:
             return None
         # Refused, yet not final: somebody else asked for a stop while it was ending.

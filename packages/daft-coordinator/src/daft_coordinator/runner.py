@@ -117,7 +117,7 @@ class JobRun:
     def open_gate(self) -> None:
         """Let the job run: its row is committed."""
         self._started = self._clock.monotonic()
-        self._log_status("started", pid=self.identity.pid)
+        self._log_status("started", **self._facts())
         gate, self._gate = self._gate, None
         assert gate is not None
         try:
@@ -135,6 +135,20 @@ class JobRun:
         timeout_s = self.job.spec.timeout_s
         if timeout_s is not None and not self.job.spec.interactive:
             self._after(timeout_s, self._timed_out)
+
+    def _facts(self) -> dict[str, object]:
+        """Return what a log must tell of its job should the store lose the row."""
+        job, process = self.job, self.identity
+        return {
+            "pid": process.pid,
+            "start": process.start,
+            "boot": process.boot_id,
+            "job": job.name,
+            "uid": job.uid,
+            "hook": job.hook_type,
+            "worktree": job.worktree,
+            "background": job.spec.background,
+        }
 
     def abandon(self) -> None:
         """Close the gate: the row was not committed, so nothing may run."""
@@ -337,10 +351,15 @@ class JobRun:
             self._log_status("note", text=note)
         if self.log.trouble is not None:
             self._log_status("note", text=self.log.trouble)
+        told = {
+            "status": ending.status.value,
+            "end_reason": ending.reason.value,
+            "end_detail": ending.detail,
+        }
         if ending.term_signal is not None:
-            self._log_status("signaled", signal=ending.term_signal)
+            self._log_status("signaled", signal=ending.term_signal, **told)
         else:
-            self._log_status("finished", exit_code=ending.exit_code)
+            self._log_status("finished", exit_code=ending.exit_code, **told)
         silent = self.job.spec.background_output is BackgroundOutput.SILENT
         if silent and ending.status is JobStatus.COMPLETED and self.job.spec.background:
             self.log.remove()

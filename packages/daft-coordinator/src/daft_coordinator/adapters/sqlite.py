@@ -10,10 +10,9 @@ from typing import TypeVar
 
 import apsw
 
-import daft_store
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_store import bringup, ledger, owners
-from daft_store.errors import StoreError
+from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.moments import to_text
 from daft_store.places import RepositoryPlaces
 from daft_store.rows import CoordinatorRow, InvocationRow, JobRow
@@ -24,6 +23,7 @@ from ..ports import JobChange, JobQuery, Owner
 from ..station import Station
 from . import rows
 from .sqlite_history import SqliteHistory
+from .storefile import StoreFile
 
 Row = TypeVar("Row")
 Value = TypeVar("Value")
@@ -50,16 +50,17 @@ class SqliteJobStore:
 
     def __init__(
         self,
-        db: apsw.Connection,
+        file: StoreFile,
         places: RepositoryPlaces,
         *,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._db = db
+        self._file = file
         self._places = places
         self._repo = places.repository
         self._report = report
         self._reported: set[str] = set()
+        self._registered: dict[str, CoordinatorRow] = {}
 
     @classmethod
     def open(
@@ -67,17 +68,25 @@ class SqliteJobStore:
         state_root: str,
         repository: str,
         *,
+        leads: bool = False,
+        busy_ms: int = bringup.WRITER_BUSY_MS,
         report: Callable[[str], None] = lambda line: None,
     ) -> SqliteJobStore:
         """Open the store of a repository, making it if there is none.
 
-        report: told one line of whatever had to be left out.
+        A damaged one is set aside when no leader lives, and a new one takes in what logs tell.
+        leads: the caller holds the leader's lock, now and for as long as the store is open.
+        busy_ms: how long a statement may wait for another process.
+        report: told one line of whatever had to be left out or put right.
         Raises: StoreError.
         """
         places = RepositoryPlaces(state_root, repository)
-        places.make(os.environ)
-        db = bringup.open_writer(places.database, daft_store.COORDINATOR)
-        return cls(db, places, report=report)
+        file = StoreFile(places, report=report, leads=leads, busy_ms=busy_ms)
+        return cls(file, places, report=report)
+
+    @property
+    def _db(self) -> apsw.Connection:
+        return self._file.db
 
     def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Values that look like secrets are left out."""
@@ -179,26 +188,26 @@ class SqliteJobStore:
 
     def register(self, owner: Owner) -> None:
         """Make `owner` known."""
+        row = CoordinatorRow(
+            id=owner.id,
+            repo_hash=self._repo,
+            kind=owner.kind,
+            pid=owner.process.pid,
+            pgid=owner.process.pgid,
+            proc_start=owner.process.start,
+            boot_id=owner.process.boot_id,
+            started_at=to_text(datetime.now(UTC)),
+            ended_at=None,
+            socket_path=owner.socket_path,
+            program_version=owner.version,
+        )
         with self._guarded():
-            owners.register(
-                self._db,
-                CoordinatorRow(
-                    id=owner.id,
-                    repo_hash=self._repo,
-                    kind=owner.kind,
-                    pid=owner.process.pid,
-                    pgid=owner.process.pgid,
-                    proc_start=owner.process.start,
-                    boot_id=owner.process.boot_id,
-                    started_at=to_text(datetime.now(UTC)),
-                    ended_at=None,
-                    socket_path=owner.socket_path,
-                    program_version=owner.version,
-                ),
-            )
+            owners.register(self._db, row)
+        self._registered[owner.id] = row
 
     def retire(self, owner_id: str) -> None:
         """Note that an owner has ended in good order."""
+        self._registered.pop(owner_id, None)
         with self._guarded():
             owners.retire(self._db, owner_id, to_text(datetime.now(UTC)))
 
@@ -241,22 +250,42 @@ class SqliteJobStore:
 
     def history(self) -> SqliteHistory:
         """Return the same record as clean-up sees it; it closes with this store."""
-        return SqliteHistory(self._db, self._places, report=self._report)
+        return SqliteHistory(lambda: self._db, self._places, report=self._report)
 
     def close(self) -> None:
         """Let go of the file. Calling it again does nothing."""
-        self._db.close()
+        self._file.close()
 
     # --- translation --------------------------------------------------------------------------
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
+        """Do one transaction on the file that is at the path now."""
         try:
+            if self._file.follow():
+                self._make_ourselves_known()
             yield
         except apsw.ConstraintError:
             raise  # a mistake of the caller's, not trouble of the store's
         except apsw.Error as error:
-            raise StoreUnavailable(str(bringup.translated(error, self._places.database))) from error
+            trouble = bringup.translated(error, self._places.database)
+            if isinstance(trouble, StoreCorrupt):
+                self._start_anew()
+            raise StoreUnavailable(str(trouble)) from error
+        except (StoreError, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def _start_anew(self) -> None:
+        """Put a sound store in the place of the damaged one; the caller tries again."""
+        try:
+            if self._file.set_aside():
+                self._make_ourselves_known()
+        except (apsw.Error, StoreError, OSError) as error:
+            raise StoreUnavailable(f"{self._places.database} is damaged: {error}") from error
+
+    def _make_ourselves_known(self) -> None:
+        for row in self._registered.values():
+            owners.register(self._db, row)
 
     def _jobs_of(self, found: Sequence[JobRow]) -> tuple[Job, ...]:
         return self._translated(found, rows.job_of, lambda row: f"job {row.name!r}")

@@ -40,21 +40,24 @@ _COLUMNS = {field: column for column, field in _FIELDS.items()}
 
 
 class SqliteHistory:
-    """The history of one repository. Belongs to the thread that opened it."""
+    """The history of one repository. Belongs to the thread that opened it.
+
+    connection: asked each time, since a job store may open another file meanwhile.
+    """
 
     def __init__(
         self,
-        db: apsw.Connection,
+        connection: Callable[[], apsw.Connection],
         places: RepositoryPlaces,
         *,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._db = db
+        self._connection = connection
         self._places = places
         self._repo = places.repository
         self._shelf = LogShelf(places)
         self._report = report
-        self._is_current = history.has_tables(db)
+        self._is_current = history.has_tables(self._db)
 
     @classmethod
     def open(cls, state_root: str, repository: str) -> SqliteHistory:
@@ -64,7 +67,8 @@ class SqliteHistory:
         """
         places = RepositoryPlaces(state_root, repository)
         places.make(os.environ)
-        return cls(bringup.open_writer(places.database, daft_store.COORDINATOR), places)
+        db = bringup.open_writer(places.database, daft_store.COORDINATOR)
+        return cls(lambda: db, places)
 
     @classmethod
     def read(cls, state_root: str, repository: str) -> SqliteHistory | None:
@@ -74,7 +78,11 @@ class SqliteHistory:
         """
         places = RepositoryPlaces(state_root, repository)
         db = bringup.open_reader(places.database, daft_store.COORDINATOR)
-        return None if db is None else cls(db, places)
+        return None if db is None else cls(lambda: db, places)
+
+    @property
+    def _db(self) -> apsw.Connection:
+        return self._connection()
 
     def close(self) -> None:
         """Let go of the file. Calling it again does nothing."""

@@ -1,0 +1,112 @@
+"""The file under a job store: opened, followed when it is replaced, set aside when damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import apsw
+
+import daft_store
+from daft_store import bringup
+from daft_store.errors import StoreCorrupt
+from daft_store.places import RepositoryPlaces
+
+from ..station import LeaderLock
+from . import salvage
+
+
+class StoreFile:
+    """One open store. `db` may be another connection after any call.
+
+    leads: the caller holds the leader's lock for as long as this lives, so it may set a damaged
+        file aside at any moment. Others may do so only when they open it, and only if the lock
+        is free: a living leader has it open.
+    busy_ms: how long one statement may wait for another process.
+    """
+
+    def __init__(
+        self,
+        places: RepositoryPlaces,
+        *,
+        report: Callable[[str], None],
+        leads: bool = False,
+        busy_ms: int = bringup.WRITER_BUSY_MS,
+    ) -> None:
+        self._places = places
+        self._report = report
+        self._leads = leads
+        self._busy_ms = busy_ms
+        self.db = self._opened()
+        self._identity = _identity_of(places.database)
+
+    def follow(self) -> bool:
+        """Open what is at the path now if that is another file than the one that is open.
+
+        A file that was deleted goes on taking rows, which nobody would ever see. Returns: True
+        when another file is open now. Raises: StoreError, OSError.
+        """
+        if _identity_of(self._places.database) == self._identity:
+            return False
+        self._report(f"{self._places.database} was moved or deleted while in use; opening it anew")
+        self._replace(self._opened)
+        return True
+
+    def set_aside(self) -> bool:
+        """Put a new file in the place of a damaged one, if that is ours to do; True when done.
+
+        Ends that logs tell of are taken in. Raises: StoreError, OSError.
+        """
+        if not self._leads:
+            return False
+        self._replace(lambda: self._made_anew(unfinished=False))
+        return True
+
+    def close(self) -> None:
+        """Let go of the file. Calling it again does nothing."""
+        self.db.close()
+
+    def _replace(self, opened: Callable[[], apsw.Connection]) -> None:
+        self.db.close()
+        self.db = opened()
+        self._identity = _identity_of(self._places.database)
+
+    def _opened(self) -> apsw.Connection:
+        self._places.make(os.environ)
+        try:
+            return self._open()
+        except StoreCorrupt:
+            if self._leads:
+                return self._made_anew(unfinished=True)
+            lock = LeaderLock.try_acquire(self._places.lock)
+            if lock is None:
+                raise
+        try:
+            return self._open()  # somebody may have been faster
+        except StoreCorrupt:
+            return self._made_anew(unfinished=True)
+        finally:
+            lock.release()
+
+    def _open(self) -> apsw.Connection:
+        db = bringup.open_writer(self._places.database, daft_store.COORDINATOR)
+        db.set_busy_timeout(self._busy_ms)
+        return db
+
+    def _made_anew(self, *, unfinished: bool) -> apsw.Connection:
+        kept = bringup.set_aside_corrupt(self._places.database)
+        db = self._open()
+        count = salvage.take_in(db, self._places, unfinished=unfinished)
+        self._report(
+            f"the job store was damaged; it was kept as {kept} and a new one was made, "
+            f"with the {count} jobs that their logs tell of"
+        )
+        return db
+
+
+def _identity_of(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
