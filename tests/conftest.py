@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +81,41 @@ class Home:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def on_terminal(
+        self, *words: str, cwd: Path, typed: tuple[tuple[str, str], ...] = (), **environment: str
+    ) -> tuple[int, str]:
+        """Run daft on a terminal; return its exit code and all that was shown.
+
+        typed: (what must be shown first, what is typed then), in order.
+        """
+        parent, child = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daft_cli", *words],
+            cwd=cwd,
+            env={**self.environment, "TERM": "xterm", "COLUMNS": "100", **environment},
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(child)
+        shown, seen, waiting = "", 0, list(typed)
+        while True:
+            try:
+                part = os.read(parent, 65536)
+            except OSError:
+                break  # the other side is closed: the last process has ended
+            if not part:
+                break
+            shown += part.decode("utf-8", "replace")
+            while waiting and waiting[0][0] in shown[seen:]:
+                seen = shown.index(waiting[0][0], seen) + len(waiting[0][0])
+                os.write(parent, waiting.pop(0)[1].encode())
+        os.close(parent)
+        assert not waiting, f"{waiting[0][0]!r} was never shown: {shown}"
+        return process.wait(60), shown.replace("\r\n", "\n")
 
     def jobs(self, cwd: Path, *words: str) -> dict[str, dict[str, Any]]:
         """Return the jobs that daft lists, by name."""

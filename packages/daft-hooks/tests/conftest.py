@@ -13,6 +13,7 @@ from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.errors import CoordinatorUnavailable
 from daft_coordinator.submission import record
 from daft_hooks import Consenting, Event, FireOutcome, Firing, Loaded, fire, load
+from daft_hooks.domain.replay import SkippedFire
 from daft_hooks.domain.trust import TrustEntry, TrustLevel
 from daft_protocol.jobs import InvocationSpec, Job
 
@@ -78,6 +79,7 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self.kept: dict[str, TrustEntry] = {}
         self.rules: dict[str, TrustLevel] = {}
+        self.missed: list[SkippedFire] = []
 
     def get(self, common_dir: str) -> TrustEntry | None:
         return self.kept.get(common_dir)
@@ -99,6 +101,24 @@ class MemoryRegistry:
 
     def delete_pattern(self, pattern: str) -> bool:
         return self.rules.pop(pattern, None) is not None
+
+    def note_skipped(self, common_dir: str, fire: SkippedFire) -> None:
+        self.forget_skipped(common_dir, hook=fire.hook, worktree_id=fire.worktree_id)
+        self.missed.append(fire)
+
+    def skipped(self, common_dir: str) -> tuple[SkippedFire, ...]:
+        return tuple(self.missed)
+
+    def forget_skipped(
+        self, common_dir: str, *, hook: str | None = None, worktree_id: str | None = None
+    ) -> bool:
+        before = len(self.missed)
+        self.missed = [
+            one
+            for one in self.missed
+            if hook not in (None, one.hook) or worktree_id not in (None, one.worktree_id)
+        ]
+        return len(self.missed) < before
 
 
 class Watcher:

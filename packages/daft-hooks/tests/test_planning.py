@@ -16,14 +16,6 @@ from daft_hooks.domain.planning import hopeless
 from daft_hooks.domain.selection import Narrowing, drop
 from daft_hooks.domain.slug import worktree_slug
 from daft_hooks.domain.templates import substitute
-from daft_hooks.domain.trust import (
-    TrustEntry,
-    TrustLevel,
-    Verdict,
-    decide,
-    differences,
-    normalised_url,
-)
 from daft_hooks.errors import BadSelection, UnplannableHook
 from daft_hooks.settings import hook_settings
 from daft_protocol.jobs import RunMode
@@ -319,62 +311,7 @@ def test_a_cascade_is_closed(data: st.DataObject) -> None:
         assert (job.name in dropped) == (direct or any(name in dropped for name in job.needs))
 
 
-# --- consent and settings ---------------------------------------------------------------------
-
-ALLOWED = TrustEntry(
-    level=TrustLevel.ALLOW, granted_at="", fingerprint="https://h/r", approved={"d1": {}}
-)
-
-
-@pytest.mark.parametrize(
-    ("entry", "fingerprint", "digest", "verdict"),
-    [
-        (None, "https://h/r", "d1", Verdict.UNTRUSTED),
-        (ALLOWED, "https://h/r", "d1", Verdict.ALLOWED),
-        (ALLOWED, None, "d1", Verdict.ALLOWED),
-        (ALLOWED, "https://h/other", "d1", Verdict.REMOTE_CHANGED),
-        (ALLOWED, "https://h/r", "d2", Verdict.CONTENT_CHANGED),
-        (TrustEntry(level=TrustLevel.DENY, granted_at=""), "x", "d1", Verdict.DENIED),
-        (TrustEntry(level=TrustLevel.PROMPT, granted_at=""), "x", "d1", Verdict.PROMPT),
-    ],
-)
-def test_consent(entry: TrustEntry | None, fingerprint: str, digest: str, verdict: Verdict) -> None:
-    found = decide(entry, fingerprint=fingerprint, digest=digest)
-
-    assert found.verdict is verdict
-    assert found.allowed == (verdict is Verdict.ALLOWED)
-
-
-def test_a_refusal_beats_every_pattern() -> None:
-    denied = TrustEntry(level=TrustLevel.DENY, granted_at="")
-    patterns = [("/p/*", TrustLevel.ALLOW)]
-
-    assert decide(None, fingerprint=None, digest="d", patterns=patterns, common_dir="/p/a").allowed
-    assert not decide(
-        denied, fingerprint=None, digest="d", patterns=patterns, common_dir="/p/a"
-    ).allowed
-    assert not decide(
-        None, fingerprint=None, digest="d", patterns=patterns, common_dir="/q"
-    ).allowed
-
-
-def test_urls_are_compared_without_credentials_and_spelling() -> None:
-    same = {
-        normalised_url(url)
-        for url in ("https://me:pw@Host/o/r.git", "https://host/o/r/", "https://host/o/r")
-    }
-
-    assert same == {"https://host/o/r"}
-    assert normalised_url("git@h:o/r.git") == normalised_url("ssh://git@h/o/r")
-    assert normalised_url("/w/r.git/") == "/w/r"
-
-
-def test_differences_are_named() -> None:
-    assert differences({"h/a": "x", "h/b": "y"}, {"h/a": "z", "h/c": "w"}) == (
-        "changed h/a: z",
-        "added h/c: w",
-        "removed h/b",
-    )
+# --- settings ---------------------------------------------------------------------------------
 
 
 def test_settings() -> None:

@@ -10,13 +10,14 @@ from typing import Any, Self
 
 from daft_hooks import consent, discovery
 from daft_hooks.adapters.registry import SqliteTrustRegistry
+from daft_hooks.consent import Consenting
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain.event import Event
 from daft_hooks.domain.planning import Options, Placement
 from daft_hooks.domain.selection import Narrowing, Selectors, parse_selectors
 from daft_hooks.domain.trust import TrustLevel, Verdict
 from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
-from daft_hooks.firing import Consenting, FireOutcome, FireStatus, Firing, fire
+from daft_hooks.firing import FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
 from daft_worktree import git
@@ -26,6 +27,7 @@ from daft_worktree.worktrees import Worktree
 
 from .place import data_directory, layout_of
 from .presenter import Presenter
+from .questions import notice, question_on_terminal
 from .terminal import harmless, warn
 from .wiring import Engine, RepositoryJobs
 
@@ -169,8 +171,8 @@ class Session:
         return Consenting(
             registry=self.registry,
             remote_url=self.remote_url(),
-            default=_default_trust(),
-            ask=self._ask,
+            default=default_trust(),
+            ask=question_on_terminal(),
         )
 
     def firing(
@@ -230,29 +232,16 @@ class Session:
             return
         self._told_untrusted = True
         names = [name for name in HOOK_TYPES if name in loaded.configuration.hooks]
-        shown = ", ".join(names[:4])
-        if len(names) > 4:
-            shown += f" and {len(names) - 4} more hooks"
-        count = "1 daft.yml hook" if len(names) == 1 else f"{len(names)} daft.yml hooks"
-        lines = [f"Untrusted repo — {count} not run: {shown}"]
+        where = event.cwd if event.hook == "worktree-post-remove" else event.worktree_path
+        changes: tuple[str, ...] = ()
         if outcome.consent.verdict is Verdict.CONTENT_CHANGED:
-            lines.append(f"   {outcome.consent.reason}:")
-            changed = consent.changes_since_consent(
-                self.registry, self.repository.common_dir, loaded
+            changes = consent.changes_since_consent(
+                self.registry, self.repository.common_dir, loaded.seen_in(event.cwd)
             )
-            lines += [f"     {harmless(line)}" for line in changed[:10]]
-        elif outcome.consent.verdict is not Verdict.UNTRUSTED:
-            lines.append(f"   {outcome.consent.reason}")
-        if "DAFT_NO_HINTS" not in os.environ:
-            lines.append("   To run them, trust this repo:       daft hooks trust")
-            replay = {
-                "worktree-pre-create": "worktree-post-create",
-                "worktree-post-create": "worktree-post-create",
-                "post-clone": "post-clone",
-            }.get(event.hook)
-            if replay in names:
-                lines.append(f"   Then replay this worktree's setup:  daft hooks run {replay}")
-        sys.stderr.write("\n".join(lines) + "\n")
+        follows = {"worktree-pre-create": "worktree-post-create"}.get(event.hook, event.hook)
+        replay = follows in names and HOOK_TYPES[follows].is_replayable
+        text = notice(names, outcome.consent, changes, where=where, replay=replay)
+        sys.stderr.write(text)
 
     def _tell_failure(self, outcome: FireOutcome) -> None:
         if outcome.status is FireStatus.INTERRUPTED:
@@ -277,23 +266,6 @@ class Session:
         if outcome.invocation_id is not None:
             sys.stderr.write(f"  inspect: daft jobs --last --hook {outcome.hook}\n")
 
-    def _ask(self, event: Event, loaded: Loaded) -> bool:
-        """Ask for consent to one fire; only on a terminal, and never in CI."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()) or os.environ.get("CI"):
-            return False
-        hook = loaded.configuration.hooks[event.hook]
-        sys.stderr.write(f"{event.hook} wants to run:\n")
-        for job in hook.jobs:
-            command = loaded.commands.get(f"{hook.name}/{job.name}", "")
-            sys.stderr.write(f"  {harmless(job.name)}: {harmless(' '.join(command.split()))}\n")
-        sys.stderr.write("Run it? [y]es once, [a]lways, [N]o: ")
-        sys.stderr.flush()
-        answer = sys.stdin.readline().strip().lower()
-        if answer in ("a", "always"):
-            self.trust(loaded)
-            return True
-        return answer in ("y", "yes")
-
     # --- messages -----------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
@@ -303,7 +275,7 @@ class Session:
             sys.stdout.flush()
 
 
-def _default_trust() -> TrustLevel:
+def default_trust() -> TrustLevel:
     """Return the user's own default; a repository must not raise its own trust."""
     found = git.attempt("/", "config", "--global", "--get", "daft.hooks.defaultTrust")
     try:

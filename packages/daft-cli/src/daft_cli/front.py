@@ -35,7 +35,7 @@ Worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
 
 Hooks and jobs
-  hooks trust|deny|status|run|validate
+  hooks trust|prompt|deny|status|run|replay|validate
   jobs                  how the jobs went; also: jobs logs|cancel|wait|retry
   hooks jobs            the same as `jobs`
 

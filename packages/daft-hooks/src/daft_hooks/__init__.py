@@ -9,13 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .consent import allow, changes_since_consent, consent_for, deny
+    from .consent import (
+        Answer,
+        Consenting,
+        Question,
+        allow,
+        ask_each_time,
+        changes_since_consent,
+        consent_for,
+        deny,
+    )
     from .discovery import Loaded, load, load_from, load_from_git
     from .domain.event import Event
     from .domain.planning import Options, Placement, Plan, plan
     from .domain.selection import Narrowing, Selectors, parse_selectors
     from .errors import BadConfiguration, HooksError, Problem
-    from .firing import Consenting, FireOutcome, FireStatus, Firing, fire
+    from .firing import FireOutcome, FireStatus, Firing, fire
     from .hooktypes import HOOK_TYPES, FailMode
     from .settings import HookSettings, hook_settings
 
@@ -24,7 +33,8 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "HOOK_TYPES": "hooktypes",
     "BadConfiguration": "errors",
-    "Consenting": "firing",
+    "Answer": "consent",
+    "Consenting": "consent",
     "Event": "domain.event",
     "FailMode": "hooktypes",
     "FireOutcome": "firing",
@@ -39,7 +49,9 @@ _MODULE_OF = {
     "Plan": "domain.planning",
     "Problem": "errors",
     "Selectors": "domain.selection",
+    "Question": "consent",
     "allow": "consent",
+    "ask_each_time": "consent",
     "changes_since_consent": "consent",
     "consent_for": "consent",
     "deny": "consent",
@@ -54,6 +66,7 @@ _MODULE_OF = {
 
 __all__ = [
     "HOOK_TYPES",
+    "Answer",
     "BadConfiguration",
     "Consenting",
     "Event",
@@ -69,8 +82,10 @@ __all__ = [
     "Placement",
     "Plan",
     "Problem",
+    "Question",
     "Selectors",
     "allow",
+    "ask_each_time",
     "changes_since_consent",
     "consent_for",
     "deny",

@@ -1,16 +1,61 @@
-"""Giving, refusing and asking for consent."""
+"""Giving, refusing, asking for and forgetting consent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import enum
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from attrs import frozen
+
 from .discovery import Loaded
-from .domain.trust import Consent, TrustEntry, TrustLevel, decide, differences, normalised_url
+from .domain.event import Event
+from .domain.replay import skipped_fire
+from .domain.trust import Consent, TrustEntry, TrustLevel, Verdict, decide, differences
+from .domain.trust import normalised_url as _normalised
+from .errors import RegistryUnavailable
+from .hooktypes import HOOK_TYPES
 from .ports import TrustRegistry
 
 KEPT_DIGESTS = 20
 """Branches may differ in what they run; consent to one does not undo consent to another."""
+
+
+class Answer(enum.Enum):
+    """What a user says to the question whether hooks may run."""
+
+    ONCE = "once"
+    ALWAYS = "always"  # until what they run changes
+    NO = "no"
+    NEVER = "never"  # deny, whatever patterns and defaults say
+
+
+@frozen(kw_only=True)
+class Question:
+    """What a user is asked.
+
+    commands: job -> what it would run, of the hook that wants to run.
+    changes: lines that say what is not as it was when consent was given; empty if it never was.
+    """
+
+    event: Event
+    consent: Consent
+    commands: Mapping[str, str]
+    changes: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Consenting:
+    """Where consent is looked for.
+
+    default: the level of a repository nobody decided about, out of the user's own settings.
+    ask: called when the user wants to be asked, and only by those who can: None without a terminal.
+    """
+
+    registry: TrustRegistry
+    remote_url: str | None
+    default: TrustLevel = TrustLevel.DENY
+    ask: Callable[[Question], Answer] | None = None
 
 
 def consent_for(
@@ -21,10 +66,13 @@ def consent_for(
     remote_url: str | None,
     default: TrustLevel = TrustLevel.DENY,
 ) -> Consent:
-    """Return whether the hooks in `loaded` may run. Raises: RegistryUnavailable."""
+    """Return whether the hooks in `loaded`, as seen in a worktree, may run.
+
+    Raises: RegistryUnavailable.
+    """
     return decide(
         registry.get(common_dir),
-        fingerprint=None if remote_url is None else normalised_url(remote_url),
+        fingerprint=_fingerprint(remote_url),
         digest=loaded.digest,
         patterns=registry.patterns(),
         common_dir=common_dir,
@@ -32,26 +80,60 @@ def consent_for(
     )
 
 
+def obtain(event: Event, loaded: Loaded, consenting: Consenting) -> Consent:
+    """Return whether a fire may go on, after asking if the user wants that and can be asked.
+
+    A registry that cannot be used consents to nothing; the reason says so.
+    """
+    registry = consenting.registry
+    try:
+        consent = consent_for(
+            registry,
+            event.git_dir,
+            loaded,
+            remote_url=consenting.remote_url,
+            default=consenting.default,
+        )
+        may_ask = consent.verdict in (Verdict.PROMPT, Verdict.CONTENT_CHANGED)
+        if not may_ask or consenting.ask is None:
+            return consent
+        question = _question(registry, event, loaded, consent)
+        match consenting.ask(question):
+            case Answer.ALWAYS:
+                allow(registry, event.git_dir, loaded, remote_url=consenting.remote_url)
+                return Consent(verdict=Verdict.ALLOWED, reason="trusted")
+            case Answer.ONCE:
+                return Consent(verdict=Verdict.ALLOWED, reason="allowed this once")
+            case Answer.NEVER:
+                deny(registry, event.git_dir)
+                return Consent(verdict=Verdict.DENIED, reason="the repository is denied")
+            case Answer.NO:
+                return consent
+    except RegistryUnavailable as error:
+        return Consent(verdict=Verdict.UNTRUSTED, reason=str(error))
+
+
 def allow(
     registry: TrustRegistry, common_dir: str, loaded: Loaded | None, *, remote_url: str | None
 ) -> None:
     """Record consent to what `loaded` runs, beside what was consented to before.
 
+    loaded: as seen in a worktree; None for a repository without hooks: then to nothing yet.
     Raises: RegistryUnavailable.
     """
     known = registry.get(common_dir)
-    fingerprint = None if remote_url is None else normalised_url(remote_url)
+    fingerprint = _fingerprint(remote_url)
     approved: dict[str, Mapping[str, str]] = {}
     if known is not None and known.level is TrustLevel.ALLOW and known.fingerprint == fingerprint:
         approved.update(known.approved)
     if loaded is not None:
         approved.pop(loaded.digest, None)  # the newest comes last
-        approved[loaded.digest] = loaded.commands
+        approved[loaded.digest] = loaded.runs
     registry.put(
         common_dir,
         TrustEntry(
             level=TrustLevel.ALLOW,
-            granted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            granted_at=_now(),
             fingerprint=fingerprint,
             approved=dict(list(approved.items())[-KEPT_DIGESTS:]),
         ),
@@ -60,10 +142,17 @@ def allow(
 
 def deny(registry: TrustRegistry, common_dir: str) -> None:
     """Record a refusal, which no pattern and no default overrides. Raises: RegistryUnavailable."""
+    registry.put(common_dir, TrustEntry(level=TrustLevel.DENY, granted_at=_now()))
+
+
+def ask_each_time(
+    registry: TrustRegistry, common_dir: str, *, remote_url: str | None = None
+) -> None:
+    """Record that the user wants to be asked at each fire. Raises: RegistryUnavailable."""
     registry.put(
         common_dir,
         TrustEntry(
-            level=TrustLevel.DENY, granted_at=datetime.now(UTC).isoformat(timespec="seconds")
+            level=TrustLevel.PROMPT, granted_at=_now(), fingerprint=_fingerprint(remote_url)
         ),
     )
 
@@ -71,7 +160,41 @@ def deny(registry: TrustRegistry, common_dir: str) -> None:
 def changes_since_consent(
     registry: TrustRegistry, common_dir: str, loaded: Loaded
 ) -> tuple[str, ...]:
-    """Return one line for each command that differs from the last consent."""
+    """Return lines that say what is not as it was at the last consent; empty without one."""
     known = registry.get(common_dir)
-    last = {} if known is None or not known.approved else list(known.approved.values())[-1]
-    return differences(last, loaded.commands)
+    if known is None or not known.approved or loaded.digest in known.approved:
+        return ()
+    return differences(list(known.approved.values())[-1], loaded.runs)
+
+
+def remember_skipped(registry: TrustRegistry, event: Event, consent: Consent) -> None:
+    """Keep a fire that was not allowed, if making up for it later has a meaning.
+
+    Raises: RegistryUnavailable.
+    """
+    kind = HOOK_TYPES.get(event.hook)
+    if kind is not None and kind.is_replayable:
+        fire = skipped_fire(event, consent.verdict.value, _now())
+        registry.note_skipped(event.git_dir, fire)
+
+
+def _question(registry: TrustRegistry, event: Event, loaded: Loaded, consent: Consent) -> Question:
+    prefix = f"{event.hook}/"
+    return Question(
+        event=event,
+        consent=consent,
+        commands={
+            name.removeprefix(prefix): text
+            for name, text in loaded.commands.items()
+            if name.startswith(prefix)
+        },
+        changes=changes_since_consent(registry, event.git_dir, loaded),
+    )
+
+
+def _fingerprint(remote_url: str | None) -> str | None:
+    return None if remote_url is None else _normalised(remote_url)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,13 +8,13 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from attrs import evolve, field, frozen
 
 from .decode import Decoded, decode
 from .document import Node
-from .domain.config import Configuration
+from .domain.config import Configuration, HookConfig, JobConfig
+from .domain.trust import FILE
 from .errors import UnreadableConfiguration
 from .gitfiles import MAX_FILE_BYTES, CommittedFiles
 from .pinning import Pinned, pin
@@ -36,6 +36,12 @@ class Loaded:
     commands: Mapping[str, str] = field(factory=dict)
     pinned: Pinned = field(factory=Pinned)
     _root: Node = field(repr=False)
+
+    @property
+    def runs(self) -> dict[str, str]:
+        """Everything that consent is given to, by name: commands, and contents of files."""
+        files = {FILE + name: ",".join(sorted(d)) for name, d in self.pinned.contents.items()}
+        return {**self.commands, **dict(sorted(files.items()))}
 
     @property
     def configuration(self) -> Configuration:
@@ -117,13 +123,25 @@ def _digest(root: Node, contents: Mapping[str, Collection[str]]) -> str:
 
 def _commands(configuration: Configuration) -> dict[str, str]:
     found: dict[str, str] = {}
-    groups: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    groups: tuple[tuple[str, Mapping[str, HookConfig]], ...] = (
         ("", configuration.hooks),
         ("task ", configuration.tasks),
     )
     for prefix, hooks in groups:
         for hook in hooks.values():
             for job in hook.jobs:
-                runs = [job.script or "", *job.run.values(), job.files or ""]
-                found[f"{prefix}{hook.name}/{job.name}"] = "; ".join(run for run in runs if run)
+                found[f"{prefix}{hook.name}/{job.name}"] = _command_text(job)
     return found
+
+
+def _command_text(job: JobConfig) -> str:
+    """Return what a job runs, and on what that depends, for people to read."""
+    lines = [f"{system}: {run}" if system else run for system, run in job.run.items()]
+    if job.script is not None:
+        lines.append(" ".join(word for word in (job.runner, job.script, job.args) if word))
+    if job.root != ".":
+        lines.append(f"in {job.root}")
+    lines += [f"with {name}={value}" for name, value in job.env.items()]
+    if job.files is not None:
+        lines.append(f"for the files of: {job.files}")
+    return "\n".join(lines)

@@ -17,17 +17,17 @@ from daft_protocol.jobs import InvocationSpec, Job, JobSpec, Skip
 from daft_protocol.names import new_invocation_id
 from daft_protocol.status import EndReason, JobStatus, SkipKind
 
-from .consent import consent_for
+from .consent import Consenting, obtain, remember_skipped
 from .discovery import Loaded
 from .domain.config import Configuration, HookConfig
 from .domain.event import Event
 from .domain.planning import Options, Placement, Plan, hopeless
 from .domain.specs import files_of
-from .domain.trust import Consent, TrustLevel, Verdict
+from .domain.trust import Consent
 from .errors import RegistryUnavailable, UnplannableHook
 from .hooktypes import HOOK_TYPES, FailMode
 from .pinning import Pinned
-from .ports import FireObserver, JobEngine, TrustRegistry
+from .ports import FireObserver, JobEngine
 from .preparing import prepare
 from .settings import HookSettings
 
@@ -80,23 +80,11 @@ class FireOutcome:
 
 
 @frozen(kw_only=True)
-class Consenting:
-    """Where consent is asked for; None instead of this bypasses it (a hook run by hand).
-
-    ask: called when the user wants to be asked and can be; True runs the hooks this once.
-    """
-
-    registry: TrustRegistry
-    remote_url: str | None
-    default: TrustLevel = TrustLevel.DENY
-    ask: Callable[[Event, Loaded], bool] | None = None
-
-
-@frozen(kw_only=True)
 class Firing:
     """What all fires of one command share.
 
     engine: called when there is something to record or run, not before.
+    consenting: where consent is looked for; None bypasses it (a hook run by hand).
     environment: what jobs inherit.
     """
 
@@ -132,9 +120,9 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
     if firing.consenting is not None and not whole:
         # By what would run now and here, wherever the configuration itself came from.
         loaded = loaded.seen_in(files_of(event), (event.source_worktree, event.project_root))
-        consent = _consent(event, loaded, firing.consenting)
+        consent = obtain(event, loaded, firing.consenting)
         if not consent.allowed:
-            _record_skipped(event, consent.verdict.value, firing)
+            _record_unallowed(event, consent, firing)
             return FireOutcome(
                 hook=event.hook,
                 status=FireStatus.SKIPPED,
@@ -143,7 +131,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
                 consent=consent,
             )
         if hook.jobs:
-            firing.engine().fire_allowed(event.hook, event.label)
+            _forget_skipped(event, firing)
     try:
         made = prepare(
             event,
@@ -206,24 +194,26 @@ def _with_environment(firing: Firing) -> Options:
     return options
 
 
-def _consent(event: Event, loaded: Loaded, consenting: Consenting) -> Consent:
+def _record_unallowed(event: Event, consent: Consent, firing: Firing) -> None:
+    _record_skipped(event, consent.verdict.value, firing)
+    assert firing.consenting is not None
     try:
-        consent = consent_for(
-            consenting.registry,
-            event.git_dir,
-            loaded,
-            remote_url=consenting.remote_url,
-            default=consenting.default,
+        remember_skipped(firing.consenting.registry, event, consent)
+    except RegistryUnavailable as error:
+        # The hook is skipped and said to be; only its replay has to be asked for by name.
+        firing.observer.notice(f"warning: it cannot be noted for a replay: {error}")
+
+
+def _forget_skipped(event: Event, firing: Firing) -> None:
+    """The hook may run now, whatever becomes of it: nothing is left to make up for."""
+    firing.engine().fire_allowed(event.hook, event.label)
+    assert firing.consenting is not None
+    try:
+        firing.consenting.registry.forget_skipped(
+            event.git_dir, hook=event.hook, worktree_id=event.worktree_id
         )
     except RegistryUnavailable as error:
-        return Consent(verdict=Verdict.UNTRUSTED, reason=str(error))
-    if (
-        consent.verdict in (Verdict.PROMPT, Verdict.CONTENT_CHANGED)
-        and consenting.ask is not None
-        and consenting.ask(event, loaded)
-    ):
-        return Consent(verdict=Verdict.ALLOWED, reason="allowed this once")
-    return consent
+        firing.observer.notice(f"warning: an earlier skip stays noted: {error}")
 
 
 def _record_skipped(event: Event, reason: str, firing: Firing) -> None:

@@ -20,12 +20,14 @@ class HookType:
 
     precedes_work: the verb goes on with the result, so its jobs cannot be detached.
     setting: its name in git's configuration, `daft.hooks.<setting>.…`.
+    is_replayable: it prepares a worktree, so it can be made up for while the worktree is there.
     """
 
     name: str
     default_fail_mode: FailMode
     precedes_work: bool
     setting: str
+    is_replayable: bool = False
 
 
 HOOK_TYPES = {
@@ -36,6 +38,7 @@ HOOK_TYPES = {
             default_fail_mode=FailMode.WARN,
             precedes_work=True,
             setting="postClone",
+            is_replayable=True,
         ),
         HookType(
             name="worktree-pre-create",
@@ -48,6 +51,7 @@ HOOK_TYPES = {
             default_fail_mode=FailMode.ABORT,
             precedes_work=False,
             setting="worktreePostCreate",
+            is_replayable=True,
         ),
         HookType(
             name="worktree-pre-remove",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from daft_protocol.jobs import InvocationSpec, Job, JobSpec
 
+from .domain.replay import SkippedFire
 from .domain.trust import TrustEntry, TrustLevel
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class TrustRegistry(Protocol):
-    """Where a user's decisions about repositories are kept."""
+    """Where a user's decisions about repositories are kept.
+
+    Every method raises RegistryUnavailable when it cannot do what it says; nothing is changed
+    then, and nothing counts as consented to.
+    """
 
     def get(self, common_dir: str) -> TrustEntry | None:
         """Return the entry of a repository, by its canonical git common directory."""
@@ -31,6 +36,23 @@ class TrustRegistry(Protocol):
 
     def patterns(self) -> tuple[tuple[str, TrustLevel], ...]:
         """Return (pattern, level), the first that fits counting."""
+
+    def put_pattern(self, pattern: str, level: TrustLevel) -> None:
+        """Give a pattern a level, in its place or behind all others."""
+
+    def delete_pattern(self, pattern: str) -> bool:
+        """Delete a pattern; False when there was none."""
+
+    def note_skipped(self, common_dir: str, fire: SkippedFire) -> None:
+        """Keep a fire that was not allowed, in place of an earlier one of its hook and worktree."""
+
+    def skipped(self, common_dir: str) -> tuple[SkippedFire, ...]:
+        """Return the fires of a repository that were not allowed, oldest first."""
+
+    def forget_skipped(
+        self, common_dir: str, *, hook: str | None = None, worktree_id: str | None = None
+    ) -> bool:
+        """Delete such fires; None stands for every hook, or worktree. False: there were none."""
 
 
 class JobEngine(Protocol):

@@ -12,13 +12,13 @@ from daft_coordinator.retrying import Retrial
 from daft_protocol.jobs import Job, JobSpec
 from daft_protocol.status import Source
 
-from .consent import consent_for
+from .consent import Consenting, consent_for
 from .discovery import Loaded
 from .domain.event import Event
 from .domain.planning import Plan
 from .domain.trust import Consent, TrustLevel, Verdict, decide, normalised_url
 from .errors import RegistryUnavailable
-from .firing import Consenting, FireOutcome, Firing, carry_out
+from .firing import FireOutcome, Firing, carry_out
 from .hooktypes import HOOK_TYPES, FailMode
 from .preparing import prepare
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .migrations import Lineage, Step
     from .places import RepositoryPlaces, config_root, data_root, state_root
     from .redaction import scrub
-    from .rows import CoordinatorRow, InvocationRow, JobMove, JobRow, TrustRow
+    from .rows import CoordinatorRow, InvocationRow, JobMove, JobRow, SkippedFireRow, TrustRow
     from .schema.coordinator import LINEAGE as COORDINATOR
     from .schema.registry import LINEAGE as REGISTRY
     from .transactions import writing
@@ -28,6 +28,7 @@ _HOME_OF = {
     "REGISTRY": ("schema.registry", "LINEAGE"),
     "RepositoryPlaces": ("places", "RepositoryPlaces"),
     "Step": ("migrations", "Step"),
+    "SkippedFireRow": ("rows", "SkippedFireRow"),
     "StoreError": ("errors", "StoreError"),
     "TrustRow": ("rows", "TrustRow"),
     "config_root": ("places", "config_root"),
@@ -51,6 +52,7 @@ __all__ = [
     "JobRow",
     "Lineage",
     "RepositoryPlaces",
+    "SkippedFireRow",
     "Step",
     "StoreError",
     "TrustRow",

@@ -59,6 +59,20 @@ class PermissionsTooOpen(StoreError):
 
 
 @define
+class WritableByOthers(StoreError):
+    """Others may have written what only its owner may decide. Nothing was read or changed."""
+
+    path: str
+    mode: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} can be written by other users (mode {self.mode:04o}), so nothing in it "
+            f"counts; see whether it is as you left it, then: chmod go-w {self.path}"
+        )
+
+
+@define
 class ForeignFile(StoreError):
     """The file belongs to another program. It was left alone."""
 

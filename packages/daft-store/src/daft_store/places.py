@@ -15,7 +15,13 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from .errors import BadDirectoryVariable, NotOurs, PathOutsideState, PermissionsTooOpen
+from .errors import (
+    BadDirectoryVariable,
+    NotOurs,
+    PathOutsideState,
+    PermissionsTooOpen,
+    WritableByOthers,
+)
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -211,6 +217,22 @@ def check_private_file(path: str, *, tighten: bool) -> None:
         raise NotOurs(path, "belongs to another user")
     if tighten:
         _tightened(path, found, FILE_MODE)
+
+
+def check_only_ours_to_write(path: str) -> None:
+    """Refuse a database, or the directory it is in, that others may write.
+
+    What is missing is fine. Changes nothing. Raises: WritableByOthers, NotOurs.
+    """
+    for place in (os.path.dirname(path), path, f"{path}-wal", f"{path}-shm"):
+        try:
+            found = os.stat(place)
+        except FileNotFoundError:
+            continue
+        if found.st_uid != os.geteuid():
+            raise NotOurs(place, "belongs to another user")
+        if stat.S_IMODE(found.st_mode) & 0o022:
+            raise WritableByOthers(place, stat.S_IMODE(found.st_mode))
 
 
 def _checked_directory(path: str) -> os.stat_result:

@@ -130,3 +130,17 @@ class TrustRow:
     fingerprint: str | None
     content_digest: str | None
     content_json: str | None
+
+
+@frozen(eq=False)
+class SkippedFireRow:
+    """One row of `skipped_fires`: a hook that did not run for want of consent."""
+
+    common_dir: str
+    hook: str
+    worktree_id: str
+    worktree: str
+    worktree_path: str
+    reason: str
+    skipped_at: str
+    facts_json: str

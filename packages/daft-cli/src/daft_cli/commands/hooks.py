@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
 
 import click
 
@@ -15,205 +17,72 @@ from daft_hooks.domain.config import HookConfig
 from daft_hooks.domain.event import Event
 from daft_hooks.domain.planning import Plan
 from daft_hooks.domain.selection import Narrowing
-from daft_hooks.domain.trust import TrustLevel
-from daft_hooks.errors import BadConfiguration, Problem, UnknownHook
+from daft_hooks.errors import BadConfiguration, Problem, RegistryUnavailable, UnknownHook
 from daft_hooks.firing import FireStatus
 from daft_hooks.hooktypes import HOOK_TYPES
 from daft_hooks.preparing import prepare
 from daft_protocol.status import Source
-from daft_worktree.worktrees import Worktree
 
 from ..context import Session
 from ..failures import Trouble
 from ..formats import FORMATS, write_rows
 from ..options import PLACEMENTS, speaking
 from ..place import discover
-from ..setup_state import SetupStates
-from ..terminal import harmless, paint
+from ..terminal import harmless, paint, warn
+from .hooks_shared import any_worktree, standing_in
 
-REPLAYABLE = ("post-clone", "worktree-post-create")
+_ELSEWHERE = {
+    "trust": "hooks_consent",
+    "prompt": "hooks_consent",
+    "deny": "hooks_consent",
+    "list": "hooks_consent",
+    "reset": "hooks_consent",
+    "status": "hooks_consent",
+    "replay": "hooks_replay",
+}
+"""Verb -> the module beside this one that it is in, loaded when it is wanted."""
 
 
-@click.group(name="hooks", invoke_without_command=True)
+class _Verbs(click.Group):
+    """The verbs of `daft hooks`, each loaded when it is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all verbs."""
+        return [*_ELSEWHERE, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb, None when there is none of that name."""
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"..{_ELSEWHERE[cmd_name]}", __name__)
+        found: click.Command = getattr(module, {"list": "list_"}.get(cmd_name, cmd_name))
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take a directory for what `status` is asked about; name what a mistyped verb is near."""
+        if self.get_command(ctx, args[0]) is None:
+            if os.path.isdir(args[0]):
+                args = ["status", *args]
+            else:
+                near = get_close_matches(args[0], self.list_commands(ctx), 2)
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                raise click.UsageError(f"'{args[0]}' is no command of daft hooks{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(name="hooks", cls=_Verbs, invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> int | None:
     """Consent to hooks, look at them, run them."""
     if context.invoked_subcommand is None:
-        result: int = context.invoke(status)
+        from .hooks_consent import status
+
+        result: int = context.invoke(status, path=".")
+        sys.stderr.write("All of `daft hooks`: daft hooks --help\n")
         return result
     return None
-
-
-def _at(path: str) -> Session:
-    """Return a session of the repository at `path`."""
-    if not os.path.isdir(path):
-        raise Trouble(f"{path} does not exist or is no directory")
-    os.chdir(path)
-    return Session(discover())
-
-
-def _here(session: Session) -> Worktree:
-    here = session.repository.current
-    if here is None:
-        raise Trouble(
-            "Not in a Git worktree: this is the root of the repository",
-            tips=("go into a worktree, or use `daft -C <worktree> …`",),
-        )
-    return here
-
-
-def _any_worktree(session: Session) -> str:
-    """Return a worktree whose configuration speaks for the repository."""
-    here = session.repository.current
-    if here is not None:
-        return here.path
-    live = (one.path for one in session.repository.worktrees if not one.is_bare and not one.missing)
-    return next(live, session.repository.project_root)
-
-
-# --- consent ----------------------------------------------------------------------------------
-
-
-@command.command()
-@click.argument("path", default=".")
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
-def trust(path: str, force: bool) -> int:
-    """Consent to what the hooks of a repository run now.
-
-    When the hooks change, for example by a pull, consent lapses and is asked for again.
-    """
-    with _at(path) as session:
-        worktree = _any_worktree(session)
-        loaded = session.load(worktree)
-        loaded = None if loaded is None else loaded.seen_in(worktree)
-        click.echo(session.repository.project_root)
-        _show_commands(loaded)
-        if loaded is not None:
-            now = consent.consent_for(
-                session.registry,
-                session.repository.common_dir,
-                loaded,
-                remote_url=session.remote_url(),
-            )
-            if now.allowed:
-                click.echo("already at allow, nothing to do.")
-                return 0
-        if not _confirmed("Trust: -> allow?", force):
-            return _aborted()
-        session.trust(loaded)
-        click.echo("Trusted. Done.")
-        _show_replays(session, loaded)
-        return 0
-
-
-@command.command()
-@click.argument("path", default=".")
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
-def deny(path: str, force: bool) -> int:
-    """Refuse the hooks of a repository, whatever patterns or defaults say."""
-    with _at(path) as session:
-        entry = session.registry.get(session.repository.common_dir)
-        click.echo(session.repository.project_root)
-        if entry is not None and entry.level is TrustLevel.DENY:
-            click.echo("already at deny, nothing to do.")
-            return 0
-        if not _confirmed("Trust: -> deny?", force):
-            return _aborted()
-        consent.deny(session.registry, session.repository.common_dir)
-        click.echo("Denied. Done.")
-        return 0
-
-
-def _confirmed(question: str, force: bool) -> bool:
-    if force:
-        return True
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _aborted() -> int:
-    sys.stderr.write("Aborted.\n")
-    if sys.stdin.isatty():
-        return 0
-    sys.stderr.write("  tip: without a terminal, `-f` says yes\n")
-    return 1
-
-
-def _show_commands(loaded: Loaded | None) -> None:
-    if loaded is None:
-        click.echo("Hooks: none")
-        return
-    click.echo(f"Hooks: {', '.join(loaded.configuration.hooks) or 'none'}")
-    for name, text in loaded.commands.items():
-        click.echo(f"  {harmless(name)}: {harmless(' '.join(text.split()))}")
-
-
-def _show_replays(session: Session, loaded: Loaded | None) -> None:
-    """List how to make up for what was skipped while nobody had consented."""
-    if loaded is None:
-        return
-    states = SetupStates(session.repository.common_dir).of
-    for hook in REPLAYABLE:
-        if hook not in loaded.configuration.hooks or hook != "worktree-post-create":
-            continue
-        for tree in session.repository.worktrees:
-            if states.get(tree.label) == "skipped-untrusted" and not tree.missing:
-                click.echo(f"  daft -C {tree.path} hooks run {hook}   # in {tree.label}")
-
-
-# --- looking ----------------------------------------------------------------------------------
-
-
-@command.command()
-@click.argument("path", default=".")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="For programs: a row a hook.")
-def status(path: str, form: str | None) -> int:
-    """Show whether hooks may run here, and which there are."""
-    with _at(path) as session:
-        repository = session.repository
-        worktree = _any_worktree(session)
-        loaded = discovery.load(worktree)
-        hooks = {} if loaded is None else loaded.configuration.hooks
-        if form is not None:
-            rows = [_hook_row(hook) for hook in hooks.values()]
-            write_rows(form, rows, ("hook", "foreground", "background", "fail_mode"))
-            return 0
-        click.echo(f"Repository:  {repository.project_root}")
-        if loaded is None:
-            entry = session.registry.get(repository.common_dir)
-            level = TrustLevel.DENY.value if entry is None else entry.level.value
-            click.echo(f"Trust level: {level}{' (default)' if entry is None else ''}")
-            click.echo("No daft.yml found.")
-            return 0
-        now = consent.consent_for(
-            session.registry,
-            repository.common_dir,
-            loaded.seen_in(worktree),
-            remote_url=session.remote_url(),
-        )
-        click.echo(f"Trust level: {'allow' if now.allowed else 'deny'} ({now.reason})")
-        click.echo(f"Files:       {', '.join(loaded.files)}")
-        for hook in hooks.values():
-            row = _hook_row(hook)
-            click.echo(
-                f"  {row['hook']}: {row['foreground']} foreground, {row['background']} background"
-            )
-        if not now.allowed:
-            click.echo("To consent to them: daft hooks trust")
-        return 0
-
-
-def _hook_row(hook: HookConfig) -> dict[str, object]:
-    background = sum(
-        hook.background if job.background is None else job.background for job in hook.jobs
-    )
-    return {
-        "hook": hook.name,
-        "foreground": len(hook.jobs) - background,
-        "background": background,
-        "fail_mode": (hook.fail_mode or HOOK_TYPES[hook.name].default_fail_mode).value,
-    }
 
 
 @command.command()
@@ -265,7 +134,7 @@ def _problems(file: str | None) -> tuple[Problem, ...] | None:
         lines = {name: data.decode("utf-8", "replace").split("\n")}
         return decode(parse(data, name), excerpts=lines).problems
     with Session(discover()) as session:
-        loaded = discovery.load(_any_worktree(session))
+        loaded = discovery.load(any_worktree(session))
         return None if loaded is None else loaded.decoded.problems
 
 
@@ -319,7 +188,7 @@ def run(
         skip_hooks=[f"tag:{tag}" for tag in skip_tags],
         placement=placement,
     ) as session:
-        here = _here(session)
+        here = standing_in(session)
         loaded = session.load(here.path)
         if loaded is None:
             raise Trouble("No daft.yml found in this worktree")
@@ -368,6 +237,12 @@ def _run(session: Session, event: Event, loaded: Loaded, narrowing: Narrowing) -
     if outcome.status is FireStatus.INTERRUPTED:
         return 130
     session.engine().fire_allowed(event.hook, event.label)
+    try:
+        session.registry.forget_skipped(
+            event.git_dir, hook=event.hook, worktree_id=event.worktree_id
+        )
+    except RegistryUnavailable as error:
+        warn(f"that it was skipped before stays noted: {error}")
     if outcome.ok:
         return 0
     code = outcome.exit_code or 1

@@ -11,9 +11,11 @@ import apsw
 
 import daft_store
 from daft_store import bringup, trust
-from daft_store.errors import StoreError
-from daft_store.rows import TrustRow
+from daft_store.errors import StoreCorrupt, StoreError
+from daft_store.places import check_only_ours_to_write
+from daft_store.rows import SkippedFireRow, TrustRow
 
+from ..domain.replay import SkippedFire
 from ..domain.trust import TrustEntry, TrustLevel
 from ..errors import RegistryUnavailable
 
@@ -21,7 +23,11 @@ FILE_NAME = "registry.db"
 
 
 class SqliteTrustRegistry:
-    """Opens for the time of one call: trust is asked for once in a command, rarely changed."""
+    """Opens for the time of one call: trust is asked for once in a command, rarely changed.
+
+    A file that others may write, or that is in a directory they may write, is refused: what is
+    in it need not be the user's word.
+    """
 
     def __init__(self, data_root: str) -> None:
         self._path = os.path.join(data_root, FILE_NAME)
@@ -35,7 +41,7 @@ class SqliteTrustRegistry:
     def put(self, common_dir: str, entry: TrustEntry) -> None:
         """Add an entry or replace it."""
         newest = next(reversed(list(entry.approved)), None)
-        with self._writing() as db:
+        with self._writing(decides=True) as db:
             trust.put_trust(
                 db,
                 TrustRow(
@@ -51,7 +57,7 @@ class SqliteTrustRegistry:
 
     def delete(self, common_dir: str) -> bool:
         """Delete an entry; False when there was none."""
-        with self._writing() as db:
+        with self._writing(decides=True) as db:
             return trust.delete_trust(db, common_dir)
 
     def entries(self) -> Mapping[str, TrustEntry]:
@@ -66,6 +72,53 @@ class SqliteTrustRegistry:
             found = [] if db is None else trust.trust_patterns(db)
         return tuple((pattern, _level_of(level)) for pattern, level in found)
 
+    def put_pattern(self, pattern: str, level: TrustLevel) -> None:
+        """Give a pattern a level, in its place or behind all others."""
+        with self._writing(decides=True) as db:
+            trust.put_pattern(db, pattern, level.value)
+
+    def delete_pattern(self, pattern: str) -> bool:
+        """Delete a pattern; False when there was none."""
+        with self._writing(decides=True) as db:
+            return trust.delete_pattern(db, pattern)
+
+    def reset(self) -> None:
+        """Delete every entry and every pattern."""
+        with self._writing(decides=True) as db:
+            trust.delete_everything(db)
+
+    def note_skipped(self, common_dir: str, fire: SkippedFire) -> None:
+        """Keep a fire that was not allowed, in place of an earlier one of its hook and worktree."""
+        with self._writing() as db:
+            trust.note_skipped(
+                db,
+                SkippedFireRow(
+                    common_dir=common_dir,
+                    hook=fire.hook,
+                    worktree_id=fire.worktree_id,
+                    worktree=fire.label,
+                    worktree_path=fire.path,
+                    reason=fire.reason,
+                    skipped_at=fire.skipped_at,
+                    facts_json=json.dumps(dict(fire.facts)),
+                ),
+            )
+
+    def skipped(self, common_dir: str) -> tuple[SkippedFire, ...]:
+        """Return the fires of a repository that were not allowed, oldest first."""
+        with self._reading() as db:
+            rows = [] if db is None else trust.skipped_fires(db, common_dir)
+        return tuple(_fire_of(row) for row in rows)
+
+    def forget_skipped(
+        self, common_dir: str, *, hook: str | None = None, worktree_id: str | None = None
+    ) -> bool:
+        """Delete such fires; None stands for every hook, or worktree. False: there were none."""
+        if not self.skipped(common_dir):
+            return False  # the usual case, which must not cost a write
+        with self._writing() as db:
+            return trust.forget_skipped(db, common_dir, hook=hook, worktree_id=worktree_id)
+
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection | None]:
         with self._guarded():
@@ -77,9 +130,18 @@ class SqliteTrustRegistry:
                     db.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[apsw.Connection]:
+    def _writing(self, *, decides: bool = False) -> Iterator[apsw.Connection]:
+        """Open for writing. decides: by the user's word; then a damaged file is moved away."""
         with self._guarded():
-            db = bringup.open_writer(self._path, daft_store.REGISTRY, synchronous="FULL")
+            try:
+                db = bringup.open_writer(self._path, daft_store.REGISTRY, synchronous="FULL")
+            except StoreCorrupt as error:
+                if not decides:
+                    raise
+                kept = bringup.set_aside_corrupt(self._path)
+                raise RegistryUnavailable(
+                    f"{error}; it was moved to {kept}, so nothing is trusted now: decide again"
+                ) from error
             try:
                 yield db
             finally:
@@ -88,7 +150,10 @@ class SqliteTrustRegistry:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
+            check_only_ours_to_write(self._path)
             yield
+        except OSError as error:
+            raise RegistryUnavailable(f"{self._path}: {error.strerror or error}") from error
         except apsw.Error as error:
             raise RegistryUnavailable(str(bringup.translated(error, self._path))) from error
         except StoreError as error:
@@ -100,6 +165,22 @@ def _level_of(text: str) -> TrustLevel:
         return TrustLevel(text)
     except ValueError:
         return TrustLevel.DENY  # a word of a newer program: never more than nothing
+
+
+def _fire_of(row: SkippedFireRow) -> SkippedFire:
+    try:
+        facts = json.loads(row.facts_json)
+    except ValueError:
+        facts = {}  # damaged: the fire is replayed with what can be found out now
+    return SkippedFire(
+        hook=row.hook,
+        worktree_id=row.worktree_id,
+        label=row.worktree,
+        path=row.worktree_path,
+        reason=row.reason,
+        skipped_at=row.skipped_at,
+        facts=facts if isinstance(facts, dict) else {},
+    )
 
 
 def _entry_of(row: TrustRow) -> TrustEntry:

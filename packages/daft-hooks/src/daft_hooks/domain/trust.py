@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
-import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ class TrustEntry:
     """What is on record for one repository.
 
     fingerprint: its remote's URL when trust was given, normalised, without credentials.
-    approved: digest of a configuration -> its commands; what the user has consented to.
+    approved: digest -> what it stands for, see `Loaded.runs`; what the user has consented to.
     """
 
     level: TrustLevel
@@ -45,10 +46,16 @@ class Verdict(enum.Enum):
 
 @frozen(kw_only=True)
 class Consent:
-    """A verdict, and one line for people."""
+    """A verdict, and one line for people.
+
+    level: that of the entry, the pattern or the default that counted; what is in force may be
+        less, see `verdict`. source: "entry", "pattern <pattern>" or "default".
+    """
 
     verdict: Verdict
     reason: str
+    level: TrustLevel = TrustLevel.DENY
+    source: str = "default"
 
     @property
     def allowed(self) -> bool:
@@ -71,46 +78,99 @@ def decide(
     fingerprint: of the present remote; None when there is none. digest: of what would run.
     """
     if entry is None:
-        level = next(
-            (level for pattern, level in patterns if fnmatch.fnmatchcase(common_dir, pattern)),
-            default,
-        )
-        return _of_level(level, "untrusted")
+        for pattern, level in patterns:
+            if fits(pattern, common_dir):
+                return _of_level(level, "untrusted", f"pattern {pattern}")
+        return _of_level(default, "untrusted", "default")
     if entry.level is not TrustLevel.ALLOW:
-        return _of_level(entry.level, "denied")
+        return _of_level(entry.level, "denied", "entry")
     if entry.fingerprint and fingerprint and entry.fingerprint != fingerprint:
         return Consent(
             verdict=Verdict.REMOTE_CHANGED,
             reason=f"the remote was {entry.fingerprint} when trust was given, "
             f"now it is {fingerprint}",
+            level=entry.level,
+            source="entry",
         )
     if digest not in entry.approved:
         return Consent(
             verdict=Verdict.CONTENT_CHANGED,
             reason="what the hooks would run has changed since trust was given",
+            level=entry.level,
+            source="entry",
         )
-    return Consent(verdict=Verdict.ALLOWED, reason="trusted")
+    return Consent(verdict=Verdict.ALLOWED, reason="trusted", level=entry.level, source="entry")
 
 
-def _of_level(level: TrustLevel, word: str) -> Consent:
+_ANY_NUMBER = "(?:[^/]*/)*"
+
+
+def _of_level(level: TrustLevel, word: str, source: str) -> Consent:
     if level is TrustLevel.ALLOW:
-        return Consent(verdict=Verdict.ALLOWED, reason="trusted by a pattern or by default")
-    if level is TrustLevel.PROMPT:
-        return Consent(verdict=Verdict.PROMPT, reason="consent is to be asked for each time")
-    verdict = Verdict.DENIED if word == "denied" else Verdict.UNTRUSTED
-    return Consent(verdict=verdict, reason=f"the repository is {word}")
+        verdict, reason = Verdict.ALLOWED, f"trusted by {source}"
+    elif level is TrustLevel.PROMPT:
+        verdict, reason = Verdict.PROMPT, "consent is to be asked for each time"
+    else:
+        verdict = Verdict.DENIED if word == "denied" else Verdict.UNTRUSTED
+        reason = f"the repository is {word}"
+    return Consent(verdict=verdict, reason=reason, level=level, source=source)
+
+
+def fits(pattern: str, common_dir: str) -> bool:
+    """Return whether `pattern` means the repository at `common_dir`, or its project root.
+
+    Compared component by component: `*` stands for anything in one component, `**` for any
+    number of components.
+    """
+    root = common_dir.removesuffix("/.git")
+    expression = _expression(pattern)
+    return any(expression.fullmatch(path) is not None for path in {common_dir, root})
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    for component in pattern.rstrip("/").split("/"):
+        if component == "**":
+            if parts[-1:] != [_ANY_NUMBER]:  # a second one would say nothing more
+                parts.append(_ANY_NUMBER)
+        else:
+            parts.append("[^/]*".join(re.escape(one) for one in re.split(r"\*+", component)) + "/")
+    if parts[-1] == _ANY_NUMBER:
+        return re.compile("".join(parts) + "[^/]+")  # `/w/**` is what is in /w, not /w itself
+    return re.compile("".join(parts).removesuffix("/"))
+
+
+FILE = "file "
+"""Before the names of files among what is compared."""
 
 
 def differences(approved: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, ...]:
-    """Return one line for each command that was added, changed or removed."""
+    """Return what was added, changed or removed, one heading each, and the lines of a change.
+
+    approved, present: name -> command, or FILE and a name -> digest of its content.
+    """
     lines: list[str] = []
-    for name, command in present.items():
-        if name not in approved:
-            lines.append(f"added {name}: {_one_line(command)}")
-        elif approved[name] != command:
-            lines.append(f"changed {name}: {_one_line(command)}")
+    for name, text in present.items():
+        if name in approved and approved[name] == text:
+            continue
+        word = "changed" if name in approved else "added"
+        if name.startswith(FILE):
+            lines.append(f"{word} {name}")
+        elif name in approved:
+            lines.append(f"{word} {name}:")
+            lines += _changed_lines(approved[name], text)
+        else:
+            lines.append(f"{word} {name}:")
+            lines += [f"  + {line}" for line in text.splitlines()]
     lines += [f"removed {name}" for name in approved if name not in present]
-    return tuple(lines) or ("a script that a command names has other content",)
+    return tuple(lines) or ("settings of jobs, none of their commands",)
+
+
+def _changed_lines(old: str, new: str) -> list[str]:
+    """Return the lines that went and came, whole: what is left out might be what matters."""
+    found = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
+    lines = [line for line in found if not line.startswith(("---", "+++", "@@"))]
+    return [f"  {line[0]} {line[1:]}" for line in lines]
 
 
 def normalised_url(url: str) -> str:
@@ -129,8 +189,3 @@ def normalised_url(url: str) -> str:
     except ValueError:
         return text
     return f"{parts.scheme.lower()}://{host}{port}{parts.path.rstrip('/').removesuffix('.git')}"
-
-
-def _one_line(command: str) -> str:
-    text = " ".join(command.split())
-    return text if len(text) <= 100 else f"{text[:97]}..."

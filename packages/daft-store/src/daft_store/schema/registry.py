@@ -22,4 +22,23 @@ CREATE TABLE trust_patterns (
 );
 """
 
-LINEAGE = Lineage(name="registry", steps=(Step("trust", _TRUST),))
+# Hooks that were not run for want of consent, with what is needed to run them later.
+_SKIPPED_FIRES = """
+CREATE TABLE skipped_fires (
+    common_dir TEXT NOT NULL,
+    hook TEXT NOT NULL CHECK (hook <> ''),
+    worktree_id TEXT NOT NULL,
+    worktree TEXT NOT NULL,
+    worktree_path TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    skipped_at TEXT NOT NULL,
+    facts_json TEXT NOT NULL DEFAULT '{}',
+    PRIMARY KEY (common_dir, hook, worktree_id)
+);
+"""
+
+LINEAGE = Lineage(
+    name="registry", steps=(Step("trust", _TRUST), Step("skipped_fires", _SKIPPED_FIRES))
+)
+SKIPPED_FIRES_SINCE = 2
+"""A reader changes nothing, so it may meet a file that has not taken this step yet."""

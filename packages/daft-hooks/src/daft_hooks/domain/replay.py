@@ -1,0 +1,63 @@
+"""Fires that were skipped for want of consent, kept so that they can be made up for faithfully."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from .event import Event
+
+# What only the verb that fired knew; the rest is found out again, for it may have changed.
+_KEPT_FACTS = (
+    "command",
+    "is_new_branch",
+    "base_branch",
+    "commit",
+    "repository_url",
+    "default_branch",
+    "source_worktree",
+)
+
+
+@frozen(kw_only=True)
+class SkippedFire:
+    """One hook that did not run for one worktree.
+
+    worktree_id: git's name of the worktree, stable across moves; label, path: as they were then.
+    facts: fields of the event that cannot be found out later.
+    """
+
+    hook: str
+    worktree_id: str
+    label: str
+    path: str
+    reason: str
+    skipped_at: str
+    facts: Mapping[str, str | bool] = field(factory=dict)
+
+
+def skipped_fire(event: Event, reason: str, skipped_at: str) -> SkippedFire:
+    """Return the record of `event`, which was not carried out."""
+    facts = {name: getattr(event, name) for name in _KEPT_FACTS}
+    return SkippedFire(
+        hook=event.hook,
+        worktree_id=event.worktree_id,
+        label=event.label,
+        path=event.worktree_path,
+        reason=reason,
+        skipped_at=skipped_at,
+        facts={name: value for name, value in facts.items() if value is not None},
+    )
+
+
+def facts_to_replay(fire: SkippedFire) -> dict[str, str | bool]:
+    """Return the fields of an `Event` that a replay of `fire` takes over.
+
+    Only those of the right kind: the record may be another program's.
+    """
+    return {
+        name: value
+        for name, value in fire.facts.items()
+        if name in _KEPT_FACTS and isinstance(value, bool if name == "is_new_branch" else str)
+    }
