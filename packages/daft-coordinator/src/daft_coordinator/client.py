@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ from daft_protocol.messages import (
     CancelAll,
     Cancelled,
     CancelMatching,
+    CancelResult,
     Departure,
     Error,
     Evict,
@@ -48,9 +50,9 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord, record_from_json
 from daft_protocol.status import JobStatus
 
-from . import defaults, submission
+from . import defaults, leases, submission
 from .domain.retry import RetryRequest
-from .errors import CoordinatorError, CoordinatorUnavailable, RequestRefused
+from .errors import CoordinatorError, CoordinatorUnavailable, JobsSurvived, RequestRefused
 from .ports import Clock, JobStore, Owner, ProcessControl
 from .station import Station, check_peer
 
@@ -58,6 +60,9 @@ ANSWER_S = 10.0
 """How long a leader may take for an ordinary answer."""
 STORE_BUSY_S = 30.0
 """How long a leader whose store is held by another process is asked again."""
+KILL_AFTER_S = 5.0
+SETTLE_S = 30.0
+"""How long after a SIGKILL an answer may take: a leader may have to be started first."""
 _READ_BYTES = 64 * 1024
 _ATTEMPTS = 40
 _PAUSES_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -162,7 +167,13 @@ class CoordinatorClient:
         leader could take it: the rows are committed and stay `queued`.
         """
         owner = self._register()
-        jobs = submission.record(self._store, invocation, owner=owner.id, now=self._now())
+        jobs = submission.record(
+            self._store,
+            invocation,
+            owner=owner.id,
+            now=self._now(),
+            processes=self._processes,
+        )
         waiting = [job for job in jobs if job.status is JobStatus.QUEUED and job.spec.background]
         if not waiting:
             return Submission(invocation_id=invocation.invocation_id, jobs=jobs)
@@ -232,6 +243,42 @@ class CoordinatorClient:
         if isinstance(answer, Cancelled):
             return answer
         return Cancelled(count=0)
+
+    @contextmanager
+    def alone_with(
+        self,
+        worktree: str,
+        *,
+        purpose: str = "being removed",
+        kill_after_s: float = KILL_AFTER_S,
+        force: bool = False,
+    ) -> Iterator[tuple[CancelResult, ...]]:
+        """Stop every job of a worktree, and let nobody else submit one until the context ends.
+
+        purpose: what happens to it, for whoever is turned away. kill_after_s: from SIGTERM to
+        SIGKILL. force: go on although a job survived that.
+        Yields: what became of the jobs there were; this process may still submit to it.
+        Raises: WorktreeLeased when somebody else removes or moves it; JobsSurvived;
+        CoordinatorUnavailable when there are jobs and nobody to stop them.
+        """
+        lease = leases.take(
+            self._store,
+            worktree,
+            purpose=purpose,
+            processes=self._processes or defaults.posix_processes(),
+            now=self._now(),
+        )
+        try:
+            yield self._stop_all_of(worktree, kill_after_s, force=force)
+        finally:
+            self._store.drop_lease(lease.id)
+
+    def relabel(self, worktree: str, to: str, *, path: str) -> int:
+        """Have the jobs of a worktree that was renamed or moved go by another label from now on.
+
+        path: where it is now. Returns how many invocations with unfinished jobs that concerned.
+        """
+        return self._store.relabel(worktree, to, path=path)
 
     def wait(self, request: Wait) -> tuple[JobEntry, ...]:
         """Return the jobs of `request` when all are final, or as they are when time is up.
@@ -348,6 +395,35 @@ class CoordinatorClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _stop_all_of(
+        self, worktree: str, kill_after_s: float, *, force: bool
+    ) -> tuple[CancelResult, ...]:
+        if not any(job.worktree == worktree for job in self._store.unfinished()):
+            return ()  # nobody can add one now, so nobody needs to be asked
+        request = CancelMatching(worktree=worktree, wait=True, grace_ms=int(kill_after_s * 1000))
+        try:
+            results = self.cancel(request, wait_s=kill_after_s + SETTLE_S).results
+        except (CoordinatorUnavailable, OSError):
+            if not force:
+                raise
+            # Nobody could stop them, and the caller goes on all the same: it is told so.
+            return tuple(
+                CancelResult(
+                    job_uid=job.uid,
+                    name=job.name,
+                    outcome="survived",
+                    status=job.status.value,
+                    invocation_id=job.invocation_id,
+                    worktree=worktree,
+                )
+                for job in self._store.unfinished()
+                if job.worktree == worktree
+            )
+        survived = tuple(one.name for one in results if one.outcome == "survived")
+        if survived and not force:
+            raise JobsSurvived(worktree, survived)
+        return results
 
     # --- finding and starting a leader --------------------------------------------------------
 

@@ -140,7 +140,13 @@ class Coordinator:
         environment, umask: what its jobs inherit; None: this process's.
         Returns: its new jobs. Raises as `submission.record`; then nothing was recorded.
         """
-        jobs = submission.record(self.store, invocation, owner=self.owner.id, now=self.clock.now())
+        jobs = submission.record(
+            self.store,
+            invocation,
+            owner=self.owner.id,
+            now=self.clock.now(),
+            processes=self.processes,
+        )
         recorded = self.store.invocation(invocation.invocation_id)
         if recorded is not None:
             self._plugins.tell("daft_invocation_changed", invocation=recorded)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import define
+
+if TYPE_CHECKING:
+    from .domain.lease import Lease
 
 
 class CoordinatorError(Exception):
@@ -235,3 +240,27 @@ class NoSuchRun(CoordinatorError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@define
+class WorktreeLeased(CoordinatorError):
+    """Somebody removes or moves the worktree now. Nothing was recorded."""
+
+    lease: Lease
+
+    def __str__(self) -> str:
+        return (
+            f"worktree '{self.lease.worktree}' is {self.lease.purpose} "
+            f"(by process {self.lease.process.pid}); try again when that is done"
+        )
+
+
+@define
+class JobsSurvived(CoordinatorError):
+    """Jobs of a worktree could not be stopped, so it is not free to be removed."""
+
+    worktree: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"still running in '{self.worktree}': {', '.join(self.names)}"

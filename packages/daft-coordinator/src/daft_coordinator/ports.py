@@ -16,6 +16,8 @@ from attrs.validators import ge
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_protocol.status import EndReason, JobStatus
 
+from .domain.lease import Lease
+
 
 @frozen(kw_only=True)
 class Owner:
@@ -106,13 +108,17 @@ class JobStore(Protocol):
     A method that cannot reach its storage raises `StoreUnavailable` and has changed nothing.
     """
 
-    def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    def record(
+        self, invocation: Invocation | None, jobs: Sequence[Job], *, lease: str | None = None
+    ) -> tuple[Job, ...]:
         """Add an invocation (None: it exists) and its jobs; return the jobs as they are stored.
 
         Values that must not be kept are left out of the stored `spec.env`; their names are in
         `removed_env` of what is returned.
         Raises: RecordConflict when the invocation, a job's uid or a job's name within its
         invocation is recorded already, or when the invocation is not; then nothing was recorded.
+        Raises: WorktreeLeased when a job that is not final is for a worktree with a lease other
+        than `lease`; then nothing was recorded.
         """
 
     def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
@@ -157,6 +163,22 @@ class JobStore(Protocol):
 
     def owners(self) -> tuple[Owner, ...]:
         """Return every owner that did not retire."""
+
+    def take_lease(self, lease: Lease) -> Lease | None:
+        """Keep the lease unless its worktree has one; return the one that is in the way, or None.
+
+        Whether the holder of another lease still lives is not looked at.
+        """
+
+    def drop_lease(self, lease_id: str) -> None:
+        """Forget a lease; a lease that is not there changes nothing."""
+
+    def relabel(self, worktree: str, to: str, *, path: str) -> int:
+        """Move every invocation with an unfinished job from one label to another, whole.
+
+        path: where the worktree is now.
+        Returns how many invocations that were.
+        """
 
     def log_directory(self, job: Job) -> str | None:
         """Return the directory for the job's log, created; None when logs are not kept."""

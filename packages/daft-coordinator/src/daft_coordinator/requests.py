@@ -348,9 +348,9 @@ class _Cancelling(_Watching):
         limit_s = grace_s + policy.give_up_s + policy.drain_s + 1.0
         super().__init__(leader, [result.job_uid for result in results], limit_s)
         self._results = results
-        if grace_ms is not None:
-            reactor = leader.coordinator.reactor
-            self._timers.append(reactor.call_after(grace_s, self._escalate))
+        # Our own runs are killed after the policy's grace anyway; nobody else's are.
+        reactor = leader.coordinator.reactor
+        self._timers.append(reactor.call_after(grace_s, self._escalate))
 
     def _escalate(self) -> None:
         self._leader.coordinator.cancel(Selection(job_uids=frozenset(self._pending)), kill=True)

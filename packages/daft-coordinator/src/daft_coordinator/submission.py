@@ -11,9 +11,11 @@ from daft_protocol.jobs import Invocation, InvocationSpec, Job
 from daft_protocol.names import directory_name, new_job_uid
 from daft_protocol.status import EndReason, InvocationStatus, JobStatus, SkipKind
 
+from . import defaults, leases
 from .domain import graph
 from .domain.schedule import InvocationFacts, JobFacts, Snapshot, schedule
-from .ports import JobStore
+from .errors import WorktreeLeased
+from .ports import JobStore, ProcessControl
 
 _REASONS = {
     SkipKind.DEP_FAILED: EndReason.DEP_FAILED,
@@ -23,16 +25,22 @@ _REASONS = {
 
 
 def record(
-    store: JobStore, spec: InvocationSpec, *, owner: str | None, now: datetime
+    store: JobStore,
+    spec: InvocationSpec,
+    *,
+    owner: str | None,
+    now: datetime,
+    processes: ProcessControl | None = None,
 ) -> tuple[Job, ...]:
     """Commit an invocation and its jobs in one transaction, before anything of it runs.
 
     An invocation that is recorded already gets further jobs; these may need jobs recorded
     before. A job whose `skip` is set, or that needs one that ended badly, is recorded as
     skipped, and so is whatever needs it.
+    processes: tells whether whoever is alone with the worktree still lives; None: this system's.
     Returns: the new jobs with their full specification, also what the store left out.
-    Raises: DuplicateJob, UnknownDependency, DependencyCycle, StoreUnavailable; then nothing
-    was recorded.
+    Raises: DuplicateJob, UnknownDependency, DependencyCycle, WorktreeLeased, StoreUnavailable;
+    then nothing was recorded.
     """
     known = store.invocation(spec.invocation_id)
     earlier = store.jobs_of(spec.invocation_id) if known is not None else ()
@@ -46,7 +54,11 @@ def record(
     jobs = _queued(spec, owner=owner, now=now, first_position=len(earlier))
     jobs = _skip_hopeless(spec, jobs, earlier, now)
     invocation = None if known is not None else _invocation(spec, owner, now)
-    stored = store.record(invocation, jobs)
+    try:
+        stored = store.record(invocation, jobs)
+    except WorktreeLeased:
+        looked_up = processes or defaults.posix_processes()
+        stored = leases.record(store, invocation, jobs, processes=looked_up, now=now)
     return tuple(
         evolve(job, removed_env=kept.removed_env) for job, kept in zip(jobs, stored, strict=True)
     )

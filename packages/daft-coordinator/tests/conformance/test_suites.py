@@ -84,12 +84,12 @@ class RevivesTheDead(MemoryJobStore):
         return done
 
 class RecordsHalf(MemoryJobStore):
-    def record(self, invocation, jobs):
+    def record(self, invocation, jobs, *, lease=None):
         if invocation is not None:
             self._invocations.setdefault(invocation.invocation_id, invocation)
             super()._check_new(None, jobs)
-            return super().record(None, jobs)
-        return super().record(None, jobs)
+            return super().record(None, jobs, lease=lease)
+        return super().record(None, jobs, lease=lease)
 
 class ClaimsTheForeground(MemoryJobStore):
     def claim(self, invocation_id, owner):
@@ -98,14 +98,14 @@ class ClaimsTheForeground(MemoryJobStore):
         return self.jobs_of(invocation_id)
 
 class ForgetsTheLimit(MemoryJobStore):
-    def record(self, invocation, jobs):
+    def record(self, invocation, jobs, *, lease=None):
         jobs = [evolve(job, spec=evolve(job.spec, timeout_s=300.0)) for job in jobs]
-        return super().record(invocation, jobs)
+        return super().record(invocation, jobs, lease=lease)
 
 class HidesSecrets(MemoryJobStore):
-    def record(self, invocation, jobs):
+    def record(self, invocation, jobs, *, lease=None):
         jobs = [evolve(job, spec=evolve(job.spec, env={"PLAIN": "x"})) for job in jobs]
-        return super().record(invocation, jobs)
+        return super().record(invocation, jobs, lease=lease)
 
 class ForgetsTheOrder(MemoryJobStore):
     def jobs_of(self, invocation_id):
@@ -125,6 +125,14 @@ class TimesEverything(MemoryJobStore):
             del timed
             return super()._apply(change)
         return False
+
+class LetsAnybodyIn(MemoryJobStore):
+    def record(self, invocation, jobs, *, lease=None):
+        leases, self._leases = self._leases, {}
+        try:
+            return super().record(invocation, jobs)
+        finally:
+            self._leases = leases
 
 class NeverRetires(MemoryJobStore):
     def retire(self, owner_id):
@@ -235,6 +243,7 @@ NOTICED_BY = {
     "ForgetsTheOrder": "test_jobs_come_in_the_order_they_were_declared",
     "RepeatsAtThePageEnd": "test_pages_meet_without_gap_or_overlap",
     "TimesEverything": "test_only_a_success_says_how_long_a_job_takes",
+    "LetsAnybodyIn": "test_a_leased_worktree_takes_jobs_of_its_holder_only",
     "NeverRetires": "test_an_owner_is_known_until_it_retires",
     "ListsTheOldest": "test_the_newest_invocations_come_first",
     "GoesBack": "test_monotonic_time_never_goes_back",

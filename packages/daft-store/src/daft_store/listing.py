@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # nothing of this exists at run time
     Rows = list[tuple[Any, ...]]
 
 APPLICATION_ID = 0x44465059
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 300
 # As in `stat`, said here to spare the import.
 _KIND_OF_FILE = 0o170000

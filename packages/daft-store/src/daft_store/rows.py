@@ -89,6 +89,22 @@ class CoordinatorRow:
     program_version: str
 
 
+@frozen(eq=False)
+class LeaseRow:
+    """One row of `worktree_leases`."""
+
+    repo_hash: str
+    worktree: str
+    lease_id: str
+    purpose: str
+    pid: int
+    pgid: int
+    proc_start: str
+    boot_id: str
+    taken_at: str
+    expires_at: str
+
+
 @frozen(eq=False, kw_only=True)
 class JobMove:
     """One guarded change of a job row. None keeps what the row has.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import click
 
 import daft_worktree
-from daft_coordinator.errors import CoordinatorError
+from daft_coordinator.errors import CoordinatorError, JobsSurvived, WorktreeLeased
 from daft_hooks.discovery import Loaded
 from daft_hooks.firing import FireOutcome
-from daft_protocol.messages import CancelMatching
 from daft_store.errors import StoreError
 from daft_worktree.branches import default_branch
 from daft_worktree.clearance import RemoteBranch
@@ -26,8 +27,6 @@ from ..failures import Trouble
 from ..options import speaking
 from ..place import change_directory, discover
 from ..terminal import show_path, warn
-
-CANCEL_S = 30.0
 
 
 @click.command(name="remove")
@@ -98,12 +97,18 @@ def _describe(target: Target) -> str:
 
 
 def _remove(session: Session, target: Target, *, force: bool) -> bool:
+    """Remove one target, alone with it; False when something went wrong."""
+    if target.worktree is None and not target.delete_branch:
+        return _remove_alone(session, target)
+    with _alone(session, target, force=force):
+        return _remove_alone(session, target)
+
+
+def _remove_alone(session: Session, target: Target) -> bool:
     """Remove one target with its hooks around it; False when something went wrong."""
     worktree = target.worktree
     loaded: Loaded | None = None
     ok = True
-    if worktree is not None or target.delete_branch:
-        _stop_jobs(session, target, force=force)
     if worktree is not None and not worktree.missing:
         loaded = session.load_leniently(worktree.path)
         outcome = _fire(session, target, "worktree-pre-remove", loaded, worktree.path)
@@ -131,36 +136,37 @@ def _remove(session: Session, target: Target, *, force: bool) -> bool:
     return ok
 
 
-def _stop_jobs(session: Session, target: Target, *, force: bool) -> None:
-    """Stop what still runs for the worktree, and make sure it is gone. Raises: Trouble."""
-    if not session.jobs.has_history:
-        return
+@contextmanager
+def _alone(session: Session, target: Target, *, force: bool) -> Iterator[None]:
+    """Stop what still runs for the worktree, and take no more until it is gone. Raises: Trouble."""
+    with ExitStack() as stack:
+        if session.jobs.has_history:
+            _clear(session, target, stack, force=force)
+        yield
+
+
+def _clear(session: Session, target: Target, stack: ExitStack, *, force: bool) -> None:
+    tips = ("`--force` removes it all the same",)
     try:
-        unfinished = [
-            job for job in session.jobs.store().unfinished() if job.worktree == target.label
-        ]
-        if not unfinished:
-            return
-        names = ", ".join(sorted({job.name for job in unfinished}))
-        session.presenter.notice(f"stopping jobs of '{target.label}': {names}")
-        with session.jobs.client() as client:
-            client.hello()
-            request = CancelMatching(worktree=target.label, wait=True)
-            answer = client.cancel(request, wait_s=CANCEL_S)
-    except (StoreError, CoordinatorError, OSError) as error:
-        if force:
-            warn(f"its jobs could not be stopped: {error}")
-            return
-        raise Trouble(
-            f"its jobs could not be stopped: {error}", tips=("`--force` removes it all the same",)
-        ) from error
-    survivors = [result.name for result in answer.results if result.outcome == "survived"]
-    if survivors and not force:
-        raise Trouble(
-            f"still running: {', '.join(survivors)}", tips=("`--force` removes it all the same",)
+        names = sorted(
+            {one.name for one in session.jobs.store().unfinished() if one.worktree == target.label}
         )
-    if survivors:
-        warn(f"still running: {', '.join(survivors)}")
+        if names:
+            session.presenter.notice(f"stopping jobs of '{target.label}': {', '.join(names)}")
+        client = stack.enter_context(session.jobs.client())
+        results = stack.enter_context(client.alone_with(target.label, force=force))
+    except WorktreeLeased as error:
+        raise Trouble(str(error)) from error
+    except JobsSurvived as error:
+        raise Trouble(str(error), tips=tips) from error
+    except (StoreError, CoordinatorError, OSError) as error:
+        if not force:
+            raise Trouble(f"its jobs could not be stopped: {error}", tips=tips) from error
+        warn(f"its jobs could not be stopped: {error}")
+        return
+    survived = [result.name for result in results if result.outcome == "survived"]
+    if survived:
+        warn(f"still running: {', '.join(survived)}")
 
 
 def _fire(

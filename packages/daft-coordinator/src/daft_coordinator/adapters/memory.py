@@ -11,7 +11,8 @@ from attrs import evolve
 from daft_protocol.jobs import Invocation, Job
 from daft_protocol.status import JobStatus
 
-from ..errors import RecordConflict
+from ..domain.lease import Lease
+from ..errors import RecordConflict, WorktreeLeased
 from ..ports import JobChange, JobQuery, Owner, changed
 from .memory_history import MemoryHistory
 
@@ -29,10 +30,17 @@ class MemoryJobStore:
         self._owners: dict[str, Owner] = {}
         self._durations_ms: dict[tuple[str, str], int] = {}
         self._history = MemoryHistory(self, log_root)
+        self._leases: dict[str, Lease] = {}  # worktree -> lease
 
-    def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    def record(
+        self, invocation: Invocation | None, jobs: Sequence[Job], *, lease: str | None = None
+    ) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Nothing is left out: nothing reaches a disk."""
         self._check_new(invocation, jobs)
+        for job in jobs:
+            held = self._leases.get(job.worktree)
+            if held is not None and held.id != lease and not job.status.is_final:
+                raise WorktreeLeased(held)
         if invocation is not None:
             self._invocations[invocation.invocation_id] = invocation
         self._jobs.update((job.uid, job) for job in jobs)
@@ -112,6 +120,28 @@ class MemoryJobStore:
     def owners(self) -> tuple[Owner, ...]:
         """Return every owner that did not retire."""
         return tuple(self._owners.values())
+
+    def take_lease(self, lease: Lease) -> Lease | None:
+        """Keep the lease unless its worktree has one; return the one in the way, or None."""
+        found = self._leases.get(lease.worktree)
+        if found is None:
+            self._leases[lease.worktree] = lease
+        return found
+
+    def drop_lease(self, lease_id: str) -> None:
+        """Forget a lease."""
+        self._leases = {name: one for name, one in self._leases.items() if one.id != lease_id}
+
+    def relabel(self, worktree: str, to: str, *, path: str) -> int:
+        """Move every invocation with an unfinished job from one label to another, whole."""
+        moved = {job.invocation_id for job in self.unfinished() if job.worktree == worktree}
+        for invocation_id in moved:
+            known = self._invocations[invocation_id]
+            self._invocations[invocation_id] = evolve(known, worktree=to, worktree_path=path)
+            self._jobs.update(
+                (job.uid, evolve(job, worktree=to)) for job in self.jobs_of(invocation_id)
+            )
+        return len(moved)
 
     def log_directory(self, job: Job) -> str | None:
         """Return the directory for the job's log, created; None when logs are not kept."""

@@ -19,9 +19,10 @@ from daft_protocol.jobs import (
 from daft_protocol.status import EndReason, InvocationStatus, JobStatus, SkipKind, Source
 from daft_store.moments import from_text, to_text
 from daft_store.redaction import scrub
-from daft_store.rows import InvocationRow, JobMove, JobRow
+from daft_store.rows import InvocationRow, JobMove, JobRow, LeaseRow
 from daft_store.texts import storable
 
+from ..domain.lease import Lease
 from ..ports import JobChange
 
 
@@ -40,6 +41,36 @@ def invocation_row(repository: str, invocation: Invocation) -> InvocationRow:
         status=invocation.status.value,
         skip_reason=_storable(invocation.skip_reason),
         source=invocation.source.value,
+    )
+
+
+def lease_row(repository: str, lease: Lease) -> LeaseRow:
+    """Return `lease` as its row."""
+    return LeaseRow(
+        repo_hash=repository,
+        worktree=storable(lease.worktree),
+        lease_id=lease.id,
+        purpose=storable(lease.purpose),
+        pid=lease.process.pid,
+        pgid=lease.process.pgid,
+        proc_start=lease.process.start,
+        boot_id=lease.process.boot_id,
+        taken_at=to_text(lease.taken_at),
+        expires_at=to_text(lease.expires_at),
+    )
+
+
+def lease_of(row: LeaseRow) -> Lease:
+    """Return the lease in a row. Raises: ValueError when it makes no sense."""
+    return Lease(
+        id=row.lease_id,
+        worktree=row.worktree,
+        purpose=row.purpose,
+        process=ProcessIdentity(
+            pid=row.pid, pgid=row.pgid, start=row.proc_start, boot_id=row.boot_id
+        ),
+        taken_at=from_text(row.taken_at),
+        expires_at=from_text(row.expires_at),
     )
 
 

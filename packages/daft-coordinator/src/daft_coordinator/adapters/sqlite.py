@@ -11,14 +11,16 @@ from typing import TypeVar
 import apsw
 
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
-from daft_store import bringup, ledger, owners
+from daft_store import bringup, leases, ledger, owners
 from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.moments import to_text
 from daft_store.places import RepositoryPlaces
 from daft_store.rows import CoordinatorRow, InvocationRow, JobRow
 from daft_store.texts import storable
+from daft_store.transactions import writing
 
-from ..errors import RecordConflict, StoreUnavailable
+from ..domain.lease import Lease
+from ..errors import RecordConflict, StoreUnavailable, WorktreeLeased
 from ..ports import JobChange, JobQuery, Owner
 from ..station import Station
 from . import rows
@@ -88,12 +90,15 @@ class SqliteJobStore:
     def _db(self) -> apsw.Connection:
         return self._file.db
 
-    def record(self, invocation: Invocation | None, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    def record(
+        self, invocation: Invocation | None, jobs: Sequence[Job], *, lease: str | None = None
+    ) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Values that look like secrets are left out."""
         made = [rows.job_row(self._repo, job) for job in jobs]
         row = None if invocation is None else rows.invocation_row(self._repo, invocation)
         try:
-            with self._guarded():
+            with self._guarded(), writing(self._db):
+                self._check_leases(jobs, lease)
                 ledger.insert_submission(self._db, row, made)
         except apsw.ConstraintError as error:
             owner = row.invocation_id if row is not None else jobs[0].invocation_id
@@ -238,6 +243,24 @@ class SqliteJobStore:
         with self._guarded():
             ledger.clear_skipped_fires(self._db, self._repo, hook_type, worktree)
 
+    def take_lease(self, lease: Lease) -> Lease | None:
+        """Keep the lease unless its worktree has one; return the one in the way, or None."""
+        with self._guarded():
+            found = leases.take(self._db, rows.lease_row(self._repo, lease))
+        return None if found is None else rows.lease_of(found)
+
+    def drop_lease(self, lease_id: str) -> None:
+        """Forget a lease."""
+        with self._guarded():
+            leases.drop(self._db, self._repo, lease_id)
+
+    def relabel(self, worktree: str, to: str, *, path: str) -> int:
+        """Move every invocation with an unfinished job from one label to another, whole."""
+        with self._guarded():
+            return leases.relabel(
+                self._db, self._repo, storable(worktree), storable(to), storable(path)
+            )
+
     def log_directory(self, job: Job) -> str | None:
         """Return the directory for the job's log, created.
 
@@ -255,6 +278,12 @@ class SqliteJobStore:
     def close(self) -> None:
         """Let go of the file. Calling it again does nothing."""
         self._file.close()
+
+    def _check_leases(self, jobs: Sequence[Job], mine: str | None) -> None:
+        for worktree in {job.worktree for job in jobs if not job.status.is_final}:
+            found = leases.in_the_way(self._db, self._repo, storable(worktree), mine=mine)
+            if found is not None:
+                raise WorktreeLeased(rows.lease_of(found))
 
     # --- translation --------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daft_protocol.jobs import Invocation, Job, JobSpec, ProcessIdentity
 from daft_protocol.names import directory_name, new_invocation_id, new_job_uid
 from daft_protocol.status import JobStatus, Source
 
+from ..domain.lease import Lease
 from ..ports import Owner
 
 MORNING = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
@@ -65,6 +66,19 @@ def an_owner(**given: Any) -> Owner:
         "version": "1.2.3",
     }
     return Owner(**{**fields, **given})
+
+
+def a_lease(**given: Any) -> Lease:
+    """Return a lease on "main" of a process that does not live; `given` are fields of `Lease`."""
+    fields: dict[str, Any] = {
+        "id": new_invocation_id(),
+        "worktree": "main",
+        "purpose": "being removed",
+        "process": a_process(),
+        "taken_at": MORNING,
+        "expires_at": MORNING + timedelta(minutes=10),
+    }
+    return Lease(**{**fields, **given})
 
 
 def a_process(pid: int = 4711, **given: Any) -> ProcessIdentity:

@@ -21,10 +21,10 @@ from daft_protocol.status import (
     Source,
 )
 
-from ..errors import RecordConflict, StoreUnavailable
+from ..errors import RecordConflict, StoreUnavailable, WorktreeLeased
 from ..ports import JobChange, JobQuery, JobStore, Owner, changed
 from .promises import promised
-from .samples import MORNING, a_job, a_process, an_invocation, an_owner
+from .samples import MORNING, a_job, a_lease, a_process, an_invocation, an_owner
 
 FINAL = tuple(status for status in JobStatus if status.is_final and status is not JobStatus.UNKNOWN)
 LATER = MORNING + timedelta(minutes=5, microseconds=123456)
@@ -580,6 +580,78 @@ class JobStoreSuite:
         finally:
             again.close()
 
+    # --- leases and labels --------------------------------------------------------------------
+
+    @promised(
+        JobStore.take_lease,
+        "Keep the lease unless its worktree has one; return the one that is in the way, or None.",
+        "Whether the holder of another lease still lives is not looked at.",
+    )
+    @promised(JobStore.drop_lease, "Forget a lease; a lease that is not there changes nothing.")
+    def test_a_worktree_has_one_lease(self, store: JobStore) -> None:
+        """The first holds until it is dropped, whoever holds it; other worktrees are free."""
+        first, second = a_lease(worktree="a/ü"), a_lease(worktree="a/ü")
+
+        assert store.take_lease(first) is None
+        assert store.take_lease(second) == first
+        assert store.take_lease(a_lease(worktree="other")) is None
+        store.drop_lease(second.id)
+        assert store.take_lease(second) == first
+        store.drop_lease(first.id)
+        assert store.take_lease(second) is None
+
+    @promised(
+        JobStore.record,
+        "Raises: WorktreeLeased when a job that is not final is for a worktree with a lease other "
+        "than `lease`; then nothing was recorded.",
+    )
+    def test_a_leased_worktree_takes_jobs_of_its_holder_only(self, store: JobStore) -> None:
+        """Others are refused whole; what never runs may be recorded, and so may other worktrees."""
+        lease = a_lease(worktree="main")
+        store.take_lease(lease)
+        fire, elsewhere = an_invocation(), an_invocation(worktree="other")
+        jobs = [a_job(fire, "one", status=JobStatus.SKIPPED), a_job(fire, "two", position=1)]
+
+        with pytest.raises(WorktreeLeased) as caught:
+            store.record(fire, jobs)
+
+        assert caught.value.lease == lease
+        assert store.invocation(fire.invocation_id) is None
+        assert store.record(elsewhere, [a_job(elsewhere)])
+        assert store.record(fire, jobs[:1])
+        with pytest.raises(WorktreeLeased):
+            store.record(None, jobs[1:], lease="another")
+        assert store.record(None, jobs[1:], lease=lease.id)
+        store.drop_lease(lease.id)
+        again = an_invocation()
+        assert store.record(again, [a_job(again)])
+
+    @promised(
+        JobStore.relabel,
+        "Move every invocation with an unfinished job from one label to another, whole.",
+        "path: where the worktree is now.",
+        "Returns how many invocations that were.",
+    )
+    def test_what_is_unfinished_follows_its_worktree(self, store: JobStore) -> None:
+        """An invocation goes with all its jobs; one that has ended keeps the old label."""
+        active, ended, other = an_invocation(), an_invocation(), an_invocation(worktree="other")
+        done = {"status": JobStatus.COMPLETED, "finished_at": LATER}
+        store.record(active, [a_job(active, "one", **done), a_job(active, "two", position=1)])
+        store.record(ended, [a_job(ended, **done)])
+        store.record(other, [a_job(other)])
+
+        assert store.relabel("main", "näw", path="/new/place") == 1
+
+        moved = store.invocation(active.invocation_id)
+        assert moved == evolve(active, worktree="näw", worktree_path="/new/place")
+        assert {job.worktree for job in store.jobs_of(active.invocation_id)} == {"näw"}
+        assert store.invocation(ended.invocation_id) == ended
+        assert {job.worktree for job in store.jobs_of(ended.invocation_id)} == {"main"}
+        assert {job.worktree for job in store.jobs_of(other.invocation_id)} == {"other"}
+        assert store.relabel("main", "again", path="/") == 0
+
+    # --- a storage that fails -----------------------------------------------------------------
+
     @promised(
         JobStore,
         "A method that cannot reach its storage raises `StoreUnavailable` and has changed nothing.",
@@ -593,14 +665,18 @@ class JobStoreSuite:
             pytest.skip("the storage of this store cannot be made to fail")
         fire, other = an_invocation(), an_invocation()
         before = store.record(fire, [a_job(fire, "one"), a_job(fire, "two", position=1)])
-        owner, late = an_owner(), an_owner()
+        owner, late, held = an_owner(), an_owner(), a_lease(worktree="held")
         store.register(owner)
+        store.take_lease(held)
         attempts: list[Callable[[], object]] = [
             lambda: store.record(other, [a_job(other)]),
             lambda: store.apply([a_change(job, JobStatus.RUNNING) for job in before]),
             lambda: store.claim(fire.invocation_id, owner.id),
             lambda: store.register(late),
             lambda: store.retire(owner.id),
+            lambda: store.take_lease(a_lease()),
+            lambda: store.drop_lease(held.id),
+            lambda: store.relabel("main", "other", path="/elsewhere"),
         ]
 
         with cut_off():
@@ -611,4 +687,6 @@ class JobStoreSuite:
         assert store.jobs_of(fire.invocation_id) == before
         assert store.invocation(other.invocation_id) is None
         assert store.owners() == (owner,)
+        assert store.take_lease(a_lease(worktree="held")) == held
+        assert store.take_lease(a_lease()) is None
         assert store.apply([a_change(before[0], JobStatus.RUNNING)]) == (True,)

@@ -183,4 +183,24 @@ CREATE TABLE retention_clock (
 );
 """
 
-LINEAGE = Lineage(name="coordinator", steps=(Step("jobs", _JOBS), Step("retention", _RETENTION)))
+# One per worktree: whoever removes or moves it is alone with it meanwhile.
+_LEASES = """
+CREATE TABLE worktree_leases (
+    repo_hash TEXT NOT NULL,
+    worktree TEXT NOT NULL,
+    lease_id TEXT NOT NULL UNIQUE,
+    purpose TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    pgid INTEGER NOT NULL,
+    proc_start TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    taken_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    PRIMARY KEY (repo_hash, worktree)
+);
+"""
+
+LINEAGE = Lineage(
+    name="coordinator",
+    steps=(Step("jobs", _JOBS), Step("retention", _RETENTION), Step("leases", _LEASES)),
+)
