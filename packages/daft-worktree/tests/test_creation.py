@@ -289,7 +289,7 @@ def test_a_worktree_deleted_by_hand_is_made_again(project: Path) -> None:
 
 def test_a_branch_of_the_remote_is_followed(project: Path, tmp_path: Path, git: Git) -> None:
     cloned = fetch_clone(str(project), "copy", cwd=str(tmp_path))
-    repository = first_worktree(cloned, "main", SIBLING, data_dir="/n", url="")
+    repository = first_worktree(cloned, "main", SIBLING, data_dir="/n")
 
     found = visit(Path(repository.project_root), "origin/old")
 
@@ -340,7 +340,7 @@ def test_every_layout_clones_creates_and_follows(
 ) -> None:
     data = str(tmp_path / "data")
     cloned = fetch_clone(str(project), "clones/copy", cwd=str(tmp_path))
-    repository = first_worktree(cloned, branch or "main", layout, data_dir=data, url="")
+    repository = first_worktree(cloned, branch or "main", layout, data_dir=data)
 
     here = repository.current
     assert here is not None

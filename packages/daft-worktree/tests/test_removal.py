@@ -108,7 +108,7 @@ def test_what_arrived_in_the_default_branch_is_safe(
 
 def test_what_the_remote_holds_is_safe(project: Path, tmp_path: Path, git: Git) -> None:
     cloned = fetch_clone(str(project), "copy", cwd=str(tmp_path))
-    repository = first_worktree(cloned, "main", BUILT_IN["sibling"], data_dir="/n", url="")
+    repository = first_worktree(cloned, "main", BUILT_IN["sibling"], data_dir="/n")
     copy = Path(repository.project_root)
     made = create(plan_start(repository, "y", layout=BUILT_IN["sibling"], data_dir="/n"))
     commit(Path(made.path), git, "pushed")

@@ -412,7 +412,7 @@ def test_a_tree_that_cannot_be_moved_stays_whole(
 def copy(project: Path, tmp_path: Path, git: Git) -> Path:
     """A clone of `project`, with a worktree and a pushed, unmerged branch `y`."""
     cloned = fetch_clone(str(project), "copy", cwd=str(tmp_path))
-    repository = first_worktree(cloned, "main", BUILT_IN["sibling"], data_dir="/n", url="")
+    repository = first_worktree(cloned, "main", BUILT_IN["sibling"], data_dir="/n")
     made = create(plan_start(repository, "y", layout=BUILT_IN["sibling"], data_dir="/n"))
     commit(Path(made.path), git, "pushed")
     git("push", "-q", "-u", "origin", "y", cwd=made.path)

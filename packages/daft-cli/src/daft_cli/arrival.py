@@ -132,8 +132,14 @@ def _bring(carried: Carried, worktree: Worktree) -> None:
 
 def _tell_stash(carried: Carried, where: str, trouble: str) -> None:
     warn(f"the carried changes do not apply in {where}: {trouble.splitlines()[0]}")
-    sys.stderr.write(f"  they are safe in the stash: git stash apply {carried.oid[:12]}\n")
-    sys.stderr.write(f"  or back where they were: git -C {carried.source} stash pop\n")
+    import shlex
+
+    # By its object id: at the top of the stash there may be somebody else's entry by now.
+    apply = f"stash apply --index {carried.oid[:12]}"
+    sys.stderr.write(f"  they are safe in the stash: git -C {shlex.quote(where)} {apply}\n")
+    if where != carried.source:
+        back = f"git -C {shlex.quote(carried.source)} {apply}"
+        sys.stderr.write(f"  or back where they were: {back}\n")
 
 
 def _copy_configuration(source: Worktree | None, worktree: Worktree) -> None:

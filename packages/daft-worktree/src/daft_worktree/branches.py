@@ -128,6 +128,12 @@ def read_ref(repository: Repository, ref: str) -> str | None:
     return resolve_commit(repository, ref)
 
 
+def is_on_a_ref(repository: Repository, oid: str) -> bool:
+    """True when a branch, local or remote, a tag or the stash leads to a commit."""
+    found = git.attempt(repository.common_dir, "for-each-ref", "--count=1", "--contains", oid)
+    return found.ok and bool(found.out)
+
+
 def drop_branch(repository: Repository, name: str, oid: str) -> str | None:
     """Delete a local branch while it is at `oid` and nobody uses it.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from . import git
 from .changes import read_status
+from .errors import StashLeft
 from .worktrees import Worktree
 
 _MESSAGE = "daft: carry"
@@ -24,7 +25,7 @@ class Carried(NamedTuple):
 def stash_changes(worktree: Worktree) -> Carried | None:
     """Put the changes of a worktree aside; None when there are none.
 
-    Raises: GitFailed, with the changes still in place.
+    Raises: GitFailed, with the changes still in place; StashLeft, with them in the stash.
     """
     found = read_status(worktree.path).size
     if not found:
@@ -32,19 +33,28 @@ def stash_changes(worktree: Worktree) -> Carried | None:
     # All worktrees share one stash, and others may push to it at this moment: our entry is
     # known by its words first and by its object id from then on, never by its place.
     message = f"{_MESSAGE} {os.getpid()}-{time.monotonic_ns()}"
-    git.run(
-        worktree.path,
-        "stash",
-        "push",
-        "--include-untracked",
-        "--message",
-        message,
-        doing="putting uncommitted changes aside",
-    )
-    for oid, words in _entries(worktree.path):
-        if words.endswith(message):
-            return Carried(oid=oid, source=worktree.path, files=found)
-    return None  # git saw nothing to keep: commits of a submodule for one stay where they are
+    try:
+        git.run(
+            worktree.path,
+            *("stash", "push", "--include-untracked", "--message", message),
+            doing="putting uncommitted changes aside",
+        )
+    except BaseException as error:
+        _undo_push(worktree, message, error)
+        raise
+    oid = _find(worktree.path, message)
+    # git saw nothing to keep: commits of a submodule for one stay where they are.
+    return None if oid is None else Carried(oid=oid, source=worktree.path, files=found)
+
+
+def _undo_push(worktree: Worktree, message: str, error: BaseException) -> None:
+    """Put changes back after a push that failed or was interrupted; it may have taken some."""
+    oid = _find(worktree.path, message)
+    if oid is None:
+        return  # git makes its entry before it touches a file
+    trouble = restore(Carried(oid=oid, source=worktree.path, files=0), worktree.path)
+    if trouble is not None:
+        raise StashLeft(worktree.path, oid) from error
 
 
 def restore(carried: Carried, into: str) -> str | None:
@@ -61,6 +71,10 @@ def restore(carried: Carried, into: str) -> str | None:
         return applied.err or applied.out
     _drop(into, carried.oid)
     return None
+
+
+def _find(path: str, message: str) -> str | None:
+    return next((oid for oid, words in _entries(path) if words.endswith(message)), None)
 
 
 def _entries(path: str) -> list[tuple[str, str]]:

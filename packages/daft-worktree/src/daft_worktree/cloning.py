@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from . import git, layouts
-from .branches import default_branch, remote_branches
+from . import git, layouts, places
+from .branches import remote_branches
 from .creation import Creation, create
 from .errors import BadPath, CloneFailed, PathTaken
 from .layouts import Layout
@@ -20,13 +22,17 @@ _NAME_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 class Cloned(NamedTuple):
-    """A fresh clone without files yet. `default`: its default branch, None when empty."""
+    """A fresh clone without files yet.
+
+    default: its default branch, None when the remote does not tell. made: directories made for
+    it, the innermost first; its own is not among them when it was there, empty, before.
+    """
 
     directory: str
     common_dir: str
     default: str | None
     is_empty: bool
-    made_parents: tuple[str, ...]
+    made: tuple[str, ...]
 
 
 def directory_name(url: str) -> str:
@@ -47,6 +53,17 @@ def directory_name(url: str) -> str:
     return name
 
 
+def harmless_url(url: str) -> str:
+    """Return `url` without a password in it, to be shown."""
+    if "://" not in url:
+        return url
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    name, has_password, _ = user.partition(":")
+    return f"{scheme}://{name}{':***' if has_password else ''}{at}{host}{slash}{path}"
+
+
 def fetch_clone(
     url: str,
     directory: str,
@@ -62,8 +79,6 @@ def fetch_clone(
     Raises: PathTaken, GitFailed with git's own words.
     """
     path = os.path.normpath(os.path.join(cwd, directory))
-    refuse_occupied(path)
-    parents = _make_parents(os.path.dirname(path))
     args = ["clone", "--no-checkout", "--origin", remote]
     if depth is not None:
         args += ["--depth", str(depth)]
@@ -73,11 +88,14 @@ def fetch_clone(
         args.append("--single-branch")
     elif depth is not None:
         args.append("--no-single-branch")
-    try:
-        git.run(cwd, *args, "--", url, path, doing=f"cloning {url}", network=True)
-    except BaseException:
-        discard(path, parents)
-        raise
+    doing = f"cloning {harmless_url(url)}"
+    with _claimed(path) as made:
+        try:
+            git.run(cwd, *args, "--", url, path, doing=doing, network=True)
+        except BaseException:
+            # git has taken back what it made; what is there now is somebody else's.
+            places.remove_empty(made)
+            raise
     common_dir = os.path.join(os.path.realpath(path), ".git")
     head = git.attempt(common_dir, "symbolic-ref", "--short", f"refs/remotes/{remote}/HEAD")
     refs = git.attempt(common_dir, "for-each-ref", "--count=1", f"refs/remotes/{remote}/")
@@ -85,12 +103,10 @@ def fetch_clone(
     if default is None:
         own = git.attempt(common_dir, "symbolic-ref", "--short", "HEAD")
         default = own.out if own.ok and own.out else None
-    return Cloned(path, common_dir, default, not refs.out, tuple(parents))
+    return Cloned(path, common_dir, default, not refs.out, tuple(made))
 
 
-def first_worktree(
-    cloned: Cloned, branch: str, layout: Layout, *, data_dir: str, url: str
-) -> Repository:
+def first_worktree(cloned: Cloned, branch: str, layout: Layout, *, data_dir: str) -> Repository:
     """Give a clone its shape and its first worktree; return it as seen from there.
 
     Raises: CloneFailed, GitFailed; then the clone has been removed.
@@ -104,27 +120,55 @@ def first_worktree(
         git.run(cloned.common_dir, "config", "daft.layout", layout.name)
         return discover(path)
     except BaseException:
-        discard(cloned.directory, list(cloned.made_parents))
+        discard(cloned)
         raise
 
 
 def without_worktree(cloned: Cloned, layout: Layout) -> None:
     """Give a clone the shape of a bare layout and no worktree. Raises: CloneFailed."""
     if not layout.is_bare:
-        discard(cloned.directory, list(cloned.made_parents))
+        discard(cloned)
         raise CloneFailed(f"--no-checkout requires a bare layout; '{layout.name}' is not one")
     _make_bare(cloned.common_dir)
     git.run(cloned.common_dir, "config", "daft.layout", layout.name)
 
 
-def discard(path: str, made_parents: list[str]) -> None:
-    """Remove a clone that is not wanted after all, and the parents made for it."""
-    shutil.rmtree(path, ignore_errors=True)
-    for parent in made_parents:
+def discard(cloned: Cloned) -> None:
+    """Remove a clone that is not wanted after all, and the directories made for it."""
+    _clear(cloned.directory, cloned.made)
+
+
+def _clear(directory: str, made: Iterable[str]) -> None:
+    for name in os.listdir(directory):
+        places.delete_tree(os.path.join(directory, name))
+    places.remove_empty(made)
+
+
+@contextmanager
+def _claimed(path: str) -> Iterator[list[str]]:
+    """Hold a directory that was made, or was empty, for the body.
+
+    Gives the directories made, innermost first. Raises: PathTaken, BadPath.
+    """
+    refuse_occupied(path)
+    was_there = os.path.lexists(path)
+    made = places.make_parents(path)
+    if not was_there and path not in made:
+        # Another clone to the same place was faster, and must not be undone with ours.
+        places.remove_empty(made)
+        raise PathTaken(path)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # The kernel takes it back when we die. Two gits in one directory that is still empty
+        # would each take back the work of the other.
         try:
-            os.rmdir(parent)
-        except OSError:
-            return
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PathTaken(path) from error
+        refuse_occupied(path)
+        yield made
+    finally:
+        os.close(fd)
 
 
 def initialise(
@@ -135,41 +179,37 @@ def initialise(
     Raises: PathTaken, BadBranchName, BadPath, GitFailed; then nothing stays behind.
     """
     check_branch_name(branch)
-    refuse_occupied(path)
     if not with_worktree and not layout.is_bare:
         raise BadPath(f"--bare requires a bare layout; '{layout.name}' is not one")
-    was_there = os.path.isdir(path)
-    parents = _make_parents(os.path.dirname(path))
-    parent = os.path.dirname(path)
-    try:
-        if not layout.is_bare:
-            git.run(parent, "init", "--quiet", f"--initial-branch={branch}", "--", path)
-            common_dir = os.path.join(path, ".git")
-            landing = path
-        else:
-            common_dir = os.path.join(path, ".git")
-            git.run(
-                parent, "init", "--quiet", "--bare", f"--initial-branch={branch}", "--", common_dir
-            )
-            landing = path
-            if with_worktree:
-                landing = layouts.path_for(
-                    layout, branch, root=os.path.realpath(path), data_dir=data_dir
-                )
-                add_orphan(common_dir, landing, branch)
-        git.run(common_dir, "config", "daft.layout", layout.name)
-        return discover(landing)
-    except BaseException:
-        if was_there:
-            for name in os.listdir(path):
-                shutil.rmtree(os.path.join(path, name), ignore_errors=True)
-        else:
-            discard(path, parents)
-        raise
+    with _claimed(path) as made:
+        try:
+            return _initialise(path, branch, layout, data_dir, with_worktree=with_worktree)
+        except BaseException:
+            _clear(path, made)
+            raise
+
+
+def _initialise(
+    path: str, branch: str, layout: Layout, data_dir: str, *, with_worktree: bool
+) -> Repository:
+    common_dir = os.path.join(path, ".git")
+    first = f"--initial-branch={branch}"
+    landing = path
+    if not layout.is_bare:
+        git.run(path, "init", "--quiet", first, "--", path, doing=f"making {path}")
+    else:
+        git.run(path, "init", "--quiet", "--bare", first, "--", common_dir, doing=f"making {path}")
+        if with_worktree:
+            root = os.path.realpath(path)
+            landing = layouts.path_for(layout, branch, root=root, data_dir=data_dir)
+            add_orphan(common_dir, landing, branch)
+    git.run(common_dir, "config", "daft.layout", layout.name, doing="noting the layout")
+    return discover(landing)
 
 
 def add_orphan(common_dir: str, path: str, branch: str) -> None:
-    """Add a worktree on a branch without commits."""
+    """Add a worktree on a branch without commits. Raises: PathTaken, CloneFailed."""
+    refuse_occupied(path)
     made = git.attempt(common_dir, "worktree", "add", "--orphan", "-b", branch, "--", path)
     if made.ok:
         return
@@ -184,18 +224,11 @@ def add_orphan(common_dir: str, path: str, branch: str) -> None:
         (os.path.join(own_dir, "gitdir"), f"{os.path.join(path, '.git')}\n"),
         (os.path.join(path, ".git"), f"gitdir: {own_dir}\n"),
     ):
-        with open(where, "w", encoding="utf-8", errors="surrogateescape") as file:
+        with open(where, "x", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
     listed = git.run(common_dir, "worktree", "list", "--porcelain", doing="checking the worktree")
     if f"branch refs/heads/{branch}" not in listed:
         raise CloneFailed(f"git did not accept a worktree without commits: {made.err}")
-
-
-def missing_branches(repository: Repository, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of `wanted` that the remote does not have."""
-    remote = repository.remote
-    known = remote_branches(repository, remote) if remote is not None else {}
-    return tuple(name for name in wanted if name not in known)
 
 
 def _bare_worktree(cloned: Cloned, branch: str, layout: Layout, data_dir: str) -> str:
@@ -252,27 +285,3 @@ def refuse_occupied(path: str) -> None:
     """Refuse a target that holds something. Raises: PathTaken."""
     if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
         raise PathTaken(path)
-
-
-def _make_parents(parent: str) -> list[str]:
-    missing: list[str] = []
-    while not os.path.isdir(parent):
-        missing.append(parent)
-        parent = os.path.dirname(parent)
-    for directory in reversed(missing):
-        os.mkdir(directory)
-    return missing
-
-
-__all__ = [
-    "Cloned",
-    "add_orphan",
-    "default_branch",
-    "directory_name",
-    "discard",
-    "fetch_clone",
-    "first_worktree",
-    "initialise",
-    "missing_branches",
-    "without_worktree",
-]

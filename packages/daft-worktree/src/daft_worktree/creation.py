@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import NamedTuple
 
 from . import git, places, trash, unfinished
-from .branches import drop_branch, read_ref
-from .errors import BranchExists, GitFailed, MissingAndLocked, PathTaken, RemovalUndone
+from .branches import drop_branch, is_on_a_ref, read_ref
+from .errors import BadPath, BranchExists, GitFailed, MissingAndLocked, PathTaken, RemovalUndone
 from .lock import worktree_lock
 from .records import Record, records
 from .repository import Repository
@@ -51,7 +51,8 @@ def create(creation: Creation, *, warn: Callable[[str], None] | None = None) -> 
     """
     tell = warn or _nobody
     repository = creation.repository
-    with worktree_lock(repository.common_dir), ExitStack() as undo:
+    # The note goes last: also whoever is killed while undoing leaves it for the next run.
+    with worktree_lock(repository.common_dir), ExitStack() as last, ExitStack() as undo:
         unfinished.undo_creations(repository, tell)
         _look_again(creation)
         if os.path.isdir(creation.path):
@@ -65,8 +66,8 @@ def create(creation: Creation, *, warn: Callable[[str], None] | None = None) -> 
         undo.callback(_unregister, creation, {one.private_dir for one in _records(creation)})
         new_at = creation.start if creation.new_branch else ""
         note = unfinished.Note(creation.path, creation.branch, new_at)
-        with unfinished.noted(repository.common_dir, note) as fd:
-            worktree = _add(creation, tell, fd)
+        fd = last.enter_context(unfinished.noted(repository.common_dir, note))
+        worktree = _add(creation, tell, fd)
         places.keep_out_of_status(repository, creation.path)
         undo.pop_all()
         # Still under the lock: creations at the same moment would meet at git's configuration.
@@ -96,6 +97,7 @@ def _look_again(creation: Creation) -> None:
             raise PathTaken(record.path, label)
         if record.locked is not None:
             raise MissingAndLocked(record.branch or creation.branch, record.path, record.locked)
+        _refuse_orphans(creation, record)
         places.refuse_taken(record.path, ())
         if os.path.isdir(record.path):
             places.clear_debris(record.path)
@@ -109,6 +111,19 @@ def _look_again(creation: Creation) -> None:
             doing=f"forgetting the vanished worktree {record.path}",
         )
     places.refuse_taken(creation.path, ())
+
+
+def _refuse_orphans(creation: Creation, record: Record) -> None:
+    """Refuse to forget a vanished worktree that is all that holds a commit."""
+    if record.branch is None and not is_on_a_ref(creation.repository, record.head):
+        raise BadPath(
+            f"a worktree at {record.path} vanished, and its commit {record.head[:12]} is on no "
+            "branch",
+            tips=(
+                f"keep it with `git branch <name> {record.head[:12]}`",
+                f"or forget it with `git worktree remove {record.path}`",
+            ),
+        )
 
 
 def _add(creation: Creation, tell: Callable[[str], None], fd: int) -> Worktree:

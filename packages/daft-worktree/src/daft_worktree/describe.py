@@ -170,6 +170,9 @@ def _last_commits(
         repository.common_dir,
         "log",
         "--no-walk=unsorted",
+        # What the user's configuration adds would stand between the fields.
+        "--no-show-signature",
+        "--encoding=UTF-8",
         "-z",
         "--format=%H%x01%ct%x01%s",
         "--stdin",

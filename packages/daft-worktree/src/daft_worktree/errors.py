@@ -190,6 +190,21 @@ class MissingAndLocked(NoWorktree):
         )
 
 
+class StashLeft(WorktreeError):
+    """Putting changes aside stopped half way. All of them are in the stash, under `oid`."""
+
+    def __init__(self, path: str, oid: str) -> None:
+        self.oid = oid
+        super().__init__(
+            f"putting uncommitted changes of {path} aside stopped half way; all of them are in "
+            f"the stash as {oid[:12]}",
+            tips=(
+                "`git status` shows what is left",
+                f"`git stash apply --index {oid[:12]}` brings the rest back",
+            ),
+        )
+
+
 class CloneFailed(WorktreeError):
     """A clone did not come to be; what was made of it has been removed."""
 

@@ -21,6 +21,8 @@ def find(worktrees: list[Worktree], word: str, *, cwd: str, project_root: str) -
     worktrees with one branch it is the one that holds `cwd`.
     Raises: NoWorktree when the word is a directory name that several share.
     """
+    if not word:
+        return None  # joined to a directory it would be that directory
     live = [worktree for worktree in worktrees if not worktree.is_bare]
     if is_path(word):
         return _at(live, os.path.join(cwd, os.path.expanduser(word)))

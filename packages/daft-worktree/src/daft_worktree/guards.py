@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import git
+from .branches import is_on_a_ref
 from .changes import Status, hidden_changes, read_index, read_status, unpushed_submodules
 from .places import is_debris
 from .records import is_absent
@@ -79,10 +79,7 @@ def _check_vanished(repository: Repository, worktree: Worktree) -> None:
         raise Refusal(f"it is gone, in the middle of a {worktree.operation}", FORCE)
     if worktree.branch is not None or worktree.head is None:
         return
-    held = git.attempt(
-        repository.common_dir, "for-each-ref", "--count=1", "--contains", worktree.head
-    )
-    if not held.ok or not held.out:
+    if not is_on_a_ref(repository, worktree.head):
         short = worktree.head[:12]
         raise Refusal(
             f"it is gone, and its commit {short} is on no branch",

@@ -50,11 +50,12 @@ def check_no_conflict(name: str, existing: Iterable[str], *, ignore_case: bool =
     ignore_case: the file system does not tell letters by case (git's `core.ignoreCase`).
     Raises: BranchConflict, CaseConflict.
     """
-    folded = name.casefold()
+    mine = _folded(name) if ignore_case else name
     for other in existing:
-        if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
+        theirs = _folded(other) if ignore_case else other
+        if theirs.startswith(f"{mine}/") or mine.startswith(f"{theirs}/"):
             raise BranchConflict(name, other)
-        if ignore_case and other != name and other.casefold() == folded:
+        if theirs == mine and other != name:
             raise CaseConflict(name, other)
 
 
@@ -64,6 +65,15 @@ def similar(name: str, existing: Iterable[str], limit: int = 5) -> tuple[str, ..
     from difflib import get_close_matches
 
     return tuple(get_close_matches(name, list(existing), n=limit, cutoff=0.6))
+
+
+def _folded(name: str) -> str:
+    """Return what a file system that does not tell letters by case may make of a name."""
+    if name.isascii():
+        return name.lower()
+    from unicodedata import normalize
+
+    return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def _check_visible(name: str) -> None:

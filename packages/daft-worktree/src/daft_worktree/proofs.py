@@ -11,8 +11,10 @@ from .repository import Repository
 
 NETWORK_S = 15.0
 _CANDIDATES = 200
-# A probe must not depend on who asks, nor fail where no identity is set.
-_NOBODY = {
+# A probe must not depend on who asks, nor fail where no identity is set; and replaced objects
+# could make history look as it is not.
+_PROBING = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_AUTHOR_NAME": "daft",
     "GIT_AUTHOR_EMAIL": "daft@localhost",
     "GIT_COMMITTER_NAME": "daft",
@@ -56,9 +58,9 @@ def merged_proof(repository: Repository, branch: Branch, default: str) -> Proof:
 
 
 def _contained(here: str, oid: str, target: str) -> str | None:
-    if git.attempt(here, "merge-base", "--is-ancestor", oid, target).ok:
+    if _ask(here, "merge-base", "--is-ancestor", oid, target).ok:
         return "merged into"
-    found = git.attempt(here, "merge-base", target, oid)
+    found = _ask(here, "merge-base", target, oid)
     if not found.ok or not found.out:
         return None
     base = found.out
@@ -77,20 +79,24 @@ def _contained(here: str, oid: str, target: str) -> str | None:
 def _same_patches(here: str, oid: str, target: str) -> bool:
     # What a merge commit settled by hand is in no patch, so with one of them patches prove
     # nothing.
-    merges = git.attempt(here, "rev-list", "--merges", "--max-count=1", f"{target}..{oid}")
+    merges = _ask(here, "rev-list", "--merges", "--max-count=1", f"{target}..{oid}")
     if not merges.ok or merges.out:
         return False
-    cherry = git.attempt(here, "cherry", target, oid)
+    cherry = _ask(here, "cherry", target, oid)
     return cherry.ok and not any(line.startswith("+") for line in cherry.out.split("\n"))
 
 
 def _changed_files(here: str, old: str, new: str) -> frozenset[str]:
-    shown = git.attempt(here, "diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+    shown = _ask(
+        here,
+        *("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none"),
+        *(old, new),
+    )
     return frozenset(git.fields(shown.out))
 
 
 def _as_one_patch(here: str, oid: str, target: str, base: str) -> bool:
-    squashed = git.attempt(
+    squashed = _ask(
         here,
         "commit-tree",
         f"{oid}^{{tree}}",
@@ -98,11 +104,10 @@ def _as_one_patch(here: str, oid: str, target: str, base: str) -> bool:
         base,
         "-m",
         "squash probe",
-        extra_env=_NOBODY,
     )
     if not squashed.ok:
         return False
-    cherry = git.attempt(here, "cherry", target, squashed.out)
+    cherry = _ask(here, "cherry", target, squashed.out)
     return cherry.ok and cherry.out.startswith("-")
 
 
@@ -111,17 +116,21 @@ def _merged_anew(here: str, oid: str, target: str, base: str, changed: frozenset
 
     Needs git 2.38; an older one answers with an error, which proves nothing.
     """
-    listed = git.attempt(
+    listed = _ask(
         here, "rev-list", "--first-parent", f"--max-count={_CANDIDATES}", f"{base}..{target}"
     )
     for commit in listed.out.split("\n") if listed.ok and listed.out else ():
         if _changed_files(here, f"{commit}^", commit) != changed:
             continue
-        merged = git.attempt(here, "merge-tree", "--write-tree", f"{commit}^", oid)
-        tree = git.attempt(here, "rev-parse", f"{commit}^{{tree}}")
+        merged = _ask(here, "merge-tree", "--write-tree", f"{commit}^", oid)
+        tree = _ask(here, "rev-parse", f"{commit}^{{tree}}")
         if merged.ok and tree.ok and merged.out == tree.out:
             return True
     return False
+
+
+def _ask(here: str, *args: str) -> git.Output:
+    return git.attempt(here, *args, extra_env=_PROBING)
 
 
 def pushed_proof(repository: Repository, branch: Branch, unreachable: set[str]) -> Proof:

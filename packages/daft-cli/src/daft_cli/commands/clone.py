@@ -80,7 +80,7 @@ def command(
             explicit=layout, configured=_configured_layout(cloned.common_dir)
         )
     except BaseException:
-        cloning.discard(cloned.directory, list(cloned.made_parents))
+        cloning.discard(cloned)
         raise
     if no_checkout:
         cloning.without_worktree(cloned, chosen_layout)
@@ -88,9 +88,7 @@ def command(
         click.echo(f"Cloned into '{show_path(cloned.directory)}'")
         change_directory(repository, cloned.directory, wanted=not no_cd)
         return 0
-    repository = cloning.first_worktree(
-        cloned, chosen[0], chosen_layout, data_dir=data_directory(), url=url
-    )
+    repository = cloning.first_worktree(cloned, chosen[0], chosen_layout, data_dir=data_directory())
     with Session(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:
@@ -112,18 +110,21 @@ def command(
 
 def _choose(cloned: Cloned, wanted: list[str]) -> tuple[list[str], list[str]]:
     """Return the branches to open, and those that do not exist. Raises: CloneFailed."""
-    if not wanted:
-        if cloned.default is None:
-            raise CloneFailed(
-                "the remote does not tell its default branch", tips=("name one with -b",)
-            )
+    if cloned.is_empty and cloned.default is not None and not wanted:
         return [cloned.default], []
-    if cloned.is_empty:
+    if cloned.is_empty and wanted:
         raise CloneFailed(f"branch '{wanted[0]}' not found on remote: it is an empty repository")
     text = git.run(
         cloned.common_dir, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/remotes/"
     )
     known = set(text.split("\n"))
+    if not wanted:
+        # A remote may name one that was never pushed.
+        if cloned.default not in known:
+            raise CloneFailed(
+                "the remote does not tell its default branch", tips=("name one with -b",)
+            )
+        return [cloned.default], []
     found = [name for name in dict.fromkeys(wanted) if name in known]
     missing = [name for name in dict.fromkeys(wanted) if name not in known]
     if not found:

@@ -112,7 +112,7 @@ def _look_at_remote(repository: Repository, *, local: bool) -> str:
         return ""
     if not repository.settings.fetch or local:
         return f" (looked at what was last fetched from '{remote}')"
-    if git.attempt(repository.common_dir, "fetch", remote, network=True).ok:
+    if git.attempt(repository.common_dir, "fetch", "--", remote, network=True).ok:
         return f", neither here nor on '{remote}'"
     warn(f"fetching '{remote}' failed, going on with what is here")
     return f" (and '{remote}' could not be reached)"

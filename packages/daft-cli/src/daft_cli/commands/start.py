@@ -42,7 +42,9 @@ def command(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:
         if repository.settings.fetch and not local and repository.remote is not None:
-            fetched = git.attempt(repository.common_dir, "fetch", repository.remote, network=True)
+            fetched = git.attempt(
+                repository.common_dir, "fetch", "--", repository.remote, network=True
+            )
             if not fetched.ok:
                 warn(f"fetching '{repository.remote}' failed, going on with what is here")
         creation = daft_worktree.plan_start(
