@@ -37,6 +37,7 @@ from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun, StopPolicy
+from .shortage import Shortage
 
 
 @frozen(kw_only=True)
@@ -110,6 +111,7 @@ class Coordinator:
             told=self._told,
             retry=self._plan_soon,
         )
+        self._shortage = Shortage(self.reactor, again=self._plan_soon)
         self._surroundings: dict[str, _Surroundings] = {}
         self._runs: dict[str, JobRun] = {}
         self._cancellation = Cancellation(
@@ -409,13 +411,15 @@ class Coordinator:
         now = self.clock.now()
         for uid in uids:
             job = self._roster.job(uid)
-            if job.owner != self.owner.id:
+            if job.owner != self.owner.id or self._shortage.holds_back(uid):
                 continue
             try:
                 run = self._spawn(job)
             except SpawnFailed as error:
-                self._failed_to_start(job, error)
+                if not self._shortage.may_pass(uid, error):
+                    self._failed_to_start(job, error)
                 continue
+            self._shortage.passed(uid)
             runs.append(run)
             changes.append(
                 JobChange(
@@ -488,19 +492,18 @@ class Coordinator:
                 policy=self.policy,
                 outlet=self,
             )
-        except SpawnFailed as error:
-            log.status("note", self._now_ms(), text=error.reason)
-            log.close()
+        except SpawnFailed:
+            log.remove()  # it may be tried again; a log tells of one start
             raise
 
     def _refuse(self, run: JobRun, reason: str) -> None:
         """Let a job end at its gate, although its row says that it runs."""
         del self._runs[run.job.uid]
         run.abandon()
-        self._write_note(run.job, reason)
         self._failed_to_start(run.job, SpawnFailed(reason, 126))
 
     def _failed_to_start(self, job: Job, error: SpawnFailed) -> None:
+        self._write_note(job, error.reason)
         ending = could_not_start(error.reason, error.code)
         now = self.clock.now()
         self._roster.save(
@@ -611,7 +614,7 @@ class Coordinator:
 
 def _may_end_as(status: JobStatus) -> tuple[JobStatus, ...]:
     """A stop that was asked for by another process must not be recorded as anything else."""
-    if status is JobStatus.CANCELLED:
+    if status in (JobStatus.CANCELLED, JobStatus.CRASHED):
         return tuple(HAS_PROCESS)
     return (JobStatus.RUNNING,)
 

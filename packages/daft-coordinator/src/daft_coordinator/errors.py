@@ -143,10 +143,14 @@ class StoreFull(StoreUnavailable):
 
 @define
 class SpawnFailed(CoordinatorError):
-    """A process could not be started. `code` is what a shell would exit with."""
+    """A process could not be started. `code` is what a shell would exit with.
+
+    is_shortage: the system had none to give, so that it may well work a little later.
+    """
 
     reason: str
     code: int = 126
+    is_shortage: bool = False
 
     def __str__(self) -> str:
         return self.reason

@@ -21,7 +21,7 @@ from daft_protocol.jobs import BackgroundOutput, Job, ProcessIdentity
 from daft_protocol.records import LogRecord, decode_record
 from daft_protocol.status import JobStatus
 
-from .domain.lifecycle import Ending, StopCause, classify
+from .domain.lifecycle import Ending, StopCause, classify, unkillable
 from .joblog import JobLog
 from .ports import Clock, ExitStatus, ProcessControl, Spawned
 from .pump import QUIET_S, READ_BYTES
@@ -39,11 +39,13 @@ class StopPolicy:
     drain_s: seconds to go on reading pipes, and to let the rest of the group end by itself,
         after the leader has ended.
     give_up_s: seconds after SIGKILL before the rest is left alone and that is said.
+    unkillable_s: seconds after that before a leader that still lives is called crashed.
     """
 
     grace_s: float = field(default=5.0, validator=ge(0))
     drain_s: float = field(default=2.0, validator=ge(0))
     give_up_s: float = field(default=2.0, validator=ge(0))
+    unkillable_s: float = field(default=60.0, validator=ge(0))
 
 
 class Outlet(Protocol):
@@ -279,9 +281,9 @@ class JobRun:
         if self._done:
             return
         if self._exit is None:
-            # Uninterruptible in the kernel. It stays `cancelling`; its end will be told when it
-            # comes, and its owner does not leave before.
+            # Uninterruptible in the kernel. Its end may still come, and its owner waits for it.
             self._log_status("note", text="the process does not react to SIGKILL")
+            self._after(self._policy.unkillable_s, self._leave_behind)
             return
         self._drain_over = True
         for kind in list(self._readers):
@@ -289,6 +291,23 @@ class JobRun:
         if not self._try_finish():
             self.notes.append("a process of the job's group does not react to SIGKILL")
             self._finish()
+
+    def _leave_behind(self) -> None:
+        """End the record of a process that nothing ends."""
+        self.look()
+        if self._done or self._exit is not None:
+            return
+        ending = unkillable(self._policy.unkillable_s)
+        self._let_go()
+        if self._exit_fd is not None:
+            self._reactor.unwatch(self._exit_fd)
+            os.close(self._exit_fd)
+            self._exit_fd = None
+        self._show(self.log.flush_partial(self._now_ms()))
+        self.log.keep_ring()
+        self._log_status("crashed", message=ending.detail)
+        self.log.close()
+        self._outlet.job_ended(self, ending)
 
     def _signal_all(self, signal: int) -> None:
         """Signal the group, and on a stop of ours whoever escaped from it as well."""
@@ -309,8 +328,8 @@ class JobRun:
             self._log_status("timeout", after_secs=self.job.spec.timeout_s)
             self.stop(StopCause.TIMEOUT)
 
-    def _finish(self) -> None:
-        assert self._exit is not None
+    def _let_go(self) -> None:
+        """Stop watching, and give every descriptor but the log's back."""
         self._done = True
         for timer in (*self._timers, *self._quiet.values(), self._next_look):
             if timer is not None:
@@ -321,6 +340,10 @@ class JobRun:
         self._leftovers.clear()
         for kind in list(self._readers):
             self._close_reader(kind)
+
+    def _finish(self) -> None:
+        assert self._exit is not None
+        self._let_go()
         try:
             self._close_log(self._ending())
         except Exception as error:

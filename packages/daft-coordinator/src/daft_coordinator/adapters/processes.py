@@ -21,6 +21,7 @@ from daft_protocol.jobs import ProcessIdentity
 from ..errors import SpawnFailed
 from ..ports import JOB_MARK, ExitStatus, Spawned
 from .clock import read_boot_id
+from .reserve import with_reserve
 
 SHELL = "/bin/sh"
 _HAS_PROC = sys.platform.startswith("linux")
@@ -43,6 +44,9 @@ _RESET_SIGNALS = [
     for name in ("SIGPIPE", "SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGCHLD", "SIGXFSZ")
     if (number := getattr(signals, name, None)) is not None
 ]
+
+
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
 class PosixProcessControl:
@@ -94,6 +98,7 @@ class PosixProcessControl:
             raise SpawnFailed(
                 f"the process could not be started: {error.strerror or error}",
                 127 if error.errno == errno.ENOENT else 126,
+                is_shortage=error.errno in _SHORTAGES,
             ) from error
         except ValueError as error:  # a NUL byte in the command or the environment
             for fd in opened:
@@ -242,7 +247,10 @@ class PosixProcessControl:
 
     def _with_parents(self) -> Iterable[tuple[ProcessIdentity, int]]:
         """Yield every living process of this user with its parent's number."""
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if _HAS_PROC else None
+        pids = None
+        if _HAS_PROC:
+            names = with_reserve(lambda: os.listdir("/proc"))
+            pids = [int(name) for name in names if name.isdigit()]
         for pid in psutil.pids() if pids is None else pids:
             try:
                 found = _look(pid)
@@ -277,8 +285,7 @@ class _Look:
 def _look(pid: int) -> _Look | None:
     if _HAS_PROC:
         try:
-            with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-                text = file.read(1024)
+            text = with_reserve(lambda: _read_proc(f"/proc/{pid}/stat"))
         except (FileNotFoundError, ProcessLookupError):
             return None
         # Fields after the name, which may itself hold blanks and parentheses; proc(5).
@@ -297,6 +304,11 @@ def _look(pid: int) -> _Look | None:
         return None
     except psutil.AccessDenied as error:
         raise PermissionError(f"no access to process {pid}") from error
+
+
+def _read_proc(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def _start_of(pid: int) -> str | None:
@@ -324,8 +336,8 @@ def _descends(pid: int, ancestor: int, parents: Mapping[int, tuple[object, int]]
 def _carries(pid: int, mark: str) -> bool:
     try:
         if _HAS_PROC:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                return mark.encode() in file.read().split(b"\0")
+            environ = with_reserve(lambda: _read_proc(f"/proc/{pid}/environ"))
+            return mark.encode() in environ.split(b"\0")
         name, _, value = mark.partition("=")
         return psutil.Process(pid).environ().get(name) == value
     except (OSError, psutil.Error):

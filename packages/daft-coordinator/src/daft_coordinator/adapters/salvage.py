@@ -26,9 +26,6 @@ from ..joblog import FILE_NAME, first_record, last_record
 from ..results import told_ending
 from . import rows
 
-LOST_COMMAND = "echo 'what this job ran was lost with the damaged job store' >&2; exit 1"
-"""So that a retry of such a job does not succeed by doing nothing."""
-
 
 def take_in(db: apsw.Connection, places: RepositoryPlaces, *, unfinished: bool) -> int:
     """Add to a new store what the logs beside it tell; return the number of jobs.
@@ -79,7 +76,7 @@ def _job_of(directory: str, invocation_id: str, first: LogRecord) -> Job | None:
     started = _moment(first)
     finished = _moment(last)
     try:
-        spec = JobSpec(name=name, command=LOST_COMMAND, background=told.get("background") is True)
+        spec = JobSpec(name=name, background=told.get("background") is True)
     except ProtocolError:
         return None
     job = Job(

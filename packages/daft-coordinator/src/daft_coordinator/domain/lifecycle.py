@@ -93,3 +93,12 @@ def could_not_start(reason: str, code: int | None = None) -> Ending:
     return Ending(
         status=JobStatus.FAILED, reason=EndReason.SPAWN_FAILED, exit_code=code, detail=reason
     )
+
+
+def unkillable(limit_s: float) -> Ending:
+    """Return how to record a process that did not end within `limit_s` of being killed."""
+    return Ending(
+        status=JobStatus.CRASHED,
+        reason=EndReason.CRASH,
+        detail=f"unkillable: the process did not react to SIGKILL within {limit_s:g} s",
+    )
