@@ -544,6 +544,42 @@ def test_an_address_is_a_name_a_run_its_full_form_or_the_last_shown(home: Any) -
     assert listed.stdout == "x/db\nx/a:b\ny/db\ny/a:b\n"
 
 
+def test_every_address_that_completion_offers_means_something(home: Any) -> None:
+    project = home.repository(
+        POST.format(
+            "{name: db, run: echo one}, {name: 'a:b', run: 'echo two; exit 1'},"
+            "{name: 1f2b, run: echo three}"
+        )
+    )
+    for name in ("feat/x", "y"):
+        home.daft("start", name, cwd=project)
+    tree = home.root / "project.y"
+
+    def offered(context: str, word: str = "") -> list[list[str]]:
+        done = home.daft("__complete", context, word, cwd=tree)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    first = offered("hooks-jobs-job")
+    assert [kind for kind, *_ in first] == ["JOB"] * 3 + ["INV", "WT"]
+    assert first[-1][1] == "feat/x:"
+    words = ["", "feat/x:", "y:", f"{first[3][1]}:", f"y:{first[3][1]}:"]
+    for kind, address, _ in [one for word in words for one in offered("hooks-jobs-job", word)]:
+        if kind != "WT":
+            done = home.daft("jobs", "logs", "--raw", address, cwd=tree)
+            assert done.returncode == 0, (address, done.stderr)
+            assert done.stdout.count("\n") == (1 if kind == "JOB" else 3), address
+    assert [one[1] for one in offered("hooks-jobs-job", "d")] == ["db"]
+    assert [one[0] for one in offered("hooks-jobs-retry")] == [
+        "worktree-post-create",
+        first[3][1],
+        "a:b",
+    ]
+    assert [one[0] for one in offered("hooks-jobs-worktree", "f")] == ["feat/x"]
+    assert [one[0] for one in offered("hooks-jobs-retry-worktree")] == ["feat/x", "y"]
+    assert [one[0] for one in offered("hooks-jobs-hook-filter")] == ["worktree-post-create"]
+
+
 def test_cancel_takes_only_what_fits_everything_that_was_said(home: Any) -> None:
     project = home.repository(
         POST.format(

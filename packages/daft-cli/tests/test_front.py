@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -65,6 +66,16 @@ def test_the_listing_loads_apsw_and_nothing_else_of_weight(tmp_path: Path, histo
 
     assert not loaded & BANNED
     assert ("apsw" in loaded) == history
+
+
+def test_a_completed_word_costs_what_the_listing_does(recorded: Path) -> None:
+    state = str(recorded.parent / "state")
+
+    for context in ("hooks-jobs-job", "hooks-jobs-retry", "hooks-jobs-worktree"):
+        loaded = modules_of(["__complete", context, ""], recorded, DAFT_STATE_DIR=state)
+
+        assert not loaded & BANNED
+        assert "apsw" in loaded
 
 
 HOOKS_AND_JOBS = {
@@ -326,3 +337,39 @@ def test_a_state_directory_that_is_no_use_is_said_so(recorded: Path) -> None:
 
     assert done.returncode == 4
     assert "must be an absolute path" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["", "hooks-jobs-job", "hooks-jobs-job x", "nonsense y z"])
+def test_completion_says_nothing_where_there_is_nothing_to_say(tmp_path: Path, words: str) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+
+    for variables in ({}, {"DAFT_STATE_DIR": "relative"}):
+        done = run(place, f"$daft __complete {words}", **variables)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    subprocess.run(["git", "init", "-q", "."], cwd=place, check=True)
+    (place / ".git" / "daft-id").write_text("not an id")
+    done = run(place, f"$daft __complete {words}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_directories_are_told_as_they_are_used(recorded: Path) -> None:
+    done = run(recorded, "$daft __dirs", DAFT_DATA_DIR="/data")
+
+    lines = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert lines["data"] == "/data"
+    assert lines["state"] == str(recorded.parent / "state")
+    assert list(lines) == ["config", "data", "state"]
+
+
+def test_a_table_of_the_store_is_dumped_and_an_unknown_one_refused(recorded: Path) -> None:
+    policy = run(recorded, "$daft __dump-store repo-policy")
+    jobs = run(recorded, "$daft __dump-store jobs")
+    unknown = run(recorded, "$daft __dump-store nonsense")
+
+    assert json.loads(policy.stdout)["keep_last"] is None
+    assert (jobs.returncode, jobs.stdout) == (0, "")
+    assert unknown.returncode == 1
+    assert "invocations, jobs" in unknown.stderr
+    assert run(recorded, "$daft __dump-store").returncode == 2
+    assert run(recorded.parent, "$daft __dump-store jobs").returncode == 1

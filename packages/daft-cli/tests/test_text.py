@@ -79,7 +79,7 @@ def test_the_listing_reads_time_as_the_calendar_does(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC)
 
     assert (
-        abs(jobs_output._epoch(aware.isoformat(timespec="microseconds")) - aware.timestamp()) < 1e-3
+        abs(jobs_output.epoch(aware.isoformat(timespec="microseconds")) - aware.timestamp()) < 1e-3
     )
 
 

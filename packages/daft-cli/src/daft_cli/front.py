@@ -86,6 +86,8 @@ def _dispatch(args: list[str]) -> int:
     if args[0] in ("-V", "--version"):
         return _say(f"daft {__version__}\n")
     verb, rest = args[0], args[1:]
+    if verb.startswith("__"):
+        return _hidden(verb, rest)
     if verb == "hooks" and rest[:1] == ["jobs"]:
         verb, rest = "jobs", rest[1:]
     if verb not in VERBS:
@@ -103,6 +105,23 @@ def _dispatch(args: list[str]) -> int:
     from daft_cli.launch import launch
 
     return launch(verb, VERBS[verb], rest)
+
+
+def _hidden(verb: str, rest: list[str]) -> int:
+    """Run a verb that programs use, and no help tells of."""
+    if verb == "__complete":
+        from daft_cli import complete
+
+        return complete.run(rest)
+    if verb == "__dirs":
+        from daft_cli import hidden
+
+        return hidden.directories()
+    if verb == "__dump-store":
+        from daft_cli import hidden
+
+        return hidden.dump_store(rest)
+    return _unknown(verb)
 
 
 def _help_of(words: list[str]) -> str | None:

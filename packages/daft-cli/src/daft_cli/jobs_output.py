@@ -35,6 +35,11 @@ _GLYPHS = {
 }  # fmt: skip
 
 
+def glyph(status: str) -> str:
+    """Return the sign a status is shown with."""
+    return _GLYPHS.get(status, ("✗", "red"))[0]
+
+
 def _short_length(ids: list[str]) -> int:
     ordered = sorted(set(ids))
     needed = 4
@@ -134,7 +139,7 @@ def write_table(
         mark = ">" if tree == label else " "
         out.append(paint(f"{mark} {harmless(tree) or '(no branch)'}", "bold", on=colour))
         for one in trees[tree]:
-            seconds = max(0, now - _epoch(one[4]))
+            seconds = max(0, now - epoch(one[4]))
             words = f"● {age(seconds)} ago · {harmless(one[3])} [{one[0][:short]}]"
             out.append("│")
             out.append(words)
@@ -171,7 +176,7 @@ def _cells(job: Row, stale: Stale, now: float, waiting: list[str]) -> Cells:
     started = "—"
     # What never ran has no start worth showing.
     if job[4] and status != "skipped":
-        moment = time.localtime(_epoch(job[4]))
+        moment = time.localtime(epoch(job[4]))
         today = time.localtime(now)
         form = "%H:%M:%S" if moment[:3] == today[:3] else "%Y-%m-%d %H:%M"
         started = time.strftime(form, moment)
@@ -179,7 +184,7 @@ def _cells(job: Row, stale: Stale, now: float, waiting: list[str]) -> Cells:
     if job[6] is not None:
         took = duration(job[6] / 1000)
     elif status in ("running", "cancelling") and job[4]:
-        took = duration(max(0, now - _epoch(job[4]))) + "..."
+        took = duration(max(0, now - epoch(job[4]))) + "..."
     name = f"{'↪' if background else '→'} {harmless(job[1])}"
     return (
         (name, "blue" if background else "yellow"),
@@ -190,7 +195,7 @@ def _cells(job: Row, stale: Stale, now: float, waiting: list[str]) -> Cells:
     )
 
 
-def _epoch(text: str) -> float:
+def epoch(text: str) -> float:
     """Return Unix seconds of the store's fixed form of UTC time; days by the civil calendar."""
     year, month, day = int(text[0:4]), int(text[5:7]), int(text[8:10])
     shifted = year - (month <= 2)

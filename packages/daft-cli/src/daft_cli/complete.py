@@ -1,0 +1,219 @@
+"""`daft __complete <context> <word>`: what may stand where somebody presses Tab.
+
+One candidate per line, its parts divided by tabs. It never fails and says nothing on standard
+error: whoever completes a word must not find words of ours in it. As with the listing of jobs,
+nothing but apsw is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from daft_cli.jobs_output import epoch, glyph
+from daft_cli.terminal import age
+from daft_cli.whereabouts import find_repository, identity_of, state_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # nothing of this exists at run time
+    from collections.abc import Callable
+
+    import apsw
+
+    from daft_cli.jobs_output import Row, Rows
+
+    Candidate = tuple[str, ...]
+
+_RUNS = 20
+_LOOKED_AT = 200  # runs in which failures are looked for
+_ID_DIGITS = 8
+_BAD_ENDS = ("failed", "cancelled", "crashed")
+
+
+def run(args: list[str]) -> int:
+    """Print the candidates of a context; return 0 whatever happens."""
+    context, word = (*args, "", "")[:2]
+    errors = sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as sys.stderr:
+        try:
+            for candidate in _candidates(context, word):
+                # A tab or a newline would make two candidates of one.
+                if not any(char < " " for part in candidate for char in part):
+                    sys.stdout.write("\t".join(candidate) + "\n")
+        except (Exception, SystemExit):
+            pass  # no candidates: there is nobody to tell, and nothing to be done about it
+    sys.stderr = errors
+    return 0
+
+
+def _candidates(context: str, word: str) -> list[Candidate]:
+    offer = _CONTEXTS.get(context)
+    here = find_repository(os.getcwd())
+    repository = identity_of(here[0]) if here is not None else ""
+    if offer is None or here is None or not repository:
+        return []
+    from daft_store import listing
+
+    db = listing.open_listing(f"{state_directory()}/jobs/{repository}/coordinator.db")
+    if db is None:
+        return []
+    record = _Record(db, repository, here[1])
+    return [one for one in offer(record, word) if _value(context, one).startswith(word)]
+
+
+def _value(context: str, candidate: Candidate) -> str:
+    return candidate[1] if context == "hooks-jobs-job" else candidate[0]
+
+
+class _Record:
+    """What is recorded of the repository, as rows."""
+
+    def __init__(self, db: apsw.Connection, repository: str, worktree: str | None) -> None:
+        self.db = db
+        self.repository = repository
+        self.worktree = worktree
+        self.now = time.time()
+
+    def runs(self, worktree: str | None, limit: int = _RUNS) -> Rows:
+        """Return the newest runs of a worktree, of the repository for None."""
+        from daft_store import listing
+
+        return listing.newest_invocations(
+            self.db, self.repository, worktree=worktree, limit=limit, skipped=_drop
+        )
+
+    def jobs(self, *ids: str) -> Rows:
+        """Return the jobs of some runs."""
+        from daft_store import listing
+
+        return listing.jobs_of(self.db, self.repository, list(ids), skipped=_drop)
+
+    def worktrees(self) -> list[tuple[str, str]]:
+        """Return recorded worktrees and when each had its newest run."""
+        from daft_store import labels
+
+        return labels.worktrees(self.db, self.repository)
+
+    def ago(self, moment: str) -> str:
+        """Return how long ago a recorded time is."""
+        return f"{age(max(0, self.now - epoch(moment)))} ago"
+
+
+def _drop(_reason: str) -> None:
+    """Leave out a row that cannot be read; the listing is where that is told."""
+
+
+# --- addresses --------------------------------------------------------------------------------
+
+
+def _addresses(record: _Record, word: str) -> list[Candidate]:
+    left, colon, rest = word.partition(":")
+    if not colon:
+        return _short_addresses(record)
+    middle, second, _ = rest.partition(":")
+    if second:
+        run = _run_called(record, middle)
+        if run is None or run[1] != left:
+            return []
+        return _jobs_of_run(record, run[0], f"{left}:{middle}:")
+    run = _run_called(record, left)
+    if run is not None:
+        return _jobs_of_run(record, run[0], f"{left}:")
+    runs = record.runs(left)
+    newest = _jobs_of_run(record, runs[0][0], f"{left}:") if runs else []
+    return newest + [_run_candidate(record, one, f"{left}:") for one in runs]
+
+
+def _short_addresses(record: _Record) -> list[Candidate]:
+    runs = record.runs(record.worktree) if record.worktree is not None else []
+    found = _jobs_of_run(record, runs[0][0], "") if runs else []
+    found += [_run_candidate(record, one, "") for one in runs]
+    others = [one for one in record.worktrees() if one[0] and one[0] != record.worktree]
+    width = max((len(label) for label, _ in others), default=0)
+    found += [
+        ("WT", f"{label}:", f"{label:{width}}  {record.ago(newest)}") for label, newest in others
+    ]
+    return found
+
+
+def _run_called(record: _Record, prefix: str) -> tuple[str, str] | None:
+    """Return id and worktree of the one run whose id starts so, None for none or several."""
+    from daft_store import labels
+
+    lower = prefix.lower()
+    if not 2 <= len(lower) <= 16 or not all(char in "0123456789abcdef" for char in lower):
+        return None
+    found = labels.invocations_starting_with(record.db, record.repository, lower)
+    return found[0] if len(found) == 1 else None
+
+
+def _jobs_of_run(record: _Record, run: str, before: str) -> list[Candidate]:
+    jobs = record.jobs(run)
+    width = max((len(job[1]) for job in jobs), default=0)
+    return [
+        ("JOB", before + job[1], f"{glyph(job[2])} {job[1]:{width}}  {_when(record, job)}".rstrip())
+        for job in jobs
+    ]
+
+
+def _when(record: _Record, job: Row) -> str:
+    return f"{record.ago(job[4]) if job[4] else job[2]} [{job[0][:4]}]"
+
+
+def _run_candidate(record: _Record, run: Row, before: str) -> Candidate:
+    count = f"{run[7]} job" if run[7] == 1 else f"{run[7]} jobs"
+    return ("INV", before + run[0][:_ID_DIGITS], f"{run[3]} · {record.ago(run[4])} · {count}")
+
+
+# --- what may be retried, and the words of filters ---------------------------------------------
+
+
+def _retries(record: _Record, _word: str) -> list[Candidate]:
+    runs = record.runs(record.worktree, _LOOKED_AT)
+    bad: dict[str, list[Row]] = {}
+    for job in record.jobs(*(run[0] for run in runs)):
+        if job[2] in _BAD_ENDS:
+            bad.setdefault(job[0], []).append(job)
+    failing = [run for run in runs if run[0] in bad]
+    per_hook: dict[str, list[int]] = {}
+    for run in failing:
+        per_hook.setdefault(run[2], []).append(len(bad[run[0]]))
+    found: list[Candidate] = [
+        (hook, f"{sum(counts)} failed across {len(counts)}") for hook, counts in per_hook.items()
+    ]
+    for run in failing[:_RUNS]:
+        words = f"{run[3]} · {record.ago(run[4])} · {len(bad[run[0]])} failed"
+        found.append((run[0][:_ID_DIGITS], words))
+    if failing:
+        found += [(job[1], f"{glyph(job[2])} {job[2]}") for job in bad[failing[0][0]]]
+    return found
+
+
+def _failing_worktrees(record: _Record, _word: str) -> list[Candidate]:
+    newest: dict[str, Row] = {}
+    for run in record.runs(None, _LOOKED_AT):
+        if run[9] and run[1]:
+            newest.setdefault(run[1], run)
+    return [(label, "worktree", record.ago(run[4])) for label, run in sorted(newest.items())]
+
+
+def _worktrees(record: _Record, _word: str) -> list[Candidate]:
+    return [
+        (label, "worktree", record.ago(newest)) for label, newest in record.worktrees() if label
+    ]
+
+
+def _hooks(record: _Record, _word: str) -> list[Candidate]:
+    from daft_store import labels
+
+    return [(hook, "hook") for hook in labels.hook_types(record.db, record.repository)]
+
+
+_CONTEXTS: dict[str, Callable[[_Record, str], list[Candidate]]] = {
+    "hooks-jobs-job": _addresses,
+    "hooks-jobs-retry": _retries,
+    "hooks-jobs-retry-worktree": _failing_worktrees,
+    "hooks-jobs-worktree": _worktrees,
+    "hooks-jobs-hook-filter": _hooks,
+}
