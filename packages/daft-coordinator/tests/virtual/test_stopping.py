@@ -54,6 +54,7 @@ def test_a_leftover_that_ends_by_itself_is_not_waited_for_any_longer(
     assert sent(world) == []
 
 
+@pytest.mark.fault("F-15", "group")
 def test_a_leftover_that_stays_is_stopped_after_the_drain(
     world: VirtualWorld, fire: Make, job: Make
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_willing_job_ends_with_its_time(world: VirtualWorld, fire: Make, job: 
     assert sent(world) == [("SIGTERM", 60), ("SIGCONT", 60)]
 
 
+@pytest.mark.fault("F-21", "deaf")
 def test_an_unwilling_job_is_killed_after_the_grace(
     world: VirtualWorld, fire: Make, job: Make
 ) -> None:
@@ -89,6 +91,7 @@ def test_an_unwilling_job_is_killed_after_the_grace(
     assert sent(world) == [("SIGTERM", 60), ("SIGCONT", 60), ("SIGKILL", 65)]
 
 
+@pytest.mark.fault("F-21", "stopped")
 def test_a_stopped_job_is_continued_so_that_it_can_end(
     world: VirtualWorld, fire: Make, job: Make
 ) -> None:
@@ -116,6 +119,7 @@ def test_a_job_that_hangs_in_the_kernel_keeps_its_owner(
     assert done.duration_ms == 120_000
 
 
+@pytest.mark.fault("F-15", "escaped")
 def test_who_escapes_is_stopped_with_the_job_on_a_cancel(
     world: VirtualWorld, fire: Make, job: Make
 ) -> None:
@@ -134,6 +138,7 @@ def test_who_escapes_is_stopped_with_the_job_on_a_cancel(
     assert [process for process in world.host.living() if process.mark == done.uid] == []
 
 
+@pytest.mark.fault("F-15", "escaped")
 def test_a_daemon_that_closed_the_pipes_is_left_alone_on_a_normal_end(
     world: VirtualWorld, fire: Make, job: Make
 ) -> None:
