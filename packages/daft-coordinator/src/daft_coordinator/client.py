@@ -99,7 +99,10 @@ class _Link:
 
         Raises: RequestRefused for an `Error` answer; OSError when the leader is gone or slow.
         """
-        self.send(request)
+        try:
+            self.send(request)
+        except BrokenPipeError:
+            pass  # it may have said why before it hung up
         return self.receive(answer_s)
 
     def send(self, request: Request) -> None:

@@ -224,11 +224,20 @@ class JobLog:
         self._open(SEGMENT_NAMES[index], truncate=True)
         return self._fd is not None
 
+    def take_up(self) -> None:
+        """Go on behind what a dead writer left: a torn line ends, segments are joined on."""
+        if self._fd is None:
+            return
+        assert self._directory is not None
+        head = _read_end(os.path.join(self._directory, FILE_NAME))
+        self.bytes_written = os.fstat(self._fd).st_size
+        if head and not head.endswith(b"\n"):
+            self._put("\n", 0)
+        self._join_segments()
+
     def _join_segments(self) -> None:
         """Append what the segments hold to the head, behind a record of what is missing."""
         assert self._directory is not None
-        assert self._segment is not None
-        newest, oldest = self._segment, 1 - self._segment
         self._segment = None
         if self._fd is not None:
             os.close(self._fd)
@@ -236,29 +245,29 @@ class JobLog:
         self._open(FILE_NAME)
         if self._fd is None:
             return
-        order = [index for index in (oldest, newest) if self._segment_records[index]]
-        kept = [_read_all(os.path.join(self._directory, SEGMENT_NAMES[index])) for index in order]
-        if self._truncated_records:
-            first = next((data for data in kept if data), b"")
-            seq, ts = _first_numbers(first, default=self.next_seq)
-            gap = LogRecord(
-                seq=max(0, seq - 1),
-                ts=ts,
-                kind=RecordKind.STATUS,
-                data={
-                    "event": "truncated",
-                    "bytes": self._truncated_bytes,
-                    "records": self._truncated_records,
-                },
-            )
-            kept.insert(0, encode_record(gap))
-        for data in kept:
-            self._put(data.decode("ascii", "replace"), data.count(b"\n"))
+        # Numbers decide, not what we remember: a writer may have died while it was doing this.
+        joined = _last_of(_read_end(os.path.join(self._directory, FILE_NAME)))
+        behind = -1 if joined is None else joined.seq
+        paths = [os.path.join(self._directory, name) for name in SEGMENT_NAMES]
+        firsts = sorted((first.seq, first.ts, path) for path in paths if (first := _first_of(path)))
+        if firsts and firsts[0][0] > behind + 1 and not _is_gap(joined):
+            self._put(self._gap_before(firsts[0][0], firsts[0][1]), 1)
+        for first, _, path in firsts:
+            for lines in _whole_lines(path):
+                kept = lines if first > behind else [one for one in lines if _seq(one) > behind]
+                self._put(b"".join(kept).decode("ascii", "replace"), len(kept))
         for name in SEGMENT_NAMES:
             try:
                 os.unlink(os.path.join(self._directory, name))
             except FileNotFoundError:
                 continue
+
+    def _gap_before(self, seq: int, ts: int) -> str:
+        data: dict[str, Any] = {"event": "truncated"}
+        if self._truncated_records:  # known to the writer alone
+            data |= {"bytes": self._truncated_bytes, "records": self._truncated_records}
+        gap = LogRecord(seq=max(0, seq - 1), ts=ts, kind=RecordKind.STATUS, data=data)
+        return encode_record(gap).decode("ascii")
 
     def _open(self, name: str, *, truncate: bool = False) -> None:
         assert self._directory is not None
@@ -276,7 +285,9 @@ class JobLog:
 def reopen(directory: str, *, limit_bytes: int) -> JobLog:
     """Return a log that goes on behind the last record found in `directory`."""
     last = last_record(directory)
-    return JobLog(directory, limit_bytes=limit_bytes, first_seq=0 if last is None else last.seq + 1)
+    log = JobLog(directory, limit_bytes=limit_bytes, first_seq=0 if last is None else last.seq + 1)
+    log.take_up()
+    return log
 
 
 class LogCursor:
@@ -401,14 +412,9 @@ def last_record(directory: str) -> LogRecord | None:
             data = _read_end(os.path.join(directory, name))
         except OSError:
             continue  # no such file, or not readable: then it tells nothing
-        for line in reversed(data.split(b"\n")):
-            try:
-                record = decode_record(line)
-            except BadRecord:
-                continue
-            if newest is None or record.seq > newest.seq:
-                newest = record
-            break
+        record = _last_of(data)
+        if record is not None and (newest is None or record.seq > newest.seq):
+            newest = record
     return newest
 
 
@@ -434,13 +440,55 @@ def _read_all(path: str) -> bytes:
         os.close(fd)
 
 
-def _first_numbers(data: bytes, *, default: int) -> tuple[int, int]:
-    line = data.split(b"\n", 1)[0]
+def _whole_lines(path: str) -> Iterator[list[bytes]]:
+    """Yield the lines of a segment that end, a piece of the file at a time."""
+    torn = b""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        record = decode_record(line)
+        while data := os.read(fd, _READ_BYTES):
+            *lines, torn = (torn + data).split(b"\n")
+            yield [line + b"\n" for line in lines]
+    finally:
+        os.close(fd)
+
+
+def _first_of(path: str) -> LogRecord | None:
+    """Return the first record of a segment, None when it has none."""
+    try:
+        for lines in _whole_lines(path):
+            for line in lines:
+                try:
+                    return decode_record(line)
+                except BadRecord:
+                    continue  # torn by a full disk
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _seq(line: bytes) -> int:
+    try:
+        return decode_record(line).seq
     except BadRecord:
-        return default, 0
-    return record.seq, record.ts
+        return -1
+
+
+def _last_of(data: bytes) -> LogRecord | None:
+    for line in reversed(data.split(b"\n")):
+        try:
+            return decode_record(line)
+        except BadRecord:
+            continue
+    return None
+
+
+def _is_gap(record: LogRecord | None) -> bool:
+    """True for the record that says something is missing here."""
+    return (
+        record is not None
+        and not isinstance(record.data, str)
+        and record.data.get("event") == "truncated"
+    )
 
 
 def ending_of(record: LogRecord | None) -> Mapping[str, Any] | None:
