@@ -123,7 +123,14 @@ def build(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", *(str(path) for path in sorted(out.iterdir())))
 
 
-CRASH_SCENARIOS = ("one-job", "graph-of-12", "log-over-its-limit", "cancel-in-flight")
+CRASH_SCENARIOS = (
+    "one-job",
+    "graph-of-12",
+    "log-over-its-limit",
+    "cancel-in-flight",
+    "retry",
+    "eviction",
+)
 
 
 @nox.session

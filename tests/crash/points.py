@@ -33,6 +33,15 @@ SEAMS = (
     ("result", "daft_coordinator.roster", None, "write_result"),
     ("result", "daft_coordinator.roster", None, "remove_result"),
     ("result", "daft_coordinator.recovery", None, "remove_result"),
+    # what clean-up takes away
+    ("eviction", "daft_coordinator.adapters.sqlite_history", "SqliteHistory", "evict"),
+    ("eviction", "daft_coordinator.adapters.sqlite_history", "SqliteHistory", "set_aside"),
+    ("eviction", "daft_coordinator.adapters.sqlite_history", "SqliteHistory", "clear"),
+    ("eviction", "daft_coordinator.adapters.sqlite_history", "SqliteHistory", "settle"),
+    ("eviction", "daft_coordinator.adapters.sqlite_history", "SqliteHistory", "note_pass"),
+    ("eviction", "daft_coordinator.adapters.sqlite_history", "SqliteHistory", "shrink"),
+    ("eviction", "daft_store.shelf", "LogShelf", "set_aside"),
+    ("eviction", "daft_store.shelf", None, "_delete"),
     # what others are told
     ("frame", "daft_coordinator.server", "Connection", "_flush"),
     ("frame", "daft_coordinator.server", "Connection", "_read"),

@@ -24,6 +24,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,17 @@ from points import Points
 
 from daft_coordinator import __main__ as leader_program
 from daft_coordinator import client as client_module
+from daft_coordinator.adapters.clock import SystemClock
+from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_coordinator.adapters.sqlite_history import SqliteHistory
+from daft_coordinator.cleaning import Cleaning
 from daft_coordinator.client import CoordinatorClient
 from daft_coordinator.coordinator import Coordinator
+from daft_coordinator.domain.retention import Wishes
+from daft_coordinator.domain.retry import RetryRequest
 from daft_coordinator.errors import CoordinatorError, CoordinatorUnavailable, RequestRefused
+from daft_coordinator.evictor import RepositoryEvictor
 from daft_coordinator.joblog import last_record, read_log
 from daft_protocol import InvocationSpec, JobSpec
 from daft_protocol.jobs import Job, LogPolicy
@@ -105,9 +113,15 @@ def fire(*jobs: JobSpec, number: int = 1) -> InvocationSpec:
 # --- the scenarios --------------------------------------------------------------------------------
 
 
-def submit(place: Place, client: CoordinatorClient, store: SqliteJobStore, *jobs: JobSpec) -> bool:
-    """Submit as every caller should; False: no leader could be had, and the jobs have run here."""
-    invocation = fire(*jobs)
+def submit(
+    place: Place,
+    client: CoordinatorClient,
+    store: SqliteJobStore,
+    *jobs: JobSpec,
+    number: int = 1,
+) -> None:
+    """Submit as every caller should: when no leader can be had, the jobs run here."""
+    invocation = fire(*jobs, number=number)
     try:
         client.submit(invocation)
     except CoordinatorUnavailable:
@@ -115,9 +129,8 @@ def submit(place: Place, client: CoordinatorClient, store: SqliteJobStore, *jobs
             coordinator.take_over(invocation.invocation_id)
             place.promise("accepted")
             coordinator.wait(invocation.invocation_id)
-        return False
-    place.promise("accepted")
-    return True
+    else:
+        place.promise("accepted")
 
 
 def one_job(place: Place) -> None:
@@ -164,13 +177,63 @@ def log_over_its_limit(place: Place) -> None:
         client.wait(Wait(invocation_ids=(f"{1:016x}",), timeout_ms=15_000))
 
 
-def nothing_more(_client: CoordinatorClient) -> None:
+def retry(place: Place) -> None:
+    """Retry a job that has failed, with the one that was skipped because of it."""
+    flaky = place.job("flaky", then=f"test -e {place.root}/mended || exit 3")
+    store = place.store()
+    with place.client(store) as client:
+        submit(place, client, store, flaky, place.job("after", "flaky"), place.job("other"))
+        client.wait(Wait(invocation_ids=(f"{1:016x}",), timeout_ms=15_000))
+        (place.root / "mended").touch()
+        again = client.retry(RetryRequest(invocation_id=f"{1:016x}"))
+        place.promise("retried")
+        client.wait(Wait(invocation_ids=(again.invocation_id,), timeout_ms=15_000))
+
+
+class LaterClock(SystemClock):
+    """A clock by which all that ended just now ended long ago."""
+
+    def now(self) -> datetime:
+        """Return the wall clock a year from now."""
+        return super().now() + timedelta(days=365)
+
+
+def eviction(place: Place) -> None:
+    """Clean up after two of three invocations."""
+    store = place.store()
+    with place.client(store) as client:
+        for number in (1, 2, 3):
+            jobs = (place.job("one"), place.job("two", "one"))
+            submit(place, client, store, *jobs, number=number)
+            client.wait(Wait(invocation_ids=(f"{number:016x}",), timeout_ms=15_000))
+        clean_up(place)
+
+
+def clean_up(place: Place) -> None:
+    """Evict all but the newest invocation: four jobs."""
+    place.promise("evicting")
+    store = place.store()
+    history = SqliteHistory.open(place.state, place.repository)
+    cleaning = Cleaning(history, clock=LaterClock(), processes=PosixProcessControl(), by_hand=True)
+    plan = cleaning.plan(Wishes(older_than_s=0, keep_last=1))
+    evictor = RepositoryEvictor(open_station(place.state, place.repository), store, history)
+    done = cleaning.carry_out(plan, evictor)
+    place.promise(f"removed {done.invocations} {done.trouble}")
+    history.close()
+
+
+def nothing_more(_place: Place, _client: CoordinatorClient) -> None:
     """Ask for nothing: what was accepted is to end by itself."""
 
 
-def cancel_again(client: CoordinatorClient) -> None:
+def cancel_again(_place: Place, client: CoordinatorClient) -> None:
     """Ask again for what may have been lost with the one who asked."""
     client.cancel(CancelMatching(job_name="long", wait=True))
+
+
+def clean_up_again(place: Place, _client: CoordinatorClient) -> None:
+    """Have the next pass finish what the last one began."""
+    clean_up(place)
 
 
 SCENARIOS: dict[str, tuple[Callable[[Place], None], Callable[[CoordinatorClient], None]]] = {
@@ -178,6 +241,8 @@ SCENARIOS: dict[str, tuple[Callable[[Place], None], Callable[[CoordinatorClient]
     "graph-of-12": (graph_of_12, nothing_more),
     "log-over-its-limit": (log_over_its_limit, nothing_more),
     "cancel-in-flight": (cancel_in_flight, cancel_again),
+    "retry": (retry, nothing_more),
+    "eviction": (eviction, clean_up_again),
 }
 """Name -> what is played, and what the next command asks for once somebody has died."""
 
@@ -321,7 +386,7 @@ class Run:
             with place.client(store) as client:
                 client.hello()
                 client.reconcile()
-                SCENARIOS[self.scenario][1](client)
+                SCENARIOS[self.scenario][1](place, client)
                 left = tuple(job.uid for job in store.unfinished())
                 if left:
                     client.wait(Wait(job_uids=left, timeout_ms=15_000))
@@ -381,7 +446,10 @@ def verdict(place: Place, *, disturbed: bool) -> list[str]:
     if "accepted" in told and not jobs:
         wrong.append("I7: what was accepted is not in the record")
     known = {job.uid for job in jobs}
-    wrong += [f"I7: {uid} ran and is not in the record" for uid in starts if uid not in known]
+    gone = [uid for uid in starts if uid not in known]
+    if len(gone) > (4 if "evicting" in told else 0):
+        wrong.append(f"I7: {len(gone)} jobs have run and are not in the record")
+    wrong += _shelf_against_rows(place, jobs)
     for job in jobs:
         wrong += _contradictions(store, job, starts[job.uid], ends[job.uid], disturbed=disturbed)
     wrong += _disorder(jobs, lines)
@@ -407,7 +475,7 @@ def _contradictions(
         wrong.append(f"I7: {name} is completed, ended {ends} times, exit code {job.exit_code}")
     if status is JobStatus.SKIPPED and starts:
         wrong.append(f"I7: {name} is skipped and has run")
-    if status is JobStatus.FAILED:
+    if status is JobStatus.FAILED and name != "flaky":
         wrong.append(f"I7: {name} has failed: {job.end_detail}")
     if status is JobStatus.CRASHED and not disturbed:
         wrong.append(f"I7: {name} has crashed though nobody died")
@@ -426,14 +494,36 @@ def _contradictions(
     return wrong
 
 
+def _shelf_against_rows(place: Place, jobs: list[Job]) -> list[str]:
+    """Return directories without rows, what an eviction left, and rows in excess."""
+    shelf = Path(place.state, "jobs", place.repository)
+    known = {job.invocation_id for job in jobs}
+    wrong = [
+        f"I7: {path.name} has no rows"
+        for path in shelf.iterdir()
+        if path.is_dir() and path.name not in known
+    ]
+    history = SqliteHistory.open(place.state, place.repository)
+    wrong += [f"a tombstone is left: {one}" for one in history.tombstones()]
+    history.close()
+    retried = [job for job in jobs if job.name == "flaky"]
+    if len(retried) > 2:
+        wrong.append(f"I3: one retry became {len(retried) - 1}")
+    if "retried" in place.told() and len(retried) < 2:
+        wrong.append("I7: the retry that was accepted is not in the record")
+    return wrong
+
+
 def _disorder(jobs: list[Job], lines: list[str]) -> list[str]:
-    place = {tuple(line.split()[::2]): number for number, line in enumerate(lines)}
+    place = {tuple(line.split()[:2]): number for number, line in enumerate(lines)}
+    uids = {(job.invocation_id, job.name): job.uid for job in jobs}
     return [
         f"{job.name} started before the end of {need}"
         for job in jobs
         for need in job.spec.needs
-        if ("start", job.name) in place
-        and place["start", job.name] < place.get(("end", need), len(lines))
+        if ("start", job.uid) in place
+        and place["start", job.uid]
+        < place.get(("end", uids.get((job.invocation_id, need), "")), len(lines))
     ]
 
 

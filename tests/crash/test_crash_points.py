@@ -49,7 +49,8 @@ def test_points_surround_every_call_that_lasts() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted with prctl")
 @pytest.mark.parametrize(
-    "scenario", ["one-job", "graph-of-12", "log-over-its-limit", "cancel-in-flight"]
+    "scenario",
+    ["one-job", "graph-of-12", "log-over-its-limit", "cancel-in-flight", "retry", "eviction"],
 )
 def test_a_death_at_any_point_breaks_no_invariant(scenario: str) -> None:
     done = subprocess.run(
