@@ -130,6 +130,10 @@ class Recovery:
         requeued = by_verdict.get(Verdict.REQUEUE, [])
         for invocation_id in dict.fromkeys(job.invocation_id for job in requeued):
             coordinator.take_over(invocation_id)
+        for owner in owners.values():
+            # Whoever died could not sign off.
+            if coordinator.processes.is_alive(owner.process) is False:
+                coordinator.store.retire(owner.id)
         return Repairs(
             crashed=_names(by_verdict.get(Verdict.CRASH, [])),
             repaired=_names(by_verdict.get(Verdict.REPAIR, [])),
