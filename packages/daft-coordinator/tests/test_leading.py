@@ -476,16 +476,3 @@ def test_a_leader_that_cannot_open_the_store_says_why(place: Place, fire: Make, 
 
     client.close()
     assert "another program" in Path(place.station.journal_path).read_text()
-
-
-@pytest.mark.fault("F-14", "leaders")
-@pytest.mark.slow
-def test_a_hundred_leaders_at_once_leave_one(place: Place) -> None:
-    words = [
-        sys.executable, "-m", "daft_coordinator", "--state-root", place.root, "--repository",
-        place.repository,
-    ]  # fmt: skip
-    running = [subprocess.Popen(words, stderr=subprocess.DEVNULL) for _ in range(30)]
-
-    assert {process.wait(60) for process in running} == {0}
-    assert not leader_lives(place.station.lock_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ from .errors import CoordinatorError, CoordinatorUnavailable, JobsSurvived, Requ
 from .ports import Clock, JobStore, Owner, ProcessControl
 from .station import Station, check_peer
 
-ANSWER_S = 10.0
+ANSWER_S = 10
 """How long a leader may take for an ordinary answer."""
 STORE_BUSY_S = 30.0
 """How long a leader whose store is held by another process is asked again."""
@@ -512,12 +513,17 @@ class CoordinatorClient:
         """Connect to the leader that listens, None when there is none."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.settimeout(ANSWER_S)
+            # A socket with a time-out of Python's own would not wait for a place in the queue of
+            # a leader that many call at once, but fail.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_S, 0))
             sock.connect(self._station.socket_path)
             check_peer(sock)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             sock.close()
             return None
+        except BlockingIOError as error:
+            sock.close()
+            raise CoordinatorUnavailable(f"it took no call for {ANSWER_S} s") from error
         except OSError as error:
             sock.close()
             raise CoordinatorUnavailable(f"its socket: {error}") from error

@@ -28,6 +28,7 @@ from .station import LeaderLock, Station, check_peer
 
 LINGER_S = 2.0
 _ACCEPT_AGAIN_S = 0.2
+_QUEUE = 1024  # callers that may wait to be taken; the system may allow fewer
 
 
 class Leader:
@@ -63,7 +64,7 @@ class Leader:
         self._linger: Timer | None = None
         self._listener: socket.socket | None = None
         self._inode: int | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # the oldest first
         self._poll_planned = False
         self._finished = False
         coordinator.on_change(self._changed)
@@ -118,7 +119,7 @@ class Leader:
         try:
             listener.bind(temporary)
             os.chmod(temporary, 0o600)
-            listener.listen(MAX_CONNECTIONS)
+            listener.listen(_QUEUE)
             listener.setblocking(False)
             self._inode = os.stat(temporary).st_ino
             os.rename(temporary, path)
@@ -155,7 +156,7 @@ class Leader:
             self.coordinator.reactor.unwatch(fd)
             self.coordinator.reactor.call_after(_ACCEPT_AGAIN_S, self._listen_again)
             return
-        if len(self._connections) >= MAX_CONNECTIONS:
+        if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
             sock.close()
             return
         try:
@@ -165,6 +166,14 @@ class Leader:
             sock.close()
             return
         self._greet(sock)
+
+    def _make_room(self) -> bool:
+        """Hang up on who has said nothing for longest; False when all have spoken."""
+        for connection in self._connections:
+            if connection.is_silent:
+                connection.close()
+                return True
+        return False
 
     def _listen_again(self) -> None:
         if self._listener is not None:
@@ -180,7 +189,7 @@ class Leader:
             troubled=self._troubled,
             patient=patient,
         )
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._stay()
 
     def _handle(self, connection: Connection, request: Request) -> Operation | Response:
@@ -191,7 +200,7 @@ class Leader:
         self._report(f"trouble over a client, whose connection is closed for it: {trace}")
 
     def _disconnected(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self.poll_soon()
 
     # --- staying and leaving ------------------------------------------------------------------

@@ -30,8 +30,9 @@ from .reactor import READ, WRITE, Reactor, Timer
 
 MAX_CONNECTIONS = 64
 FIRST_WORD_S = 5.0
-"""How long a client may stay silent before its first request."""
+"""How long a client may take for its first request."""
 IDLE_S = 60.0
+"""How long it may take for any later one."""
 WRITE_STALL_S = 5.0
 SEND_BUFFER_BYTES = 1024 * 1024
 _READ_BYTES = 64 * 1024
@@ -83,6 +84,7 @@ class Connection:
         # a foreground phase of any length.
         self._idle: Timer | None = None
         self._patient = patient
+        self._has_spoken = patient
         if not patient:
             self._idle = reactor.call_after(FIRST_WORD_S, self.close)
         reactor.watch(sock.fileno(), READ, self._ready)
@@ -96,6 +98,11 @@ class Connection:
     def is_patient(self) -> bool:
         """True until the client this leader was started by has said what it wants."""
         return self._patient
+
+    @property
+    def is_silent(self) -> bool:
+        """True until it has made its first request."""
+        return not self._has_spoken
 
     @property
     def has_room(self) -> bool:
@@ -183,7 +190,10 @@ class Connection:
             self.send(Error(code=messages.TOO_LARGE, message=str(error)))
             self.close_when_sent()
             return
+        if not bodies:
+            return  # only whole requests count as saying something
         self._requests.extend(bodies)
+        self._has_spoken = True
         self._work()
 
     def _work(self) -> None:
