@@ -156,7 +156,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         )
     if firing.consenting is not None:
         made = _pinned(made, loaded.pinned, event)
-    return carry_out(made, _invocation(event, new_invocation_id()), firing, fail_mode)
+    return carry_out(made, invocation_of(event), firing, fail_mode)
 
 
 def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
@@ -217,14 +217,13 @@ def _forget_skipped(event: Event, firing: Firing) -> None:
 
 
 def _record_skipped(event: Event, reason: str, firing: Firing) -> None:
-    firing.engine().skipped_fire(
-        evolve(_invocation(event, new_invocation_id()), skip_reason=reason)
-    )
+    firing.engine().skipped_fire(evolve(invocation_of(event), skip_reason=reason))
 
 
-def _invocation(event: Event, invocation_id: str) -> InvocationSpec:
+def invocation_of(event: Event) -> InvocationSpec:
+    """Return a new invocation for a fire of `event`, without jobs yet."""
     return InvocationSpec(
-        invocation_id=invocation_id,
+        invocation_id=new_invocation_id(),
         hook_type=event.task or event.hook,
         trigger_command=event.trigger or event.hook,
         worktree=event.label,
