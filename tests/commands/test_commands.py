@@ -395,7 +395,7 @@ def test_a_hook_runs_by_hand_and_its_job_gives_the_code(home: Any) -> None:
     )
     assert "Available hooks" in home.daft("hooks", "run", cwd=project).stdout
     plan = home.daft("hooks", "run", "worktree-post-create", "--dry-run", cwd=project)
-    assert "foreground: b (needs a): exit 7" in plan.stdout
+    assert "b (needs a): exit 7" in plan.stdout
 
 
 def test_what_an_untrusted_repository_skipped_can_be_replayed(home: Any) -> None:

@@ -16,6 +16,7 @@ VERBS = {
     "go": "daft_cli.commands.go",
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
+    "run": "daft_cli.commands.run",
     "hooks": "daft_cli.commands.hooks",
     "jobs": "daft_cli.commands.jobs",
     "shell-init": "daft_cli.commands.shell_init",
@@ -35,6 +36,7 @@ Worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
 
 Hooks and jobs
+  run [<task>]          run a task of daft.yml; also: run --list
   hooks trust|prompt|deny|status|run|replay|validate
   jobs                  how the jobs went; also: jobs logs|cancel|wait|retry
   hooks jobs            the same as `jobs`

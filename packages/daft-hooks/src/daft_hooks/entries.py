@@ -17,7 +17,7 @@ from .domain.shape import LOG, MACHINES, ON_A_GROUP
 from .errors import Mark, Severity
 from .reading import Reader
 from .rules import read_condition
-from .runlines import check_placeholders, read_command
+from .runlines import check_placeholders, is_one_line, read_command
 
 
 def read_jobs(
@@ -90,6 +90,7 @@ def _job(
         is_named=own_name is not None,
         description=reader.text(get("description"), f"{path}.description") or "",
         run=read_command(reader, get("run"), f"{path}.run"),
+        takes_arguments=is_one_line(get("run")),
         script=reader.text(get("script"), f"{path}.script"),
         runner=reader.text(get("runner"), f"{path}.runner") or "",
         args=reader.text(get("args"), f"{path}.args") or "",

@@ -32,6 +32,15 @@ def read_command(reader: Reader, node: Node | None, path: str) -> dict[str, str]
     return found
 
 
+def is_one_line(node: Node | None) -> bool:
+    """True for a command that words can be put behind: no list, no second line."""
+    if node is None or node.kind == "list":
+        return False
+    if node.kind == "map":
+        return all(is_one_line(value) for value in node.items.values())
+    return bool(node.text.strip()) and "\n" not in node.text.rstrip("\n")
+
+
 def _command(reader: Reader, node: Node, path: str) -> str:
     problems = len(reader.problems)
     if node.kind == "list":

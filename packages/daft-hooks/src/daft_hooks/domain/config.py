@@ -86,6 +86,7 @@ class JobConfig:
     """One entry under `jobs:`.
 
     run: command per operating system; the key "" holds one for every system.
+    takes_arguments: `run` is one line, so words can be put behind it.
     timeout_s: None for no limit; only meaningful with `has_timeout`.
     group: set before `grouping.flatten`, which leaves jobs only; then `groups` holds the names
     of the groups around a job, and `outer` their (skip, only), both outermost first.
@@ -97,6 +98,7 @@ class JobConfig:
     is_named: bool = True
     description: str = ""
     run: Mapping[str, str] = field(factory=dict)
+    takes_arguments: bool = True
     script: str | None = None
     runner: str = ""
     args: str = ""

@@ -20,7 +20,7 @@ from .conditions import EVENTS_OWN, Facts, UnknownChanges, reason_to_skip
 from .config import Condition, Configuration, HookConfig, JobConfig
 from .event import Event
 from .globs import BadGlob
-from .placing import Placement, mode_of, place
+from .placing import Placed, Placement, mode_of, place
 from .selection import Narrowing, Selectors, drop, names_of, tags_of, untracked
 from .specs import Making, make_spec, making
 from .templates import substitute
@@ -61,12 +61,16 @@ class Options:
     """What the caller asks for.
 
     timeout_s: for jobs that set none; None is no limit.
+    arguments: words for the only job there is to run.
+    is_attached: the only job there is to run gets the terminal, without a time limit.
     """
 
     selectors: Selectors = field(factory=Selectors)
     narrowing: Narrowing = field(factory=Narrowing)
     placement: Placement = Placement.AUTO
     timeout_s: float | None = 300.0
+    arguments: tuple[str, ...] = ()
+    is_attached: bool = False
 
 
 def plan(
@@ -81,7 +85,15 @@ def plan(
     Raises: UnplannableHook for jobs that cannot run as written (unknown needs, a cycle, nothing
     to run); BadSelection for a `--job` or `--tag` that names nothing.
     """
-    made = making(event, configuration, hook, facts, options.timeout_s)
+    made = making(
+        event,
+        configuration,
+        hook,
+        facts,
+        timeout_s=options.timeout_s,
+        arguments=options.arguments,
+        is_attached=options.is_attached,
+    )
     whole = _whole(made, options)
     if whole is not None:
         return whole
@@ -109,6 +121,11 @@ def plan(
     }
     running = [specs[job.name] for job in hook.jobs if job.name not in skips]
     placed = place(hook, running, options.placement)
+    if options.arguments:
+        _check_takes_arguments(hook, placed)
+    if options.is_attached and len(placed.foreground) == 1 and not placed.background:
+        alone = evolve(placed.foreground[0], interactive=True, timeout_s=None)
+        placed = evolve(placed, foreground=(alone,))
     return Plan(
         hook=hook.name,
         mode=mode_of(hook),
@@ -120,6 +137,27 @@ def plan(
         unmatched=dropped.unmatched,
         origins=_origins(hook),
     )
+
+
+def _check_takes_arguments(hook: HookConfig, placed: Placed) -> None:
+    """Refuse words that no job, several, or the wrong kind of job would get."""
+    running = [spec.name for spec in (*placed.foreground, *placed.background)]
+    if len(running) != 1:
+        names = ", ".join(running) or "none"
+        raise BadSelection(
+            f"arguments go to one job, and '{hook.name}' would run {len(running)} ({names}); "
+            "choose one with `--job`"
+        )
+    job = next(job for job in hook.jobs if job.name == running[0])
+    what = None
+    if placed.background:
+        what = "runs in the background"
+    elif job.script is not None:
+        what = "runs a script, which has `args` for that"
+    elif not job.takes_arguments:
+        what = "is more than one command or line"
+    if what is not None:
+        raise BadSelection(f"job '{job.name}' of '{hook.name}' takes no arguments: it {what}")
 
 
 def _whole(made: Making, options: Options) -> Plan | None:

@@ -23,7 +23,8 @@ class Making:
     """What all jobs of one fire have in common.
 
     environment: variables of the event and derived ones. values: of placeholders.
-    timeout_s: for jobs that set none; None is no limit.
+    timeout_s: for jobs that set none; None is no limit. arguments: put behind the command.
+    is_attached: the terminal, or what stands for it, is the jobs' in any case.
     """
 
     event: Event
@@ -33,6 +34,8 @@ class Making:
     timeout_s: float | None
     environment: Mapping[str, str] = field(factory=dict)
     values: Mapping[str, str] = field(factory=dict)
+    arguments: tuple[str, ...] = ()
+    is_attached: bool = False
 
 
 def making(
@@ -40,7 +43,10 @@ def making(
     configuration: Configuration,
     hook: HookConfig,
     facts: Facts,
+    *,
     timeout_s: float | None,
+    arguments: tuple[str, ...] = (),
+    is_attached: bool = False,
 ) -> Making:
     """Return what the jobs of a fire have in common."""
     environment = environment_of(event)
@@ -64,6 +70,8 @@ def making(
         timeout_s=timeout_s,
         environment=environment,
         values=placeholder_values(event),
+        arguments=arguments,
+        is_attached=is_attached,
     )
 
 
@@ -165,6 +173,10 @@ def command_of(made: Making, job: JobConfig, values: Mapping[str, str]) -> str:
     else:
         text = job.run.get("", job.run.get(made.facts.system, ""))
         command = substitute(text, values)
+    if made.arguments:
+        behind = " ".join(shlex.quote(word) for word in made.arguments)
+        # The newline of a block text would make the words a command of their own.
+        command = f"{command.rstrip(chr(10))} {behind}"
     rc = rc_path(event, configuration)
     if rc is not None and command.strip():
         command = f". {shlex.quote(rc)} && {{\n{command}\n}}"
@@ -174,7 +186,7 @@ def command_of(made: Making, job: JobConfig, values: Mapping[str, str]) -> str:
 def _takes_terminal(made: Making, job: JobConfig, skip: Skip | None) -> bool:
     if job.interactive is Interactive.NO or skip is not None:
         return False
-    if made.facts.has_terminal:
+    if made.facts.has_terminal or made.is_attached:
         return True
     if job.interactive is Interactive.AUTO:
         return False

@@ -1,0 +1,125 @@
+"""`daft hooks validate` and `daft hooks schema`: what may stand in daft.yml, and what is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from daft_hooks import discovery
+from daft_hooks.errors import BadConfiguration, Problem
+
+from ..context import Session
+from ..failures import Trouble
+from ..formats import FORMATS, write_rows
+from ..place import discover
+from ..terminal import harmless, has_colour, paint
+from .hooks_shared import any_worktree, standing_in
+
+COLUMNS = ("severity", "file", "line", "column", "path", "message")
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--strict", is_flag=True, help="Warnings fail, too.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="For programs: a row a problem.")
+def validate(file: str | None, strict: bool, form: str | None) -> int:
+    """Check daft.yml (or FILE, `-` for standard input) and show every problem in it."""
+    try:
+        found = _problems(file)
+    except BadConfiguration as error:
+        found = error.problems
+    if found is None:
+        click.echo("No daft.yml found.")
+        return 0
+    if form is not None:
+        write_rows(form, [_row(one) for one in found], COLUMNS)
+    else:
+        for one in found:
+            _show(one)
+    errors = sum(one.is_error for one in found)
+    warnings = len(found) - errors
+    if errors or (strict and warnings):
+        sys.stderr.write(f"Configuration has errors ({errors} error(s), {warnings} warning(s))\n")
+        return 1
+    if form is None:
+        extra = f" ({warnings} warning(s))" if warnings else ""
+        click.echo(f"Configuration is valid.{extra}")
+    return 0
+
+
+def _problems(file: str | None) -> tuple[Problem, ...] | None:
+    if file is not None:
+        from daft_hooks.decode import decode
+        from daft_hooks.document import parse
+
+        data = sys.stdin.buffer.read() if file == "-" else _bytes_of(file)
+        name = "<stdin>" if file == "-" else file
+        lines = {name: data.decode("utf-8", "replace").split("\n")}
+        return decode(parse(data, name), excerpts=lines).problems
+    with Session(discover()) as session:
+        loaded = discovery.load(any_worktree(session))
+        return None if loaded is None else loaded.decoded.problems
+
+
+def _bytes_of(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _row(one: Problem) -> dict[str, object]:
+    return {
+        "severity": "error" if one.is_error else "warning",
+        "file": one.mark.file,
+        "line": one.mark.line,
+        "column": one.mark.column,
+        "path": one.path,
+        "message": one.message,
+    }
+
+
+def _show(one: Problem) -> None:
+    colour = has_colour(sys.stderr)
+    word, style = ("error", "red") if one.is_error else ("warning", "yellow")
+    where = f"{one.path}: " if one.path else ""
+    sys.stderr.write(
+        f"{one.mark}: {paint(word, style, on=colour)}: {harmless(where + one.message)}\n"
+    )
+    if one.excerpt.strip():
+        sys.stderr.write("".join(f"    {line}\n" for line in _pointed_at(one)))
+
+
+_EXCERPT_CHARS = 96
+
+
+def _pointed_at(one: Problem) -> tuple[str, str]:
+    """Return the offending line, cut to what fits a terminal, and a mark below the place."""
+    text = one.excerpt.rstrip("\r").replace("\t", " ")
+    place = min(one.mark.column - 1, len(text))
+    start = max(0, place - _EXCERPT_CHARS // 2) if len(text) > _EXCERPT_CHARS else 0
+    before, cut = harmless(text[start:place]), harmless(text[start : start + _EXCERPT_CHARS])
+    dots = "…" if start else ""
+    return f"{dots}{cut}", f"{' ' * (len(dots) + len(before))}^"
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Write it into the worktree, for editors.")
+def schema(write: bool) -> int:
+    """Print the JSON Schema of daft.yml, by which editors complete and check it."""
+    from daft_hooks import schema as made
+
+    text = made.as_text()
+    if not write:
+        sys.stdout.write(text)
+        return 0
+    with Session(discover()) as session:
+        path = os.path.join(standing_in(session).path, ".daft", made.FILE_NAME)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.islink(path):
+        raise Trouble(f"{path} is a link; nothing was written", tips=("remove it first",))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(f"Wrote {path}")
+    click.echo(f"Let daft.yml begin with: {made.MODELINE}")
+    return 0
