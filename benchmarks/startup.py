@@ -1,4 +1,4 @@
-"""How long the prompt waits: the version, and the listing of jobs."""
+"""How long the prompt waits: the version, the listing of jobs, a Tab, and ordinary verbs."""
 
 from __future__ import annotations
 
@@ -35,14 +35,27 @@ def run(rounds: int) -> None:
                     environment=environment,
                 )
             )
-        cases.append(
-            Case(
-                "daft list --help",
-                [str(scripts / "daft"), "list", "--help"],
-                P,
-                5.0,
+            cases.append(
+                Case(
+                    f"daft __complete, {label}",
+                    [str(scripts / "daft"), "__complete", "hooks-jobs-job", ""],
+                    P,
+                    1.8,
+                    cwd=str(root / "repo"),
+                    environment=environment,
+                )
             )
-        )
+        for words in (["list", "--help"], ["list"], ["go", "main"], ["jobs", "logs", "job-0"]):
+            cases.append(
+                Case(
+                    f"daft {' '.join(words)}",
+                    [str(scripts / "daft"), *words],
+                    P,
+                    5.0,
+                    cwd=str(root / "repo"),
+                    environment=environment,
+                )
+            )
         found = measure.compare(cases, rounds)
         measure.report("startup", cases, found)
 
@@ -56,6 +69,9 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
     repository = root / "repo"
     repository.mkdir(parents=True)
     subprocess.run(["git", "init", "-q", "-b", "main", "."], cwd=repository, check=True)
+    who = ["-c", "user.name=T", "-c", "user.email=t@localhost"]
+    first = ["git", *who, "commit", "-q", "--allow-empty", "-m", "first"]
+    subprocess.run(first, cwd=repository, check=True)
     identity = ensure_repository_id(str(repository / ".git"))
     state = root / "state"
     places = RepositoryPlaces(str(state), identity)

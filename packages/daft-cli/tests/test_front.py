@@ -148,7 +148,7 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["jobs", "--limit", "x"], 2, "takes a number"),
         (["jobs", "--last", "²"], 2, "takes a number"),
         (["jobs", "--format", "json", "--template", "x"], 2, "not allowed with"),
-        (["jobs", "--template", "{nmae}"], 2, "no column 'nmae'"),
+        (["jobs", "--template", "{nope}"], 2, "no column 'nope'"),
         (["jobs", "--repo", "/nowhere"], 1, "no repository with recorded jobs"),
         (["jobs", "--repo", "/"], 1, "not inside a Git repository"),
         (["jobs", "--repo", "x", "cancel", "y"], 2, "listing and one-shot `logs` only"),

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from daft_cli.formats import Template
 from daft_cli.logview import LogView
-from daft_cli.recorded import whole_id
 from daft_coordinator.joblog import JobLog, read_log
 from daft_protocol.records import LogRecord, RecordKind
 
@@ -22,7 +21,7 @@ def record(seq: int, data: object, kind: RecordKind = OUT, **other: object) -> L
 
 
 LOG = [
-    record(0, {"event": "started", "pid": 7}, STATUS),
+    record(0, {"event": "started", "pid": 7, "boot": "for repairs"}, STATUS),
     record(1, "one"),
     record(2, "two", ERR),
     record(3, "three"),
@@ -115,7 +114,7 @@ def test_a_line_longer_than_a_record_comes_out_in_one_piece(tmp_path: object) ->
         assert b"".join(view.text(view.of(read_log(str(tmp_path))))) == output
 
 
-# --- templates and ids ------------------------------------------------------------------------
+# --- templates ------------------------------------------------------------------------
 
 
 def test_a_template_reaches_columns_and_nothing_else() -> None:
@@ -127,13 +126,3 @@ def test_a_template_reaches_columns_and_nothing_else() -> None:
     for wrong in ("{", "{nope}", "{name.__class__}", "{name[0]}", "{name!r}", "{}", "{name:d}"):
         with pytest.raises(ValueError, match=r"columns|expected|format|Single|single"):
             Template(wrong, columns)
-
-
-def test_a_whole_id_is_found_wherever_an_address_holds_it() -> None:
-    whole = "0b0ac88c0aaada00"
-
-    for address in (whole, whole.upper(), f"feat/x@{whole}/job", f"{whole}:job", f"w:{whole}:j"):
-        assert whole_id(address, None) == whole
-    assert whole_id("job", whole) == whole
-    assert whole_id("0b0a", None) is None
-    assert whole_id("x" * 16, None) is None

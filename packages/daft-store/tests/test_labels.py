@@ -7,6 +7,7 @@ import pytest
 
 from daft_store import COORDINATOR, dump, labels, open_writer
 
+_WHOLE = [["SCAN", table] for table in ("invocations", "jobs", "i")]
 INSERT = (
     "INSERT INTO invocations (repo_hash, invocation_id, trigger_command, hook_type, worktree,"
     " created_at) VALUES (?, ?, 'start', ?, ?, ?)"
@@ -44,14 +45,39 @@ def test_invocations_are_found_by_how_their_id_starts(db: apsw.Connection) -> No
     assert labels.invocations_starting_with(db, "r", "ff") == []
 
 
-@pytest.mark.parametrize("statement", [labels._WORKTREES, labels._HOOKS, labels._STARTING_WITH])
+JOB = (
+    "INSERT INTO jobs (job_uid, repo_hash, invocation_id, name, position, dir_name, hook_type,"
+    " worktree, background, status, updated_at)"
+    " VALUES (?, 'r', ?, ?, ?, ?, 'h', ?, 1, 'completed', '2026')"
+)
+
+
+def test_jobs_are_found_by_name_and_by_run(db: apsw.Connection) -> None:
+    for number in (3, 4, 6):
+        run, worktree = f"{number:016x}", ("main", "a/b", "")[number % 3]
+        for place, name in enumerate(("z", "a")):
+            db.execute(JOB, (f"{number}{name}", run, name, place, name, worktree))
+
+    assert [row[0] for row in labels.jobs_named(db, "r", "z")] == ["6z", "4z", "3z"]
+    assert [row[0] for row in labels.jobs_named(db, "r", "z", worktree="main")] == ["6z", "3z"]
+    assert [row[0] for row in labels.jobs_named(db, "r", "z", limit=1)] == ["6z"]
+    assert labels.jobs_named(db, "r", "odd\udcff") == []
+    runs = labels.jobs_of_runs(db, "r", [f"{number:016x}" for number in (3, 6, 99)])
+    assert [row[:2] for row in runs] == [("6z", "z"), ("6a", "a"), ("3z", "z"), ("3a", "a")]
+    assert runs[0][2:] == (f"{6:016x}", "main", "2026-01-01T00:00:00.000006+00:00")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [labels._WORKTREES, labels._HOOKS, labels._STARTING_WITH, labels._NAMED, labels._OF_RUNS],
+)
 def test_no_answer_reads_the_whole_history(db: apsw.Connection, statement: str) -> None:
-    given = {"repo": "r", "limit": 5, "prefix": "00"}
+    given = {"repo": "r", "limit": 5, "prefix": "00", "name": "z", "worktree": None, "ids": "[]"}
 
     steps = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + statement, given)]
 
-    assert [step for step in steps if "invocations" in step]
-    assert not [step for step in steps if step.startswith("SCAN invocations")]
+    assert [step for step in steps if step.startswith("SEARCH")]
+    assert not [step for step in steps if step.split()[:2] in _WHOLE]
 
 
 @pytest.mark.parametrize("table", dump.TABLES)

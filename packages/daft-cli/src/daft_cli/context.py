@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from daft_hooks import consent, discovery
 from daft_hooks.adapters.registry import SqliteTrustRegistry
@@ -26,10 +27,12 @@ from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
 from .place import data_directory, layout_of
-from .presenter import Presenter
 from .questions import notice, question_on_terminal
 from .terminal import harmless, warn
 from .wiring import Engine, RepositoryJobs
+
+if TYPE_CHECKING:
+    from .presenter import Presenter
 
 
 class Session:
@@ -49,7 +52,7 @@ class Session:
     ) -> None:
         self.repository = repository
         self.quiet = quiet
-        self.presenter = Presenter(quiet=quiet, verbose=verbose)
+        self._verbose = verbose
         self.jobs = RepositoryJobs(repository.common_dir)
         self.registry = SqliteTrustRegistry(data_directory())
         self.settings: HookSettings = hook_settings(repository.settings.values)
@@ -83,6 +86,13 @@ class Session:
         if self._engine is not None:
             self._engine.close()
         self.jobs.close()
+
+    @cached_property
+    def presenter(self) -> Presenter:
+        """What shows jobs that run here."""
+        from .presenter import Presenter
+
+        return Presenter(quiet=self.quiet, verbose=self._verbose)
 
     # --- configuration ------------------------------------------------------------------------
 

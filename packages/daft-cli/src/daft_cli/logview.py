@@ -21,6 +21,16 @@ from .terminal import age, duration, harmless
 # Bytes that were no UTF-8 are kept as `\xNN`; only they are, so those below 0x80 are plain text.
 _ODD_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
+# What of an event is for people; the rest is there for repairs, and in the other formats.
+_SHOWN = {
+    "started": ("pid",),
+    "finished": ("exit_code",),
+    "signaled": ("signal",),
+    "crashed": ("message",),
+    "truncated": ("bytes", "records"),
+    "timeout": ("after_secs",),
+}
+
 
 @frozen(kw_only=True)
 class LogView:
@@ -111,10 +121,11 @@ def _words(record: LogRecord) -> str:
         return harmless(record.data)
     if record.event == "note":
         return f"[status] note {harmless(str(record.data.get('text', '')))}"
+    shown = _SHOWN.get(str(record.event))
     parts = [
         f"{key}={'?' if value is None else value}"
         for key, value in record.data.items()
-        if key != "event"
+        if key != "event" and (shown is None or key in shown)
     ]
     return harmless(" ".join(["[status]", str(record.event), *parts]))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from daft_coordinator.domain.targets import KnownJob, Target, resolve
+from daft_protocol.address import JobAddress, readings
 from daft_protocol.jobs import Job
-from daft_store import listing
+from daft_store import labels, listing
 from daft_store.identity import read_repository_id
 from daft_store.places import RepositoryPlaces
 
@@ -19,14 +20,16 @@ from .terminal import warn
 from .whereabouts import choose_repository, find_repository, state_directory
 from .wiring import RepositoryJobs
 
+if TYPE_CHECKING:
+    import apsw
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-KNOWN_RUNS = 1000
-"""How many hook runs back an address reaches; a whole id, or `--inv` with one, reaches all."""
+_SUGGESTED_RUNS = 5
+_TWINS = 50  # runs whose ids start alike; more than these no message would list
 LAST = "-"
 """The address of what was shown last."""
 _LAST_FILE = "last-shown"
-_ID_DIGITS = 16
 
 
 def addressed(function: F) -> F:
@@ -92,9 +95,10 @@ class Recorded:
         """
         if address == LAST:
             return self._last_shown()
-        known = self._known(whole_id(address, invocation))
-        if not address and (worktree, invocation, job) == (None, None, None):
-            return self._newest(known)
+        flags = JobAddress(worktree=worktree, invocation=invocation, job=job)
+        if not address and flags == JobAddress():
+            return self._newest()
+        known = self._known([*(readings(address) if address else ()), flags], job)
         return resolve(
             address,
             known,
@@ -144,57 +148,63 @@ class Recorded:
             job_name=None if job is None else job.name,
         )
 
-    def _newest(self, known: list[KnownJob]) -> Target:
-        if not known:
+    def _newest(self) -> Target:
+        db, repository = self._rows()
+        runs = listing.newest_invocations(
+            db, repository, worktree=self.worktree, limit=1, skipped=_skipped
+        ) or listing.newest_invocations(db, repository, limit=1, skipped=_skipped)
+        db.close()
+        if not runs:
             raise Trouble("no job was ever recorded in this repository")
-        here = [one for one in known if one.worktree == self.worktree] or known
-        newest = max(here, key=lambda one: one.order)
-        return Target(invocation_id=newest.invocation_id, worktree=newest.worktree)
+        return Target(invocation_id=runs[0][0], worktree=runs[0][1])
 
-    def _known(self, whole: str | None) -> list[KnownJob]:
-        """Return recorded jobs as addresses see them; with `whole`, those of one run however old.
+    def _known(self, meant: list[JobAddress], name: str | None) -> list[KnownJob]:
+        """Return the recorded jobs that could be meant, and some that could not, to suggest.
 
-        They are read as the listing reads them: two statements, no value that is not needed.
+        However long the history is, only what carries a name or an id that was said is read.
+        name: from an option; it stands in every reading.
         """
-        repository = self._places.repository
+        db, repository = self._rows()
+        worktrees = dict.fromkeys((self.worktree, None, *(one.worktree for one in meant)))
+        names = dict.fromkeys(one for one in (name, *(one.job for one in meant)) if one)
+        prefixes = dict.fromkeys(one.invocation.lower() for one in meant if one.invocation)
+        runs: list[str] = []
+        for worktree in worktrees:
+            newest = listing.newest_invocations(
+                db, repository, worktree=worktree, limit=_SUGGESTED_RUNS, skipped=_skipped
+            )
+            runs += [run[0] for run in newest]
+        for prefix in prefixes:
+            found = labels.invocations_starting_with(db, repository, prefix, limit=_TWINS)
+            runs += [invocation_id for invocation_id, _ in found]
+        rows = labels.jobs_of_runs(db, repository, list(dict.fromkeys(runs)))
+        for one in names:
+            for worktree in worktrees:
+                rows += labels.jobs_named(db, repository, one, worktree=worktree)
+        db.close()
+        return _known_jobs(dict.fromkeys(rows))
+
+    def _rows(self) -> tuple[apsw.Connection, str]:
+        """Return the store as the listing opens it. Raises: Trouble."""
         try:
             db = listing.open_listing(self._places.database)
-            if db is None:
-                return []
-            runs = listing.newest_invocations(db, repository, limit=KNOWN_RUNS, skipped=_skipped)
-            ids = [run[0] for run in runs]
-            if whole is not None and whole not in ids:
-                old = self.store.invocation(whole)
-                if old is not None:
-                    ids.append(whole)
-                    runs.append((whole, old.worktree))
-            jobs = listing.jobs_of(db, repository, ids, skipped=_skipped)
         except listing.ListingError as error:
             raise Trouble(str(error), code=STORE_UNUSABLE) from error
-        db.close()
-        facts = {run[0]: (run[1], -age) for age, run in enumerate(runs)}
-        return [
-            KnownJob(
-                uid=job[13],
-                name=job[1],
-                invocation_id=job[0],
-                worktree=facts[job[0]][0],
-                order=facts[job[0]][1],
-            )
-            for job in jobs
-        ]
+        if db is None:
+            raise Trouble("no job was ever recorded in this repository")
+        return db, self._places.repository
+
+
+def _known_jobs(rows: Iterable[tuple[str, str, str, str, str]]) -> list[KnownJob]:
+    """Return rows of `labels` as addresses see them; jobs of one run keep their order."""
+    rows = list(rows)
+    ages = sorted({(created_at, run) for _, _, run, _, created_at in rows})
+    order = {run: place for place, (_, run) in enumerate(ages)}
+    return [
+        KnownJob(uid=uid, name=name, invocation_id=run, worktree=worktree, order=order[run])
+        for uid, name, run, worktree, _ in rows
+    ]
 
 
 def _skipped(what: str) -> None:
     warn(f"a row of the job store cannot be read and is left out: {what}")
-
-
-def whole_id(address: str, invocation: str | None) -> str | None:
-    """Return the whole invocation id that an address holds, None when it has only a prefix."""
-    text = address if invocation is None else invocation
-    for mark in "@:/":
-        text = text.replace(mark, " ")
-    for word in text.lower().split():
-        if len(word) == _ID_DIGITS and set(word) <= set("0123456789abcdef"):
-            return word
-    return None

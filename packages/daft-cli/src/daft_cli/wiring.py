@@ -7,26 +7,19 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from daft_coordinator.adapters.clock import SystemClock
-from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
-from daft_coordinator.errors import CoordinatorError, CoordinatorUnavailable, StoreUnavailable
-from daft_coordinator.joblog import read_log
-from daft_coordinator.ports import JobStore
-from daft_coordinator.station import Station, leader_lives
-from daft_protocol.jobs import Invocation, InvocationSpec, Job
-from daft_protocol.records import RecordKind
-from daft_protocol.status import InvocationStatus
-from daft_store.errors import StoreError
 from daft_store.identity import ensure_repository_id, read_repository_id
 from daft_store.places import RepositoryPlaces, check_repository_id, state_root
 
 from . import __version__
 from .terminal import warn
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # adapters are loaded by the function that builds one: most verbs use none
+    from daft_coordinator.adapters.sqlite import SqliteJobStore
     from daft_coordinator.client import CoordinatorClient, Submission
     from daft_coordinator.coordinator import Coordinator
+    from daft_coordinator.ports import JobStore
+    from daft_coordinator.station import Station
+    from daft_protocol.jobs import Invocation, InvocationSpec, Job
 
 FOREGROUND_WORKERS = max(4, os.cpu_count() or 1)
 """Set-up jobs mostly wait for the network; fewer workers than this would waste that time."""
@@ -37,7 +30,10 @@ def repair(root: str, repository: str) -> bool:
 
     Returns: False when no leader could be had; what is shown then says `stale`.
     """
+    from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
     from daft_coordinator.client import CoordinatorClient
+    from daft_coordinator.errors import CoordinatorError
+    from daft_store.errors import StoreError
 
     store = None
     try:
@@ -94,11 +90,15 @@ class RepositoryJobs:
     def store(self) -> SqliteJobStore:
         """Open the store, making it if there is none. Raises: StoreError, OSError."""
         if self._store is None:
+            from daft_coordinator.adapters.sqlite import SqliteJobStore
+
             self._store = SqliteJobStore.open(self._root, self._identity(), report=warn)
         return self._store
 
     def station(self) -> Station:
         """Return where the leader is met, making the directories. Raises: StoreError."""
+        from daft_coordinator.adapters.sqlite import open_station
+
         return open_station(self._root, self._identity())
 
     def client(self) -> CoordinatorClient:
@@ -114,6 +114,8 @@ class RepositoryJobs:
 
     def leader_lives(self) -> bool:
         """True when a leader runs now. Creates nothing."""
+        from daft_coordinator.station import leader_lives
+
         known = self.repository
         return known is not None and leader_lives(RepositoryPlaces(self._root, known).lock)
 
@@ -161,6 +163,8 @@ class Engine:
         """Record further jobs and hand them to the repository's leader."""
         store = self._open_store()
         if self._sqlite is None:
+            from daft_coordinator.adapters.clock import SystemClock
+            from daft_coordinator.errors import CoordinatorUnavailable
             from daft_coordinator.submission import record
 
             record(store, invocation, owner=None, now=SystemClock().now())
@@ -189,6 +193,10 @@ class Engine:
 
     def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
         """Return the last lines a job wrote to its standard error, or output if none."""
+        from daft_coordinator.errors import StoreUnavailable
+        from daft_coordinator.joblog import read_log
+        from daft_protocol.records import RecordKind
+
         try:
             directory = self._open_store().log_directory(job)
         except StoreUnavailable:
@@ -226,16 +234,24 @@ class Engine:
         return self._coordinator
 
     def _open_store(self) -> JobStore:
+        from daft_store.errors import StoreError
+
         if self._store is None:
             try:
                 self._store = self._sqlite = self._jobs.store()
             except (StoreError, OSError) as error:
                 warn(f"jobs run unrecorded, and all in the foreground: {error}")
+                from daft_coordinator.adapters.memory import MemoryJobStore
+
                 self._store = MemoryJobStore()
         return self._store
 
 
 def _skipped(invocation: InvocationSpec) -> Invocation:
+    from daft_coordinator.adapters.clock import SystemClock
+    from daft_protocol.jobs import Invocation
+    from daft_protocol.status import InvocationStatus
+
     return Invocation(
         invocation_id=invocation.invocation_id,
         hook_type=invocation.hook_type,

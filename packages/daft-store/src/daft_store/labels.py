@@ -1,4 +1,4 @@
-"""Which names a store knows: worktrees, kinds of hooks, invocations. A Tab key waits for this.
+"""Which names a store knows: worktrees, kinds of hooks, invocations, jobs. A Tab key waits for it.
 
 Each answer jumps from one name to the next in an index, so it costs as much as there are names,
 however long the history is. Like `listing`, it returns plain tuples and imports apsw alone.
@@ -6,7 +6,7 @@ however long the history is. Like `listing`, it returns plain tuples and imports
 
 from __future__ import annotations
 
-from .texts import readable
+from .texts import readable, storable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
@@ -39,6 +39,24 @@ SELECT invocation_id, worktree FROM invocations
  WHERE repo_hash = :repo AND invocation_id >= :prefix AND invocation_id < :prefix || 'g'
  ORDER BY invocation_id LIMIT :limit
 """
+# Newest first. The columns of both are KNOWN_COLUMNS.
+_NAMED = """
+SELECT jobs.job_uid, jobs.name, jobs.invocation_id, i.worktree, i.created_at
+  FROM jobs
+  JOIN invocations AS i
+    ON i.repo_hash = jobs.repo_hash AND i.invocation_id = jobs.invocation_id
+ WHERE jobs.repo_hash = :repo AND jobs.name = :name
+   AND (:worktree IS NULL OR i.worktree = :worktree)
+ ORDER BY i.created_at DESC, jobs.invocation_id DESC LIMIT :limit
+"""
+_OF_RUNS = """
+SELECT jobs.job_uid, jobs.name, jobs.invocation_id, i.worktree, i.created_at
+  FROM json_each(:ids) AS wanted
+  JOIN invocations AS i ON i.repo_hash = :repo AND i.invocation_id = wanted.value
+  JOIN jobs ON jobs.repo_hash = :repo AND jobs.invocation_id = wanted.value
+ ORDER BY i.created_at DESC, jobs.invocation_id DESC, jobs.position, jobs.name
+"""
+KNOWN_COLUMNS = ("job_uid", "name", "invocation_id", "worktree", "created_at")
 MOST = 1000
 """Nobody picks from a longer list."""
 
@@ -60,6 +78,33 @@ def invocations_starting_with(
     """Return (id, worktree) of invocations whose id starts with `prefix`, lower-case hex digits."""
     wanted = {"repo": repository, "prefix": prefix, "limit": limit}
     return list(db.execute(_STARTING_WITH, wanted))
+
+
+def jobs_named(
+    db: apsw.Connection,
+    repository: str,
+    name: str,
+    *,
+    worktree: str | None = None,
+    limit: int = 100,
+) -> list[tuple[str, str, str, str, str]]:
+    """Return the newest jobs of a name as tuples of KNOWN_COLUMNS; of one worktree, or of all."""
+    wanted = {
+        "repo": repository,
+        "name": storable(name),
+        "worktree": None if worktree is None else storable(worktree),
+        "limit": limit,
+    }
+    return list(readable(db.execute(_NAMED, wanted), _drop))
+
+
+def jobs_of_runs(
+    db: apsw.Connection, repository: str, invocation_ids: list[str]
+) -> list[tuple[str, str, str, str, str]]:
+    """Return the jobs of some invocations as tuples of KNOWN_COLUMNS, newest invocation first."""
+    # Ids are hex digits, so the JSON needs no escaping.
+    ids = "[" + ",".join(['"' + one + '"' for one in invocation_ids]) + "]"
+    return list(readable(db.execute(_OF_RUNS, {"repo": repository, "ids": ids}), _drop))
 
 
 def _drop(_reason: str) -> None:
