@@ -206,8 +206,8 @@ def test_processes_are_started_and_signalled_in_one_place() -> None:
     signals = {"kill", "killpg", "pidfd_send_signal"}
     found = {name for name, tree in modules("daft_coordinator") if calls(tree, starts | signals)}
 
-    # The client starts leaders; every job goes through the one adapter.
-    assert found == {"daft_coordinator.adapters.processes", "daft_coordinator.client"}
+    # Leaders and what else outlives us start in one place; every job goes through the adapter.
+    assert found == {"daft_coordinator.adapters.processes", "daft_coordinator.detaching"}
 
 
 def test_sql_is_fixed_text() -> None:

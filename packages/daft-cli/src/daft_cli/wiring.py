@@ -173,7 +173,10 @@ class Engine:
             from daft_coordinator.client import CoordinatorClient
 
             self._client = CoordinatorClient(self._jobs.station(), store, version=__version__)
-        return self._client.submit(invocation, environment=environment)
+        made = self._client.submit(invocation, environment=environment)
+        if made.waits_for is not None:
+            warn(made.waits_for)
+        return made
 
     def take_over(self, invocation_id: str, *, environment: Mapping[str, str]) -> tuple[Job, ...]:
         """Run queued background jobs of an invocation here instead."""

@@ -16,7 +16,7 @@ from daft_protocol import messages
 from daft_protocol.codec import encode_response
 from daft_protocol.frames import encode_frame
 
-from . import __version__
+from . import __version__, detaching
 from .adapters.sqlite import SqliteJobStore, open_station
 from .coordinator import Coordinator
 from .leader import Leader
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = _parse(sys.argv[1:] if argv is None else argv)
     client = None if options.client_fd is None else socket.socket(fileno=options.client_fd)
-    _detach(options.client_fd)
+    detaching.settle_in(options.client_fd)
     station = open_station(options.state_root, options.repository)
     lock = LeaderLock.try_acquire(station.lock_path)
     if lock is None:
@@ -89,14 +89,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _workers_from(environ: os._Environ[str]) -> int | None:
     text = environ.get("DAFT_JOBS_WORKERS", "")
     return int(text) if text.isdigit() else None
-
-
-def _detach(client_fd: int | None) -> None:
-    """Hold nothing of the place we were started in: no directory, no descriptor, no mask."""
-    os.chdir("/")
-    os.umask(0o077)
-    keep = 3 if client_fd is None else client_fd + 1
-    os.closerange(keep, os.sysconf("SC_OPEN_MAX") if keep < 1024 else keep)
 
 
 def _refuse(client: socket.socket | None, code: str, text: str) -> None:

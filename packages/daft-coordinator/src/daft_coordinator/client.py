@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import socket
-import struct
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
 from daft_protocol import messages
-from daft_protocol.codec import decode_response, encode_request
 from daft_protocol.errors import ProtocolError
-from daft_protocol.frames import FrameDecoder, encode_frame
-from daft_protocol.jobs import InvocationSpec, Job
+from daft_protocol.jobs import SPEC_VERSION, InvocationSpec, Job
 from daft_protocol.messages import (
     Accepted,
     CancelAll,
@@ -28,7 +22,6 @@ from daft_protocol.messages import (
     CancelMatching,
     CancelResult,
     Departure,
-    Error,
     Evict,
     Evicted,
     Hello,
@@ -52,78 +45,39 @@ from daft_protocol.records import LogRecord, record_from_json
 from daft_protocol.status import JobStatus
 
 from . import defaults, leases, submission
-from .domain.retry import RetryRequest
-from .errors import CoordinatorError, CoordinatorUnavailable, JobsSurvived, RequestRefused
+from .errors import (
+    CoordinatorError,
+    CoordinatorUnavailable,
+    JobsSurvived,
+    LeaderTooOld,
+    RequestRefused,
+)
+from .finding import ATTEMPTS, RECONCILE_S, LeaderFinder, pause
+from .link import ANSWER_S, Link
 from .ports import Clock, JobStore, Owner, ProcessControl
-from .station import Station, check_peer
+from .station import Station
 
-ANSWER_S = 10
-"""How long a leader may take for an ordinary answer."""
-STORE_BUSY_S = 30.0
-"""How long a leader whose store is held by another process is asked again."""
+if TYPE_CHECKING:
+    from .domain.retry import RetryRequest
+
 KILL_AFTER_S = 5.0
 SETTLE_S = 30.0
 """How long after a SIGKILL an answer may take: a leader may have to be started first."""
-_READ_BYTES = 64 * 1024
-_ATTEMPTS = 40
-_PAUSES_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
-
-# What would make the leader's interpreter load code from the worktree it was started in.
-_LEADER_STRIPS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "VIRTUAL_ENV")
-_CLIENT_FD = 3
 
 
 @frozen(kw_only=True)
 class Submission:
     """What became of a submit: the rows, and who runs them.
 
-    leader_pid: 0 when there was nothing to run.
+    leader_pid: 0 when there was nothing to run, or the leader was there before.
+    waits_for: why nothing of it runs before the present leader has left; None: it may run now.
     """
 
     invocation_id: str
     jobs: tuple[Job, ...]
     leader_pid: int = 0
     started_leader: bool = False
-
-
-class _Link:
-    """One connection: frames out, frames in, each within its time."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._decoder = FrameDecoder()
-        self._bodies: list[bytes] = []
-        self._ids = itertools.count(1)
-
-    def ask(self, request: Request, *, answer_s: float | None = ANSWER_S) -> Response:
-        """Send `request` and return its answer.
-
-        Raises: RequestRefused for an `Error` answer; OSError when the leader is gone or slow.
-        """
-        try:
-            self.send(request)
-        except BrokenPipeError:
-            pass  # it may have said why before it hung up
-        return self.receive(answer_s)
-
-    def send(self, request: Request) -> None:
-        self._sock.settimeout(ANSWER_S)
-        self._sock.sendall(encode_frame(encode_request(request, next(self._ids))))
-
-    def receive(self, answer_s: float | None) -> Response:
-        while not self._bodies:
-            self._sock.settimeout(answer_s)
-            data = self._sock.recv(_READ_BYTES)
-            if not data:
-                raise ConnectionResetError("the coordinator closed the connection")
-            self._bodies += self._decoder.feed(data)
-        message: Response = decode_response(self._bodies.pop(0)).message
-        if isinstance(message, Error):
-            raise RequestRefused(message.code, message.message)
-        return message
-
-    def close(self) -> None:
-        self._sock.close()
+    waits_for: str | None = None
 
 
 class CoordinatorClient:
@@ -145,19 +99,18 @@ class CoordinatorClient:
     ) -> None:
         self._station = station
         self._store = store
-        self._may_start = start
         self._processes = processes
         self._clock = clock
         self._version = version
-        self._link: _Link | None = None
+        self._finder = LeaderFinder(station, may_start=start, version=version)
+        self._link: Link | None = None
         self._owner: Owner | None = None
-        self._started: list[int] = []
 
     @classmethod
     def connect(cls, station: Station, store: JobStore) -> CoordinatorClient | None:
         """Return a client of the leader that is there, or None when none answers."""
         client = cls(station, store, start=False)
-        client._link = client._knock()
+        client._link = client._finder.knock()
         return client if client._link is not None else None
 
     # --- verbs --------------------------------------------------------------------------------
@@ -186,8 +139,17 @@ class CoordinatorClient:
             environment=dict(os.environ if environment is None else environment),
             secrets=submission.secrets_of(jobs),
             umask=_current_umask(),
+            spec_version=SPEC_VERSION,
         )
-        pid, started = self._deliver(request)
+        try:
+            pid, started = self._deliver(request)
+        except LeaderTooOld as error:
+            from . import courier  # hardly ever needed
+
+            courier.start(self._station, request)
+            return Submission(
+                invocation_id=invocation.invocation_id, jobs=jobs, waits_for=str(error)
+            )
         return Submission(
             invocation_id=invocation.invocation_id,
             jobs=jobs,
@@ -222,13 +184,16 @@ class CoordinatorClient:
             secrets=values or {},
             umask=_current_umask(),
         )
-        for attempt in range(_ATTEMPTS):
-            _pause(attempt)
+        for attempt in range(ATTEMPTS):
+            pause(attempt)
             try:
                 answer = self._ask(asked)
             except RequestRefused as refused:
                 if refused.code == messages.NO_MATCH:
                     return Submission(invocation_id=request.invocation_id, jobs=())
+                if refused.code == messages.UNKNOWN_REQUEST:
+                    # An older leader cannot retry, but it can run what we make of it.
+                    return self._retry_here(request, environment, values)
                 if refused.code != messages.SHUTTING_DOWN:
                     raise
                 self._drop()  # its successor takes it
@@ -237,7 +202,7 @@ class CoordinatorClient:
             return Submission(
                 invocation_id=answer.invocation_id,
                 jobs=self._store.jobs_of(answer.invocation_id),
-                leader_pid=self._leader_pid(),
+                leader_pid=self._finder.started_pid,
             )
         raise CoordinatorUnavailable("it is leaving, and does not leave")
 
@@ -292,7 +257,7 @@ class CoordinatorClient:
         deadline = (
             None if request.timeout_ms is None else time.monotonic() + (request.timeout_ms / 1000)
         )
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             left_ms = None
             if deadline is not None:
                 left_ms = max(0, int((deadline - time.monotonic()) * 1000))
@@ -321,7 +286,7 @@ class CoordinatorClient:
         A leader that dies meanwhile is replaced, and the stream goes on where it stopped.
         """
         next_seq = since_seq
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 link = self._connected()
                 link.send(TailLogs(job_uid=job_uid, follow=follow, since_seq=next_seq))
@@ -356,7 +321,7 @@ class CoordinatorClient:
 
     def reconcile(self) -> str:
         """Have the leader compare the record with the world now; return its words."""
-        answer = self._ask(Reconcile(), answer_s=30.0)
+        answer = self._ask(Reconcile(), answer_s=RECONCILE_S)
         return getattr(answer, "message", "")
 
     def evict(self, departures: Sequence[Departure]) -> tuple[bool, ...]:
@@ -367,7 +332,7 @@ class CoordinatorClient:
 
     def hello(self) -> Welcome:
         """Return who leads. It answers once its record agrees with the world."""
-        answer = self._ask(Hello(client_version=self._version), answer_s=30.0)
+        answer = self._ask(Hello(client_version=self._version), answer_s=RECONCILE_S)
         assert isinstance(answer, Welcome)
         return answer
 
@@ -381,13 +346,7 @@ class CoordinatorClient:
         if self._owner is not None:
             self._store.retire(self._owner.id)
             self._owner = None
-        for pid in self._started:
-            # A leader that has left already must not stay behind as a zombie of ours.
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
-        self._started.clear()
+        self._finder.close()
 
     def __enter__(self) -> Self:
         return self
@@ -399,6 +358,18 @@ class CoordinatorClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _retry_here(
+        self,
+        request: RetryRequest,
+        environment: Mapping[str, str] | None,
+        values: Mapping[str, Mapping[str, str]] | None,
+    ) -> Submission:
+        from . import retrying  # hardly ever needed
+
+        inherited = dict(os.environ) if environment is None else environment
+        retrial = retrying.prepare(self._store, request, environment=inherited, values=values)
+        return self.submit(retrying.detached(retrial), environment=inherited)
 
     def _stop_all_of(
         self, worktree: str, kill_after_s: float, *, force: bool
@@ -442,9 +413,9 @@ class CoordinatorClient:
                 self._drop()
         return self._connected().ask(request, answer_s=answer_s)
 
-    def _connected(self) -> _Link:
+    def _connected(self) -> Link:
         if self._link is None:
-            self._link, _ = self._meet(None)
+            self._link, _ = self._finder.meet()
         return self._link
 
     def _deliver(self, submit: Submit) -> tuple[int, bool]:
@@ -453,135 +424,11 @@ class CoordinatorClient:
             try:
                 answer = self._link.ask(submit)
                 assert isinstance(answer, Accepted)
-                return self._leader_pid(), False
+                return self._finder.started_pid, False
             except (OSError, RequestRefused, ProtocolError):
                 self._drop()
-        self._link, started = self._meet(submit)
-        return self._leader_pid(), started
-
-    def _leader_pid(self) -> int:
-        return self._started[-1] if self._started else 0
-
-    def _meet(self, submit: Submit | None) -> tuple[_Link, bool]:
-        """Find the leader or become the one who starts it, and say what we came for.
-
-        A door that closes just as we knock, and a leader that starts beside ours, are ordinary:
-        look again, a little later each time. The limit is generous because every round ends at
-        once; only a leader that cannot live at all uses it up.
-        """
-        request: Request = submit or Hello(client_version=self._version)
-        reason = "nobody answers"
-        patient_until = time.monotonic() + STORE_BUSY_S
-        attempt = 0
-        while attempt < _ATTEMPTS:
-            _pause(attempt)
-            attempt += 1
-            link, started = self._knock(), False
-            if link is None:
-                if not self._may_start:
-                    raise CoordinatorUnavailable("none is running")
-                link, started = self._start_leader(), True
-            try:
-                link.ask(request, answer_s=ANSWER_S if submit else 30.0)
-            except RequestRefused as refused:
-                link.close()
-                reason = refused.message
-                if refused.code == messages.BUSY:
-                    # It lives; the store is held by somebody. It does not wait for that, we do.
-                    if time.monotonic() > patient_until:
-                        raise CoordinatorUnavailable(reason) from refused
-                    attempt = min(attempt, len(_PAUSES_S))
-                    continue
-                if refused.code not in (messages.NOT_LEADER, messages.SHUTTING_DOWN):
-                    raise CoordinatorUnavailable(reason) from refused
-                if started and refused.code == messages.NOT_LEADER:
-                    self._bury_last()
-                continue
-            except (OSError, ProtocolError) as error:
-                link.close()
-                reason = str(error)
-                if started and self._bury_last():
-                    # Ours died at birth; a second try would die of the same.
-                    raise CoordinatorUnavailable(
-                        f"it ended while starting; see {self._station.journal_path}"
-                    ) from error
-                continue
-            return link, started
-        raise CoordinatorUnavailable(reason)
-
-    def _knock(self) -> _Link | None:
-        """Connect to the leader that listens, None when there is none."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            # A socket with a time-out of Python's own would not wait for a place in the queue of
-            # a leader that many call at once, but fail.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_S, 0))
-            sock.connect(self._station.socket_path)
-            check_peer(sock)
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            sock.close()
-            return None
-        except BlockingIOError as error:
-            sock.close()
-            raise CoordinatorUnavailable(f"it took no call for {ANSWER_S} s") from error
-        except OSError as error:
-            sock.close()
-            raise CoordinatorUnavailable(f"its socket: {error}") from error
-        except CoordinatorError:
-            sock.close()
-            raise
-        return _Link(sock)
-
-    def _start_leader(self) -> _Link:
-        """Start a leader that is born with a connection to us."""
-        ours, theirs = socket.socketpair()
-        environment = {
-            name: value for name, value in os.environ.items() if name not in _LEADER_STRIPS
-        }
-        environment["DAFT_IS_COORDINATOR"] = "1"
-        argv = [
-            sys.executable,
-            "-P",
-            "-m",
-            "daft_coordinator",
-            "--state-root",
-            self._station.state_root,
-            "--repository",
-            self._station.repository,
-            "--client-fd",
-            str(_CLIENT_FD),
-        ]
-        try:
-            pid = os.posix_spawn(
-                sys.executable,
-                argv,
-                environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, _above(theirs), _CLIENT_FD),
-                ],
-                setsid=True,
-            )
-        except (OSError, ValueError) as error:
-            ours.close()
-            raise CoordinatorUnavailable(f"it could not be started: {error}") from error
-        finally:
-            theirs.close()
-        self._started.append(pid)
-        return _Link(ours)
-
-    def _bury_last(self) -> bool:
-        """True when the leader started last has ended already."""
-        pid = self._started.pop()
-        try:
-            done, _ = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            return True
-        if not done:
-            self._started.append(pid)
-        return bool(done)
+        self._link, started = self._finder.meet(submit)
+        return self._finder.started_pid, started
 
     def _drop(self) -> None:
         if self._link is not None:
@@ -604,19 +451,6 @@ class CoordinatorClient:
     def _now(self) -> datetime:
         clock = self._clock or defaults.system_clock()
         return clock.now()
-
-
-def _pause(attempt: int) -> None:
-    """Wait before looking again, a little longer each time, not at all the first time."""
-    time.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
-
-
-def _above(sock: socket.socket) -> int:
-    """Return the socket's descriptor, moved out of the way of the one the child expects."""
-    if sock.fileno() == _CLIENT_FD:
-        # dup2 onto itself would leave close-on-exec set.
-        os.set_inheritable(sock.fileno(), True)
-    return sock.fileno()
 
 
 def _current_umask() -> int:

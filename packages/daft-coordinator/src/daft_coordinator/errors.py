@@ -61,6 +61,16 @@ class CoordinatorUnavailable(CoordinatorError):
 
 
 @define
+class LeaderTooOld(CoordinatorError):
+    """The leader is of an older version, and does not know what some job wants."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@define
 class RequestRefused(CoordinatorError):
     """The leader answered with an error."""
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from daft_protocol import messages
+from daft_protocol.jobs import SPEC_VERSION
 from daft_protocol.messages import Accepted, Error, Response, Retry, Submit
 from daft_protocol.status import JobStatus
 
@@ -31,6 +32,12 @@ def submit(leader: Leader, request: Submit) -> Response:
     """Run an invocation whose rows are committed."""
     if leader.is_leaving:
         return _leaving()
+    if request.spec_version > SPEC_VERSION:
+        return Error(
+            code=messages.NEWER_SPEC,
+            message=f"the coordinator that runs (daft {leader.version}) is older than these jobs; "
+            "they wait until it has finished",
+        )
     if leader.coordinator.store.invocation(request.invocation_id) is None:
         return Error(
             code=messages.JOB_NOT_FOUND,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from daft_protocol.jobs import Job
+from daft_protocol.jobs import SPEC_VERSION, Job
 from daft_protocol.status import EndReason, JobStatus
 
 from .domain.lifecycle import Ending
@@ -159,6 +159,7 @@ class Recovery:
             has_ending=self._ending(job) is not None,
             restartable=job.spec.background and os.path.isdir(job.spec.working_dir),
             missing_env=job.removed_env,
+            is_newer=job.spec_version > SPEC_VERSION,
             waited_s=waited_s,
         )
 

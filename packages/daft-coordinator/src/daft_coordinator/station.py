@@ -30,6 +30,11 @@ class Station:
     socket_path: str
     journal_path: str
 
+    @property
+    def words(self) -> list[str]:
+        """The arguments by which a process of ours finds the same place."""
+        return ["--state-root", self.state_root, "--repository", self.repository]
+
 
 @define
 class LeaderLock:
@@ -76,6 +81,16 @@ def leader_lives(lock_path: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def wait_until_free(lock_path: str) -> None:
+    """Return when nobody holds the leader's lock, for a moment at least."""
+    fd = os.open(lock_path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        # Shared: any number may wait, and all of them wake. Closing gives it back at once.
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
 
 
 def check_peer(connection: socket.socket) -> None:

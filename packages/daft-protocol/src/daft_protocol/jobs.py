@@ -14,6 +14,9 @@ from .names import check_job_name
 from .status import EndReason, InvocationStatus, JobStatus, SkipKind, Source
 
 MIB = 1024 * 1024
+SPEC_VERSION = 1
+"""Of what a job may ask for. It grows when one may ask for what an older coordinator would not
+notice: that must not run it as if it had not been asked for."""
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETENTION_S = 7 * 24 * 3600
 DEFAULT_LOG_LIMIT_BYTES = 10 * MIB
@@ -178,6 +181,7 @@ class Job:
     mode, max_parallel: of its invocation.
     duration_ms: measured on the monotonic clock.
     owner: id of the coordinator that answers for it, None while nobody does.
+    spec_version: of the program that recorded it.
     """
 
     uid: str
@@ -206,6 +210,7 @@ class Job:
     log_records: int = 0
     log_dropped: int = 0
     retry_of: tuple[str, str] | None = None
+    spec_version: int = SPEC_VERSION
 
     @property
     def name(self) -> str:

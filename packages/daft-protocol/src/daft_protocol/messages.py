@@ -28,6 +28,7 @@ FORBIDDEN = "FORBIDDEN"
 BUSY = "BUSY"
 NOT_LEADER = "NOT_LEADER"
 CANNOT_RETRY = "CANNOT_RETRY"
+NEWER_SPEC = "NEWER_SPEC"
 
 
 # --- requests ---------------------------------------------------------------------------------
@@ -49,12 +50,15 @@ class Submit:
     secrets: job name -> variables of that job which were not stored. Neither is ever written
         to disk.
     umask: file mode mask of the submitter, for its jobs; None: 0o022.
+    spec_version: of the jobs, see `jobs.SPEC_VERSION`; refused with NEWER_SPEC when the
+        coordinator is older than that.
     """
 
     invocation_id: str
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
     umask: int | None = None
+    spec_version: int = 1
 
 
 @frozen(kw_only=True)

@@ -197,6 +197,7 @@ def job_of(row: JobRow) -> Job:
         log_records=row.log_records,
         log_dropped=row.log_dropped,
         retry_of=retry_of,
+        spec_version=rest.get("spec_version", 1),
     )
 
 
@@ -216,6 +217,8 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
         "after": list(spec.after),
         "max_parallel": job.max_parallel,
         "pinned": dict(spec.pinned),
+        # The first version is what a row without one has.
+        "spec_version": job.spec_version if job.spec_version != 1 else 0,
     }
     rest.update({name: value for name, value in optional.items() if value})
     # What its column cannot hold as it is: a directory's name may be any bytes.

@@ -32,6 +32,7 @@ class ObservedJob:
     has_ending: its log, or a result file, tells how it ended.
     restartable: a background job whose working directory exists.
     missing_env: names of variables that were not stored and are gone.
+    is_newer: it may ask for what this program does not know.
     waited_s: seconds since it was queued, never negative.
     """
 
@@ -42,6 +43,7 @@ class ObservedJob:
     has_ending: bool = False
     restartable: bool = True
     missing_env: tuple[str, ...] = ()
+    is_newer: bool = False
     waited_s: float = 0.0
 
 
@@ -51,7 +53,7 @@ def judge(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> Ve
         return Verdict.LEAVE
     if job.status is JobStatus.QUEUED:
         fresh = job.waited_s <= requeue_within_s
-        able = fresh and job.restartable and not job.missing_env
+        able = fresh and job.restartable and not (job.missing_env or job.is_newer)
         return Verdict.REQUEUE if able else Verdict.SKIP
     if job.group_alive:
         return Verdict.STOP_ORPHAN
@@ -72,6 +74,8 @@ def reconcile(
 
 def why_skipped(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> str:
     """Return one line for people about a `SKIP` verdict."""
+    if job.is_newer:
+        return "a newer daft submitted it and died; retry it with that version"
     if job.missing_env:
         names = ", ".join(job.missing_env)
         return f"its coordinator died, and these variables were kept in memory only: {names}"
