@@ -86,5 +86,5 @@ def test_the_same_name_is_no_conflict_with_itself() -> None:
 
 
 def test_what_was_meant_is_guessed() -> None:
-    assert similar("mian", ["feature", "main", "old"]) == ("main",)
+    assert similar("mein", ["feature", "main", "old"]) == ("main",)
     assert similar("zzz", ["main"]) == ()

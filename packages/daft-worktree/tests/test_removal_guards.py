@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from daft_worktree import (
     discover,
     fetch_clone,
     first_worktree,
+    places,
     plan_removal,
     plan_start,
     reap_trash,
@@ -202,6 +204,22 @@ def test_a_link_in_place_of_the_worktree_is_not_followed(project: Path, tree_x: 
     assert (real / "file").exists()
 
 
+def test_what_is_mounted_in_it_is_not_deleted(
+    project: Path, tree_x: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tree_x / "data").replace(" ", "\\040")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"36 35 98:0 / / rw - ext4 a rw\n37 36 98:1 / {place} rw - ext4 b rw\n")
+    repository = discover(str(project))
+    (target,) = plan_removal(repository, ("x",), force=True)
+    monkeypatch.setattr(places, "MOUNTS", str(mounts))
+
+    assert f"mounted in it: {tree_x}/data" in refusal(project, "x", force=True)
+    with pytest.raises(RemoveFailed, match="nothing was removed"):
+        remove(repository, target)
+    assert (tree_x / "file").exists()
+
+
 def test_an_empty_directory_in_place_of_the_worktree_goes(project: Path, tree_x: Path) -> None:
     shutil.rmtree(tree_x)
     tree_x.mkdir()
@@ -378,11 +396,12 @@ def test_another_repository_put_there_meanwhile_is_not_touched(
     assert (tree_x / "precious").read_text() == "precious"
 
 
-def test_a_tree_on_another_file_system_is_removed_in_place(
-    project: Path, tree_x: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.ENOSPC])
+def test_a_tree_that_cannot_be_set_aside_is_removed_in_place(
+    project: Path, tree_x: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def other_file_system(source: str, target: str) -> None:
-        raise OSError(18, "Invalid cross-device link")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "rename", other_file_system)
 
@@ -461,10 +480,13 @@ def test_a_remote_branch_that_has_moved_is_kept_with_all_else(
     assert len(discover(str(copy)).worktrees) == 2
 
 
+@pytest.mark.parametrize("known", [True, False])
 def test_a_remote_branch_that_is_gone_already_is_no_trouble(
-    copy: Path, project: Path, git: Git
+    copy: Path, project: Path, git: Git, known: bool
 ) -> None:
     git("branch", "-D", "y", cwd=project)
+    if known:
+        git("fetch", "-q", "--prune", cwd=copy)
 
     (removed,) = take(copy, "y", force=True, remote_branch=RemoteBranch.ALSO)
 
@@ -480,6 +502,22 @@ def test_an_upstream_that_differs_is_not_deleted_unsaid(copy: Path, git: Git) ->
 
     assert "out of sync" in refusal(copy, "y", remote_branch=RemoteBranch.ALSO)
     assert plan_removal(discover(str(copy)), ("y",))
+
+
+def test_a_removal_of_what_is_merged_starts_git_nine_times(project: Path, tree_x: Path) -> None:
+    started: list[str] = []
+    git_module.observer = lambda words: started.append(
+        next(word for word in words if not word.startswith("-") and "=" not in word)
+    )
+
+    take(project, "x")
+
+    # fmt: off
+    assert started == [
+        "config", "for-each-ref", "status", "ls-files", "merge-base",  # the plan
+        "status", "worktree", "update-ref", "config",
+    ]
+    # fmt: on
 
 
 # --- submodules ---------------------------------------------------------------------------------

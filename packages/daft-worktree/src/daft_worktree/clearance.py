@@ -9,7 +9,7 @@ from enum import Enum
 from .branches import Branch, Refs, default_branch, read_refs
 from .errors import NoWorktree, Refused
 from .finding import containing, find, is_path
-from .guards import FORCE, Refusal, check_worktree
+from .guards import Refusal, check_worktree
 from .proofs import merged_proof, pushed_proof
 from .removal import Target
 from .repository import Repository, refuse_submodule
@@ -218,12 +218,14 @@ class _Planner:
             # What this run deletes proves nothing.
             raise Refusal(
                 f"{reason}, and its remote branch is to be deleted as well",
-                f"merge it, or leave the remote one with `--local`, or {FORCE}",
+                "merge it, or leave the remote one with `--local`, or lose both with `--force`",
             )
         pushed = pushed_proof(self.repository, branch, self.unreachable)
         if pushed.safe:
             return pushed.reason
-        raise Refusal(f"{reason}; {pushed.reason}", f"merge or push it, or {FORCE}")
+        raise Refusal(
+            f"{reason}; {pushed.reason}", "merge or push it, or lose its commits with `--force`"
+        )
 
     def _remote_oid(self, branch: Branch | None) -> str | None:
         return self.refs.remotes.get(branch.upstream) if branch is not None else None
@@ -233,7 +235,7 @@ class _Planner:
         if not self.force and known is not None and known != branch.oid:
             raise Refusal(
                 f"it is out of sync with '{branch.remote_ref}' of '{branch.remote}'",
-                f"pull or push first, or {FORCE}",
+                "pull or push first, or lose what differs with `--force`",
             )
 
     def _remote_only(self, word: str, branch: Branch | None) -> Target:

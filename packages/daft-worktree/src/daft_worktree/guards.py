@@ -6,7 +6,7 @@ import os
 
 from .branches import is_on_a_ref
 from .changes import Status, hidden_changes, read_index, read_status, unpushed_submodules
-from .places import is_debris
+from .places import is_debris, mounts_below
 from .records import is_absent
 from .repository import Repository
 from .worktrees import Worktree, holds_worktree, is_below, same_path
@@ -72,6 +72,9 @@ def _check_place(repository: Repository, worktree: Worktree) -> None:
         raise Refusal(f"{worktree.path} does not hold this worktree; something else is there")
     if is_below(repository.common_dir, worktree.path):
         raise Refusal(f"it holds the repository itself, {repository.common_dir}")
+    mounted = mounts_below(worktree.path)
+    if mounted:
+        raise Refusal(f"another file system is mounted in it: {mounted[0]}", "unmount it first")
 
 
 def _check_vanished(repository: Repository, worktree: Worktree) -> None:
@@ -83,7 +86,7 @@ def _check_vanished(repository: Repository, worktree: Worktree) -> None:
         short = worktree.head[:12]
         raise Refusal(
             f"it is gone, and its commit {short} is on no branch",
-            f"keep that with `git branch <name> {short}`; {FORCE}",
+            f"keep it with `git branch <name> {short}`, or lose it with `--force`",
         )
 
 
@@ -93,7 +96,7 @@ def _check_changes(status: Status, untouched: tuple[str, ...]) -> None:
         raise Refusal(
             f"it has uncommitted changes ({len(status.tracked)} changed, "
             f"{len(untracked)} untracked)",
-            f"commit them, or {FORCE}",
+            "commit them, or lose them with `--force`",
         )
 
 
@@ -103,13 +106,14 @@ def _check_hidden(worktree: Worktree) -> None:
     if hidden:
         raise Refusal(
             f"it has changes that git was told to overlook: {_some(hidden)}",
-            f"save them, or {FORCE}",
+            "save them, or lose them with `--force`",
         )
     alone = unpushed_submodules(worktree.path, worktree.private_dir, index)
     if alone:
         names = _some(tuple(os.path.basename(one.removesuffix("/.git")) for one in alone))
         raise Refusal(
-            f"its submodules have commits that no remote has: {names}", f"push them, or {FORCE}"
+            f"its submodules have commits that no remote has: {names}",
+            "push them, or lose them with `--force`",
         )
 
 
@@ -118,7 +122,7 @@ def _check_ignored(repository: Repository, worktree: Worktree, ignored: tuple[st
     if precious:
         raise Refusal(
             f"it has ignored files that are nowhere else: {_some(precious)}",
-            f"save them, or {FORCE}; `git config daft.protect` names what is looked for",
+            "save them, or lose them with `--force`; `git config daft.protect` says which count",
         )
 
 

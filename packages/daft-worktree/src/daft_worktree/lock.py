@@ -30,11 +30,19 @@ def worktree_lock(common_dir: str, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iter
         raise CannotWrite(directory, error.strerror or str(error)) from error
     try:
         _wait_for(fd, path, timeout_s)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        _sign(fd)
         yield
     finally:
         os.close(fd)
+
+
+def _sign(fd: int) -> None:
+    """Write down who holds the lock, for the message of those who wait."""
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        return  # a full disk: the lock is held all the same, only the message says less
 
 
 def _wait_for(fd: int, path: str, timeout_s: float) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 
 from . import git
 from .errors import BadPath, CannotWrite, PathTaken
+from .records import read_text
 from .repository import Repository
 from .worktrees import Worktree, same_path
 
 _DEBRIS = frozenset({".DS_Store"})
 _MAX_NAME_BYTES = 255
+MOUNTS = "/proc/self/mountinfo"
+_MOUNT_POINT = 4
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _MAX_PATH_BYTES = 4000  # below PATH_MAX of 4096, with room for the names git adds
 
 
@@ -86,9 +91,9 @@ def remove_empty(directories: Iterable[str]) -> None:
 def clear_debris(path: str) -> None:
     """Remove a directory that holds nothing; a file in it makes this fail and stays."""
     for directory, _, files in os.walk(path, topdown=False):
-        for name in _DEBRIS & set(files):
-            os.unlink(os.path.join(directory, name))
         try:
+            for name in _DEBRIS & set(files):
+                os.unlink(os.path.join(directory, name))
             os.rmdir(directory)
         except OSError as error:
             raise PathTaken(path) from error
@@ -142,6 +147,24 @@ def delete_tree(path: str) -> bool:
             continue  # not ours; the answer below tells
     shutil.rmtree(path, ignore_errors=True)
     return not os.path.lexists(path)
+
+
+def mounts_below(path: str) -> list[str]:
+    """Return where other file systems are mounted inside a directory, as far as the system tells.
+
+    Whoever deletes the directory would delete what is in them. Source: proc(5), mountinfo; a
+    system without that file is not asked.
+    """
+    root = os.path.realpath(path).rstrip(os.sep) + os.sep
+    found: list[str] = []
+    for line in (read_text(MOUNTS) or "").split("\n"):
+        fields = line.split(" ")
+        if len(fields) > _MOUNT_POINT:
+            # Blanks, line ends and backslashes are written as three octal digits.
+            place = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[_MOUNT_POINT])
+            if place.startswith(root):
+                found.append(place)
+    return found
 
 
 def _unlink(path: str) -> None:

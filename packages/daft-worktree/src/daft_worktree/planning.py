@@ -125,6 +125,8 @@ def _existing(repository: Repository, name: str) -> Existing | None:
         if found.locked is not None:
             raise MissingAndLocked(found.label, found.path, found.locked)
         return None
+    if found.locked == "initializing":
+        return Existing(found, "git is still making it, or was stopped half way")
     if found.branch is None and found.paused_branch is not None:
         return Existing(found, f"a {found.operation} is paused there")
     twins = sum(one.branch is not None and one.branch == name for one in repository.worktrees)

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from . import git
-from .branches import Branch, resolve_commit
+from .branches import Branch, read_ref
 from .repository import Repository
 
 NETWORK_S = 15.0
@@ -43,7 +43,7 @@ def merged_proof(repository: Repository, branch: Branch, default: str) -> Proof:
         targets.append(f"refs/remotes/{repository.remote}/{default}")
     seen: list[str] = []
     for target in targets:
-        oid = resolve_commit(repository, target)
+        oid = read_ref(repository, target)
         if oid is None or oid in seen:
             continue
         seen.append(oid)
@@ -143,7 +143,7 @@ def pushed_proof(repository: Repository, branch: Branch, unreachable: set[str]) 
         return Proof(False, "has no upstream")
     if branch.gone:
         return Proof(False, f"'{remote}' no longer has it")
-    known = resolve_commit(repository, branch.upstream)
+    known = read_ref(repository, branch.upstream)
     if known != branch.oid:
         return Proof(False, f"has commits that are not on '{remote}', or lacks some")
     if remote in unreachable:

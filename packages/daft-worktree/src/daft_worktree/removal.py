@@ -10,7 +10,7 @@ from .branches import Branch, drop_branch
 from .changes import has_submodules, read_status
 from .errors import RemoveFailed
 from .lock import worktree_lock
-from .places import clear_debris, delete_tree, is_debris, remove_empty
+from .places import clear_debris, delete_tree, is_debris, mounts_below, remove_empty
 from .records import is_absent, records
 from .repository import Repository
 from .worktrees import Worktree, holds_worktree, is_below, same_path
@@ -98,31 +98,31 @@ def remove(repository: Repository, target: Target) -> Removed:
 def _delete_remote_branch(repository: Repository, branch: Branch, seen: str | None) -> bool:
     """Delete a branch of the remote while it is where we last saw it; False when it is gone."""
     ref = f"refs/heads/{branch.remote_ref}"
-    # Without ever having seen it nothing is known of it: it must not be there then.
-    lease = f"--force-with-lease={ref}:{seen or ''}"
     doing = f"deleting '{branch.remote_ref}' on '{branch.remote}'"
-    pushed = git.attempt(
-        repository.common_dir,
-        *("push", "--no-verify", lease, "--end-of-options", branch.remote, f":{ref}"),
-        network=True,
-    )
-    if pushed.ok:
-        return True
-    if "stale info" in pushed.err or "remote ref does not exist" in pushed.err:
-        found = git.run(
+    if seen is not None:
+        pushed = git.attempt(
             repository.common_dir,
-            *("ls-remote", "--end-of-options", branch.remote, ref),
-            doing=doing,
+            *("push", "--no-verify", f"--force-with-lease={ref}:{seen}"),
+            *("--end-of-options", branch.remote, f":{ref}"),
             network=True,
         )
-        if not any(line.endswith(f"\t{ref}") for line in found.split("\n")):
-            return False
-        raise RemoveFailed(
-            f"'{branch.remote_ref}' has moved on '{branch.remote}' since it was last fetched; "
-            "nothing was removed",
-            tips=(f"`git fetch {branch.remote}`, then look at it",),
-        )
-    raise RemoveFailed(f"{doing}: {pushed.err}; nothing was removed here")
+        if pushed.ok:
+            return True
+        if "stale info" not in pushed.err and "remote ref does not exist" not in pushed.err:
+            raise RemoveFailed(f"{doing}: {pushed.err}; nothing was removed here")
+    found = git.run(
+        repository.common_dir,
+        *("ls-remote", "--end-of-options", branch.remote, ref),
+        doing=doing,
+        network=True,
+    )
+    if not any(line.endswith(f"\t{ref}") for line in found.split("\n")):
+        return False
+    raise RemoveFailed(
+        f"'{branch.remote_ref}' has moved on '{branch.remote}' since it was last fetched; "
+        "nothing was removed",
+        tips=(f"`git fetch {branch.remote}`, then look at it",),
+    )
 
 
 def _delete_branch(repository: Repository, branch: Branch) -> list[str]:
@@ -176,6 +176,9 @@ def _look_again(common_dir: str, worktree: Worktree) -> None:
         raise RemoveFailed(f"{worktree.path} is no longer the worktree of '{worktree.label}'")
     if found[0].locked is not None:
         raise RemoveFailed(f"{worktree.path} has been locked; it was not touched")
+    mounted = mounts_below(worktree.path)
+    if mounted:
+        raise RemoveFailed(f"another file system is mounted at {mounted[0]}; nothing was removed")
     for other in records(common_dir):
         if not other.is_missing and is_below(other.path, worktree.path):
             raise RemoveFailed(

@@ -16,6 +16,8 @@ from .records import is_absent, read_text, records
 from .worktrees import same_path
 
 _ORIGIN = ".origin"
+# Another file system; or no room for even a name, which a removal is there to make.
+_IN_PLACE = (errno.EXDEV, errno.ENOSPC, errno.EDQUOT)
 
 
 def directory(common_dir: str) -> str:
@@ -26,7 +28,8 @@ def directory(common_dir: str) -> str:
 def take(common_dir: str, path: str) -> str | None:
     """Move the tree at `path` into the trash; return its entry there, to be settled or put back.
 
-    None when it is on another file system; then nothing was changed.
+    None when it must be deleted where it is: on another file system, or a full one. Then nothing
+    was changed.
     Raises: RemoveFailed when it cannot be moved; then nothing was changed either.
     """
     trash = directory(common_dir)
@@ -38,7 +41,7 @@ def take(common_dir: str, path: str) -> str | None:
         os.rename(path, entry)
     except OSError as error:
         settle(entry)
-        if error.errno == errno.EXDEV:
+        if error.errno in _IN_PLACE:
             return None
         raise RemoveFailed(
             f"{path} cannot be moved to {trash}: {error.strerror}; nothing was removed"

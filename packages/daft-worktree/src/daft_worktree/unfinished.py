@@ -44,8 +44,11 @@ def noted(common_dir: str, note: Note) -> Iterator[int]:
     except OSError as error:
         raise CannotWrite(directory, error.strerror or str(error)) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        os.write(fd, os.fsencode("\0".join(note)))
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            os.write(fd, os.fsencode("\0".join(note)))
+        except OSError as error:
+            raise CannotWrite(path, error.strerror or str(error)) from error
         yield fd
     finally:
         os.close(fd)
