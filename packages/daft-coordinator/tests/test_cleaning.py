@@ -246,7 +246,9 @@ def test_the_place_and_the_passes_are_remembered(world: World) -> None:
     world.clean(NOTHING_KEPT)
     world.clean(by_hand=False)
 
-    assert world.history.place() == "/r/.git"
+    place = world.history.place()
+    assert place is not None
+    assert place.common_dir == "/r/.git"
     [second, first] = world.history.passes()
     assert (first.reason, first.jobs, first.invocations, first.at) == ("manual", 1, 1, world.now)
     assert (second.reason, second.jobs) == ("auto", 0)

@@ -17,8 +17,9 @@ import pytest
 from daft_store import COORDINATOR, RepositoryPlaces, history, ledger, open_writer
 from daft_store.errors import NotOurs, PathOutsideState
 from daft_store.history import EvictionRow, PassRow
+from daft_store.places import known_repositories
 from daft_store.rows import InvocationRow, JobRow
-from daft_store.shelf import LogShelf
+from daft_store.shelf import LogShelf, clear_discarded, discard
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 REPO = "00000000-0000-7000-8000-000000000000"
@@ -150,7 +151,7 @@ def test_a_policy_that_stays_as_it_is_is_not_written(db: apsw.Connection) -> Non
 
     assert written == before + 1
     assert db.total_changes() == written
-    assert history.repository_place(db, REPO) == "/r/.git"
+    assert history.repository_place(db, REPO) == ("/r/.git", AT)
 
 
 def test_the_file_shrinks_after_much_was_deleted(db: apsw.Connection, path: str) -> None:
@@ -316,3 +317,21 @@ def test_the_trouble_of_a_pass_is_kept_as_text(db: apsw.Connection) -> None:
 
     [found] = history.passes(db, REPO)
     assert json.loads(found.trouble_json) == ["x"]
+
+
+def test_a_whole_repository_goes_in_two_steps(tmp_path: Path) -> None:
+    root = str(tmp_path / "state")
+    places = [RepositoryPlaces(root, f"0000000{number}{REPO[8:]}") for number in (1, 2)]
+    for place in places:
+        place.make(os.environ)
+        a_log(place, ID, "a", 10)
+    (tmp_path / "state" / "jobs" / "not an id").mkdir()
+
+    discard(places[0])
+
+    assert known_repositories(root) == (places[1].repository,)
+    assert clear_discarded(root) == 10
+    assert clear_discarded(root) == 0
+    assert sorted(os.listdir(tmp_path / "state" / "jobs")) == [places[1].repository, "not an id"]
+    assert known_repositories(str(tmp_path / "none")) == ()
+    assert clear_discarded(str(tmp_path / "none")) == 0

@@ -49,10 +49,11 @@ class Evictor(Protocol):
 
 @frozen(kw_only=True)
 class Plan:
-    """What a pass would do, and what it saw of the clocks."""
+    """What a pass would do, what it saw of the clocks, and all that it saw."""
 
     decision: Decision
     clock: ClockRecord
+    snapshot: Snapshot
 
 
 @define(kw_only=True)
@@ -104,7 +105,7 @@ class Cleaning:
                 if any(self._history.is_read(one.invocation_id, job.dir_name) for job in one.jobs)
             }
             if not read:
-                return Plan(decision=decision, clock=clock)
+                return Plan(decision=decision, clock=clock, snapshot=snapshot)
             snapshot = evolve(snapshot, read={*snapshot.read, *read})
 
     def carry_out(

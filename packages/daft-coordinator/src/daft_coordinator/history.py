@@ -52,6 +52,14 @@ class Tombstone:
 
 
 @frozen(kw_only=True)
+class Place:
+    """Where a repository is: its git common directory, and when that was first told."""
+
+    common_dir: str
+    told_at: datetime
+
+
+@frozen(kw_only=True)
 class PassRecord:
     """What one clean-up pass did. reason: "auto" or "manual". trouble: one line each."""
 
@@ -107,8 +115,8 @@ class JobHistory(Protocol):
     def describe(self, common_dir: str) -> None:
         """Remember where the repository is."""
 
-    def place(self) -> str | None:
-        """Return the git common directory the repository was last known at, None: never told."""
+    def place(self) -> Place | None:
+        """Return where the repository was last known to be, None when that was never told."""
 
     def clock(self) -> ClockRecord | None:
         """Return what the last pass left to compare the clocks with, None before the first."""

@@ -124,7 +124,7 @@ CLEAR_SOURCES = "DELETE FROM policy_sources WHERE repo_hash = ?"
 SET_SOURCE = "INSERT INTO policy_sources (repo_hash, field, source) VALUES (?, ?, ?)"
 POLICY_FIELDS = ("max_total_size_bytes", "keep_last", "stale_running_after_seconds")
 
-REPOSITORY = "SELECT common_dir FROM repositories WHERE repo_hash = ?"
+REPOSITORY = "SELECT common_dir, seen_at FROM repositories WHERE repo_hash = ?"
 SET_REPOSITORY = """
 INSERT INTO repositories (repo_hash, common_dir, seen_at) VALUES (:repo, :common_dir, :at)
     ON CONFLICT (repo_hash) DO UPDATE
@@ -292,16 +292,17 @@ def merge_policy(
 
 def describe_repository(db: apsw.Connection, repo: str, common_dir: str, at: str) -> None:
     """Remember where the repository is; writes only when that is news."""
-    if db.execute(REPOSITORY, (repo,)).get != common_dir:
+    known = repository_place(db, repo)
+    if known is None or known[0] != common_dir:
         db.execute(SET_REPOSITORY, {"repo": repo, "common_dir": common_dir, "at": at})
 
 
-def repository_place(db: apsw.Connection, repo: str) -> str | None:
-    """Return the git common directory the repository was last seen at, None if never told."""
+def repository_place(db: apsw.Connection, repo: str) -> tuple[str, str] | None:
+    """Return (git common directory, when it was told), None if it never was."""
     if not has_tables(db):
         return None
     row = db.execute(REPOSITORY, (repo,)).fetchone()
-    return None if row is None else str(row[0])
+    return None if row is None else (row[0], row[1])
 
 
 def shrink(db: apsw.Connection) -> None:

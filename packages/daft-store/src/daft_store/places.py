@@ -150,13 +150,30 @@ class RepositoryPlaces:
         return path
 
 
+def known_repositories(root: str) -> tuple[str, ...]:
+    """Return the ids of all repositories with a directory below a state directory, sorted.
+
+    Directories of other names are not ours to judge.
+    """
+    try:
+        names = os.listdir(os.path.join(root, "jobs"))
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted(name for name in names if is_repository_id(name)))
+
+
+def is_repository_id(text: str) -> bool:
+    """True for a UUID in canonical form."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
 def check_repository_id(text: str) -> str:
     """Return `text` if it is a UUID in canonical form. Raises: PathOutsideState."""
-    try:
-        if str(uuid.UUID(text)) == text:
-            return text
-    except ValueError:
-        pass
+    if is_repository_id(text):
+        return text
     raise PathOutsideState(text)
 
 

@@ -154,6 +154,37 @@ class LogShelf:
             os.close(base)
 
 
+def discard(places: RepositoryPlaces) -> None:
+    """Set a whole repository's directory aside, store and logs; `clear_discarded` deletes it.
+
+    The caller holds the leader's lock. Raises: NotOurs, OSError.
+    """
+    jobs = os.path.join(places.root, "jobs")
+    for path in (places.root, jobs, places.directory):
+        check_private_directory(path)
+    aside = f"{DELETING}{places.repository}-{os.urandom(4).hex()}"
+    os.rename(places.directory, os.path.join(jobs, aside))
+
+
+def clear_discarded(root: str) -> int:
+    """Delete every repository's directory that was set aside; return the bytes of its files.
+
+    Raises: NotOurs, OSError; what could be deleted is gone.
+    """
+    jobs = os.path.join(root, "jobs")
+    for path in (root, jobs):
+        check_private_directory(path)
+    try:
+        base = os.open(jobs, _DIRECTORY)
+    except FileNotFoundError:
+        return 0
+    try:
+        names = [name for name in os.listdir(base) if name.startswith(DELETING)]
+        return sum(_delete(base, name) for name in names)
+    finally:
+        os.close(base)
+
+
 def is_invocation_id(name: str) -> bool:
     """True for 16 lower-case hex digits."""
     return len(name) == 16 and _HEX.issuperset(name)

@@ -14,7 +14,7 @@ from daft_protocol.status import EndReason, JobStatus
 from ..domain.elapsed import ClockRecord
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
-from ..history import LogDirectory, PassRecord, RunningJob, Tombstone
+from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
 from ..ports import JobChange
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MemoryHistory:
         self._pinned: set[str] = set()
         self._tombstones: list[Tombstone] = []
         self._policy: StoredPolicy = {}
-        self._place: str | None = None
+        self._place: Place | None = None
         self._passes: list[PassRecord] = []
         self._clock: ClockRecord | None = None
 
@@ -125,10 +125,11 @@ class MemoryHistory:
 
     def describe(self, common_dir: str) -> None:
         """Remember where the repository is."""
-        self._place = common_dir
+        if self._place is None or self._place.common_dir != common_dir:
+            self._place = Place(common_dir=common_dir, told_at=datetime.now(UTC))
 
-    def place(self) -> str | None:
-        """Return the git common directory the repository was last known at, None: never told."""
+    def place(self) -> Place | None:
+        """Return where the repository was last known to be, None when that was never told."""
         return self._place
 
     def clock(self) -> ClockRecord | None:

@@ -26,7 +26,7 @@ from ..domain.elapsed import ClockReading, ClockRecord, Trust
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
 from ..errors import StoreFull, StoreUnavailable
-from ..history import LogDirectory, PassRecord, RunningJob, Tombstone
+from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
 from ..ports import JobChange
 from . import rows
 
@@ -184,10 +184,11 @@ class SqliteHistory:
         with self._guarded():
             history.describe_repository(self._db, self._repo, common_dir, _now())
 
-    def place(self) -> str | None:
-        """Return the git common directory the repository was last known at, None: never told."""
+    def place(self) -> Place | None:
+        """Return where the repository was last known to be, None when that was never told."""
         with self._guarded():
-            return history.repository_place(self._db, self._repo)
+            found = history.repository_place(self._db, self._repo)
+        return None if found is None else Place(common_dir=found[0], told_at=from_text(found[1]))
 
     def clock(self) -> ClockRecord | None:
         """Return what the last pass left to compare the clocks with, None before the first."""

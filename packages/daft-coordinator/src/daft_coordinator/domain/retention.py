@@ -24,6 +24,8 @@ STRAY_S = 3600.0
 """A directory without a row this old was left behind; a younger one may be just being made."""
 GONE_WORKTREE_S = 30 * 24 * 3600.0
 """How long a worktree that is gone keeps its newest invocations."""
+GONE_REPOSITORY_S = 90 * 24 * 3600.0
+"""How long the record of a repository that is gone is kept."""
 _DAY_S = 24 * 3600.0
 
 
@@ -183,6 +185,20 @@ def decide(snapshot: Snapshot, wishes: Wishes | None = None) -> Decision:
         strays=strays,
         over_budget_bytes=over,
     )
+
+
+def may_be_discarded(snapshot: Snapshot, *, is_gone: bool, told_at: datetime) -> bool:
+    """True for the record of a repository that is gone and was not used for a long time.
+
+    is_gone: nothing at the repository's place has its identity. told_at: when it was known to
+    be there.
+    """
+    if not is_gone or not snapshot.ages_hold:
+        return False
+    changes = (told_at, *(_last_change(one) for one in snapshot.invocations))
+    kept = any(one.pinned or one.invocation_id in snapshot.read for one in snapshot.invocations)
+    unfinished = any(job.status in UNFINISHED for one in snapshot.invocations for job in one.jobs)
+    return not (kept or unfinished) and age_s(max(changes), snapshot.taken_at) > GONE_REPOSITORY_S
 
 
 def age_s(then: datetime, now: datetime) -> float:

@@ -1,0 +1,169 @@
+"""Clean-up of every repository below a state directory, one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from daft_store.errors import BadIdentity, StoreError
+from daft_store.identity import read_repository_id
+from daft_store.places import RepositoryPlaces, known_repositories
+from daft_store.shelf import clear_discarded, discard
+
+from ..cleaning import Cleaning, Outcome, Plan
+from ..domain.retention import Wishes, may_be_discarded
+from ..errors import CoordinatorError
+from ..evictor import RepositoryEvictor
+from ..history import JobHistory
+from ..station import LeaderLock
+from .clock import SystemClock
+from .processes import PosixProcessControl
+from .sqlite import SqliteJobStore, open_station
+from .sqlite_history import SqliteHistory
+
+LivingWorktrees = Callable[[str], Collection[str] | None]
+"""Git common directory -> labels of the worktrees that exist; None: they are not known."""
+
+
+@frozen(kw_only=True)
+class Looked:
+    """What a look at one repository found. discard: its whole record is to go."""
+
+    repository: str
+    plan: Plan | None = None
+    discard: bool = False
+    error: str | None = None
+
+
+@frozen(kw_only=True)
+class Cleaned:
+    """What was done in one repository. error: why nothing could be."""
+
+    repository: str
+    outcome: Outcome | None = None
+    discarded: bool = False
+    error: str | None = None
+
+
+class Sweep:
+    """Clean-up of repositories below one state directory.
+
+    by_hand: the user asked for it. living: asked for worktrees, by the repository's place.
+    enough: asked between steps; once it is true, no more is begun.
+    """
+
+    def __init__(
+        self,
+        state_root: str,
+        *,
+        by_hand: bool,
+        living: LivingWorktrees = lambda common_dir: None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._root = state_root
+        self._by_hand = by_hand
+        self._living = living
+        self._enough = enough
+
+    def repositories(self) -> tuple[str, ...]:
+        """Return the ids of all repositories that have a store."""
+        return tuple(
+            one
+            for one in known_repositories(self._root)
+            if os.path.exists(RepositoryPlaces(self._root, one).database)
+        )
+
+    def look(self, repository: str, wishes: Wishes | None = None) -> Looked:
+        """Return what clean-up of one repository would do. Changes nothing."""
+        try:
+            history = SqliteHistory.read(self._root, repository)
+            if history is None:
+                return Looked(repository=repository)
+            try:
+                plan = self._cleaning(repository, history).plan(wishes)
+                return Looked(
+                    repository=repository,
+                    plan=plan,
+                    discard=self._is_over(repository, history, plan),
+                )
+            finally:
+                history.close()
+        except (StoreError, CoordinatorError, OSError) as error:
+            return Looked(repository=repository, error=str(error))
+
+    def clean(self, repository: str, wishes: Wishes | None = None) -> Cleaned:
+        """Clean up one repository. Trouble with it is in the answer; others are not its concern."""
+        try:
+            with self._opened(repository) as (store, history):
+                plan = self._cleaning(repository, history).plan(wishes)
+                over = self._is_over(repository, history, plan)
+                if not over:
+                    station = open_station(self._root, repository)
+                    outcome = self._cleaning(repository, history).carry_out(
+                        plan, RepositoryEvictor(station, store, history), enough=self._enough
+                    )
+                    return Cleaned(repository=repository, outcome=outcome)
+            return self._discard(repository)
+        except (StoreError, CoordinatorError, OSError) as error:
+            return Cleaned(repository=repository, error=str(error))
+
+    def finish(self) -> int:
+        """Delete what was discarded, now or by a pass that died; return the bytes freed.
+
+        Raises: StoreError, OSError.
+        """
+        return clear_discarded(self._root)
+
+    # --- one repository -----------------------------------------------------------------------
+
+    @contextmanager
+    def _opened(self, repository: str) -> Iterator[tuple[SqliteJobStore, SqliteHistory]]:
+        store = SqliteJobStore.open(self._root, repository)
+        try:
+            yield store, store.history()
+        finally:
+            store.close()
+
+    def _cleaning(self, repository: str, history: JobHistory) -> Cleaning:
+        place = history.place()
+        living = None
+        if place is not None and not _is_gone(place.common_dir, repository):
+            living = self._living(place.common_dir)
+        elif place is not None:
+            living = ()
+        return Cleaning(
+            history,
+            clock=SystemClock(),
+            processes=PosixProcessControl(),
+            by_hand=self._by_hand,
+            living_worktrees=living,
+        )
+
+    def _is_over(self, repository: str, history: JobHistory, plan: Plan) -> bool:
+        """True when the repository of a record is gone, and for long enough."""
+        place = history.place()
+        return place is not None and may_be_discarded(
+            plan.snapshot, is_gone=_is_gone(place.common_dir, repository), told_at=place.told_at
+        )
+
+    def _discard(self, repository: str) -> Cleaned:
+        places = RepositoryPlaces(self._root, repository)
+        lock = LeaderLock.try_acquire(places.lock)
+        if lock is None:
+            return Cleaned(repository=repository)  # somebody works there: it is not over
+        try:
+            discard(places)
+        finally:
+            lock.release()
+        return Cleaned(repository=repository, discarded=True)
+
+
+def _is_gone(common_dir: str, repository: str) -> bool:
+    """True when what is at a repository's place, if anything, is another one."""
+    try:
+        return read_repository_id(common_dir) != repository
+    except BadIdentity:
+        return False  # it is there, and somebody has to look after it
