@@ -37,6 +37,7 @@ class Home:
             "GIT_CONFIG_NOSYSTEM": "1",
             "DAFT_STATE_DIR": str(root / "state"),
             "DAFT_DATA_DIR": str(root / "data"),
+            "DAFT_NO_LOG_CLEAN": "1",  # tests that want it take this out
             "PYTHONWARNINGS": "error",
         }
 

@@ -329,7 +329,7 @@ def test_characters_the_terminal_does_not_have_are_written_as_escapes(recorded: 
     )
 
     assert done.returncode == 0, done.stderr
-    assert "cancel|wait \\u2026" in done.stdout
+    assert "unpin \\u2026" in done.stdout
 
 
 def test_a_state_directory_that_is_no_use_is_said_so(recorded: Path) -> None:

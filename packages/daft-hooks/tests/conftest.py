@@ -10,6 +10,7 @@ import pytest
 
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.domain.policy import DeclaredPolicy
 from daft_coordinator.errors import CoordinatorUnavailable
 from daft_coordinator.submission import record
 from daft_hooks import Consenting, Event, FireOutcome, Firing, Loaded, fire, load
@@ -141,6 +142,7 @@ class LocalEngine:
     def __init__(self) -> None:
         self.coordinator = Coordinator(MemoryJobStore())
         self.skipped: list[InvocationSpec] = []
+        self.declared: list[DeclaredPolicy] = []
 
     def submit(
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]
@@ -166,6 +168,9 @@ class LocalEngine:
         self.skipped = [
             one for one in self.skipped if (one.hook_type, one.worktree) != (hook, worktree)
         ]
+
+    def declare_retention(self, declared: DeclaredPolicy) -> None:
+        self.declared.append(declared)
 
     def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
         return ()

@@ -20,6 +20,7 @@ VERBS = {
     "hooks": "daft_cli.commands.hooks",
     "jobs": "daft_cli.commands.jobs",
     "shell-init": "daft_cli.commands.shell_init",
+    "__clean-logs": "daft_cli.commands.clean_logs",
 }
 
 HELP = """\
@@ -38,7 +39,7 @@ Worktrees
 Hooks and jobs
   run [<task>]          run a task of daft.yml; also: run --list
   hooks trust|prompt|deny|status|run|replay|validate
-  jobs                  how the jobs went; also: jobs logs|cancel|wait|retry
+  jobs                  how the jobs went; also: jobs logs|cancel|wait|retry|prune|pin
   hooks jobs            the same as `jobs`
 
 Shell
@@ -106,7 +107,12 @@ def _dispatch(args: list[str]) -> int:
         return jobs_list.run(rest)
     from daft_cli.launch import launch
 
-    return launch(verb, VERBS[verb], rest)
+    code = launch(verb, VERBS[verb], rest)
+    if verb not in _WITHOUT_CHORES:
+        from daft_cli import tidying
+
+        tidying.start_if_due()
+    return code
 
 
 def _hidden(verb: str, rest: list[str]) -> int:
@@ -143,8 +149,10 @@ def _help_of(words: list[str]) -> str | None:
         return None
 
 
-_WITHOUT_PLACE = ("shell-init",)
-"""Verbs that work in a directory that is gone: every new shell runs this one."""
+_WITHOUT_PLACE = ("shell-init", "__clean-logs")
+"""Verbs that work in a directory that is gone: every new shell runs the first one."""
+_WITHOUT_CHORES = ("shell-init", "__clean-logs")
+"""Verbs that start nothing behind the user's back: each would start it again, without end."""
 
 
 def _stands_somewhere() -> bool:
@@ -196,7 +204,7 @@ def _mute() -> None:
     os.close(nowhere)
 
 
-JOB_VERBS = ("logs", "cancel", "wait", "retry")
+JOB_VERBS = ("logs", "cancel", "wait", "retry", "prune", "pin", "unpin")
 _VALUED = ("--worktree", "--status", "--hook", "--limit", "--format", "--template", "--repo")
 
 
@@ -240,7 +248,7 @@ def _unknown(verb: str) -> int:
     import difflib
 
     sys.stderr.write(f"error: '{verb}' is not a daft command\n")
-    near = difflib.get_close_matches(verb, VERBS, 5)
+    near = difflib.get_close_matches(verb, [one for one in VERBS if one[0] != "_"], 5)
     if near:
         sys.stderr.write(f"  tip: did you mean {', '.join(near)}?\n")
     sys.stderr.write("  tip: `daft --help` lists them all\n")

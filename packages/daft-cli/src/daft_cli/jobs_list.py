@@ -34,7 +34,7 @@ FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "markdown")
 _MANY = 1_000_000  # as good as all, and fits every integer it may go through
 HELP = """\
 Usage: daft jobs [options] [list]
-       daft jobs logs|cancel|wait …
+       daft jobs logs|cancel|wait|retry|prune|pin|unpin …
 
 Shows the hook runs of the current worktree, oldest first; of the whole repository when this
 worktree has none.
@@ -216,6 +216,10 @@ def _show(repository: str, page: _Page | None, label: str | None, options: Optio
     )
     if page.has_older and options["last"] is None:
         sys.stderr.write(f"only the newest {options['limit']} runs; --limit <n> shows more\n")
+    if options["all"]:
+        from daft_cli import tidying
+
+        sys.stdout.write(tidying.last_pass())
 
 
 def _read(repository: str, label: str | None, options: Options) -> _Page | int | None:

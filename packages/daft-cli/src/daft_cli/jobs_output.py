@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from daft_cli.terminal import age, duration, harmless, has_colour, paint
+from daft_cli.terminal import age, duration, harmless, has_colour, paint, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
@@ -191,7 +191,7 @@ def _cells(job: Row, stale: Stale, now: float, waiting: list[str]) -> Cells:
         (words, style),
         (started, ""),
         (took, ""),
-        (_size(job[12]), "dim"),
+        (size(job[12]) if job[12] else "—", "dim"),
     )
 
 
@@ -210,18 +210,6 @@ def epoch(text: str) -> float:
     days = shifted // 400 * 146097 + era_day - 719468
     clock = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
     return days * 86400 + clock + int(text[20:26]) / 1e6
-
-
-def _size(size: float | None) -> str:
-    if not size:
-        return "—"
-    if size < 1024:
-        return f"{size} B"
-    for unit in ("KB", "MB", "GB"):
-        size /= 1024
-        if size < 1024 or unit == "GB":
-            return f"{size:.1f} {unit}"
-    return ""
 
 
 def last_lines(path: str, count: int = _TAIL_LINES) -> list[str]:

@@ -87,3 +87,14 @@ def age(seconds: float) -> str:
         if whole < limit:
             return f"{whole // step}{unit}"
     return f"{whole // (365 * 86400)}y"
+
+
+def size(count: float) -> str:
+    """Return bytes for people: `500 B`, `1.5 KB`, `2.0 GB`; by powers of 1024."""
+    if count < 1024:
+        return f"{int(count)} B"
+    for unit in ("KB", "MB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} GB"

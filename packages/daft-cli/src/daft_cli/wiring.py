@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # adapters are loaded by the function that builds one: most v
     from daft_coordinator.adapters.sqlite import SqliteJobStore
     from daft_coordinator.client import CoordinatorClient, Submission
     from daft_coordinator.coordinator import Coordinator
+    from daft_coordinator.domain.policy import DeclaredPolicy
     from daft_coordinator.ports import JobStore
     from daft_coordinator.station import Station
     from daft_protocol.jobs import Invocation, InvocationSpec, Job
@@ -70,6 +71,11 @@ class RepositoryJobs:
         made = cls("")
         made._known = check_repository_id(repository)
         return made
+
+    @property
+    def common_dir(self) -> str:
+        """The repository's git common directory, empty when only its id is known."""
+        return self._common_dir
 
     @property
     def repository(self) -> str | None:
@@ -193,6 +199,22 @@ class Engine:
         self._open_store()
         if self._sqlite is not None:
             self._sqlite.clear_skipped_fires(hook, worktree)
+
+    def declare_retention(self, declared: DeclaredPolicy) -> None:
+        """Take over what the configuration says of how much is kept. Trouble is no failure."""
+        self._open_store()
+        if self._sqlite is None:
+            return
+        from daft_coordinator.errors import StoreUnavailable
+
+        history = self._sqlite.history()
+        try:
+            history.declare(declared)
+            if self._jobs.common_dir:
+                history.describe(self._jobs.common_dir)
+        except StoreUnavailable as error:
+            # The next fire says the same again; the jobs are what this one is for.
+            warn(f"what is to be kept of old runs is not recorded: {error}")
 
     def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
         """Return the last lines a job wrote to its standard error, or output if none."""

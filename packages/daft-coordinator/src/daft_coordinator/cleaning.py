@@ -15,6 +15,7 @@ from typing import Protocol
 
 from attrs import define, evolve, field, frozen
 
+from daft_protocol.jobs import ProcessIdentity
 from daft_protocol.messages import Departure
 
 from .domain import elapsed, policy, retention
@@ -188,8 +189,14 @@ class Cleaning:
         return evolve(
             measured,
             owner_gone=owner is None or self._processes.is_alive(owner) is False,
-            process_gone=process is None or not self._processes.family(process, job.uid),
+            process_gone=process is None or self._is_gone(process, job.uid),
         )
+
+    def _is_gone(self, process: ProcessIdentity, uid: str) -> bool:
+        """True when neither the process of a job nor anything it started is left."""
+        if self._processes.is_alive(process) is not False:
+            return False
+        return not self._processes.family(process, uid)
 
     # --- carrying out -------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from .discovery import Loaded
 from .domain.config import Configuration, HookConfig
 from .domain.event import Event
 from .domain.planning import Options, Placement, Plan, hopeless
+from .domain.retaining import declared_policy
 from .domain.specs import files_of
 from .domain.trust import Consent
 from .errors import RegistryUnavailable, UnplannableHook
@@ -156,6 +157,9 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         )
     if firing.consenting is not None:
         made = _pinned(made, loaded.pinned, event)
+    if not whole:
+        source = os.path.join(event.worktree_path, loaded.files[0])
+        firing.engine().declare_retention(declared_policy(configuration, hook, source))
     return carry_out(made, invocation_of(event), firing, fail_mode)
 
 

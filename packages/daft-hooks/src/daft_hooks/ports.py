@@ -13,6 +13,7 @@ from .domain.trust import TrustEntry, TrustLevel
 if TYPE_CHECKING:
     # The client brings the codec along, which a hook without background jobs never needs.
     from daft_coordinator.client import Submission
+    from daft_coordinator.domain.policy import DeclaredPolicy
 
 
 class TrustRegistry(Protocol):
@@ -82,6 +83,9 @@ class JobEngine(Protocol):
 
     def fire_allowed(self, hook: str, worktree: str) -> None:
         """Forget earlier skipped fires of this hook and worktree."""
+
+    def declare_retention(self, declared: DeclaredPolicy) -> None:
+        """Take over what the configuration says of how much is kept. Trouble is no failure."""
 
     def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
         """Return the last lines a job wrote to its standard error (or output, if none)."""

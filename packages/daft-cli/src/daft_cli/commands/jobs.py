@@ -1,4 +1,4 @@
-"""`daft jobs logs|cancel|wait|retry`: following jobs and changing what they do.
+"""`daft jobs logs|cancel|wait|retry|prune|pin|unpin`: following jobs and changing what they do.
 
 The listing itself is `daft_cli.jobs_list`, which loads none of this. Each verb is a module, and
 only the one that was asked for is loaded.
@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-VERBS = ("logs", "cancel", "wait", "retry")
+VERBS = ("logs", "cancel", "wait", "retry", "prune", "pin", "unpin")
 
 
 class _Verbs(click.Group):

@@ -71,7 +71,13 @@ class SqliteHistory:
         return cls(lambda: db, places)
 
     @classmethod
-    def read(cls, state_root: str, repository: str) -> SqliteHistory | None:
+    def read(
+        cls,
+        state_root: str,
+        repository: str,
+        *,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> SqliteHistory | None:
         """Open the store of a repository to look at only; None when there is none.
 
         Creates, migrates and changes nothing. Raises: StoreError.

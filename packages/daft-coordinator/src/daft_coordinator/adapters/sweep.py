@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from attrs import frozen
@@ -52,7 +52,9 @@ class Sweep:
     """Clean-up of repositories below one state directory.
 
     by_hand: the user asked for it. living: asked for worktrees, by the repository's place.
+    places: repository -> git common directory, where that is known better than it is recorded.
     enough: asked between steps; once it is true, no more is begun.
+    report: told one line of whatever in a store had to be left out or put right.
     """
 
     def __init__(
@@ -61,12 +63,16 @@ class Sweep:
         *,
         by_hand: bool,
         living: LivingWorktrees = lambda common_dir: None,
+        places: Mapping[str, str] | None = None,
         enough: Callable[[], bool] = lambda: False,
+        report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._root = state_root
         self._by_hand = by_hand
         self._living = living
+        self._places = places or {}
         self._enough = enough
+        self._report = report
 
     def repositories(self) -> tuple[str, ...]:
         """Return the ids of all repositories that have a store."""
@@ -79,7 +85,7 @@ class Sweep:
     def look(self, repository: str, wishes: Wishes | None = None) -> Looked:
         """Return what clean-up of one repository would do. Changes nothing."""
         try:
-            history = SqliteHistory.read(self._root, repository)
+            history = SqliteHistory.read(self._root, repository, report=self._report)
             if history is None:
                 return Looked(repository=repository)
             try:
@@ -121,7 +127,7 @@ class Sweep:
 
     @contextmanager
     def _opened(self, repository: str) -> Iterator[tuple[SqliteJobStore, SqliteHistory]]:
-        store = SqliteJobStore.open(self._root, repository)
+        store = SqliteJobStore.open(self._root, repository, report=self._report)
         try:
             yield store, store.history()
         finally:
@@ -129,11 +135,11 @@ class Sweep:
 
     def _cleaning(self, repository: str, history: JobHistory) -> Cleaning:
         place = history.place()
-        living = None
-        if place is not None and not _is_gone(place.common_dir, repository):
-            living = self._living(place.common_dir)
-        elif place is not None:
-            living = ()
+        common_dir = self._places.get(repository, "" if place is None else place.common_dir)
+        living: Collection[str] | None = None
+        if common_dir:
+            gone = _is_gone(common_dir, repository)
+            living = () if gone else self._living(common_dir)
         return Cleaning(
             history,
             clock=SystemClock(),
@@ -144,7 +150,7 @@ class Sweep:
 
     def _is_over(self, repository: str, history: JobHistory, plan: Plan) -> bool:
         """True when the repository of a record is gone, and for long enough."""
-        place = history.place()
+        place = None if repository in self._places else history.place()
         return place is not None and may_be_discarded(
             plan.snapshot, is_gone=_is_gone(place.common_dir, repository), told_at=place.told_at
         )
