@@ -13,9 +13,9 @@ from attrs import evolve
 from daft_protocol.jobs import Invocation, Job
 from daft_protocol.status import EndReason, JobStatus
 
-from .domain import graph
-from .domain.schedule import InvocationFacts, JobFacts, Snapshot
+from .domain.schedule import Snapshot
 from .errors import CoordinatorError, RecordConflict, StoreUnavailable
+from .held import HeldInvocation
 from .ports import Clock, JobChange, JobStore, changed
 from .reactor import Reactor, Timer
 from .results import remove_result, write_result
@@ -50,11 +50,10 @@ class Roster:
         self._report = report
         self._told = told
         self._retry_callback = retry
-        # Invocation -> uid -> job; the invocation that started a job longest ago comes first.
-        self._jobs: dict[str, dict[str, Job]] = {}
+        # The invocation that started a job longest ago comes first.
+        self._held: dict[str, HeldInvocation] = {}
+        self._where: dict[str, HeldInvocation] = {}  # by the uid of each of its jobs
         self._invocations: dict[str, Invocation] = {}  # for a store that loses their rows
-        self._urgency: dict[str, float] = {}
-        self._facts: dict[str, JobFacts] = {}  # what the core sees, made anew on a change only
         self._unsaved: list[JobChange] = []
         self._retry: Timer | None = None
         self._retry_until = 0.0
@@ -66,7 +65,7 @@ class Roster:
     @property
     def uids(self) -> frozenset[str]:
         """Every job here, ended ones of unfinished invocations among them."""
-        return frozenset(uid for jobs in self._jobs.values() for uid in jobs)
+        return frozenset(self._where)
 
     @property
     def is_saved(self) -> bool:
@@ -76,54 +75,42 @@ class Roster:
     @property
     def is_settled(self) -> bool:
         """True when nothing is left to do here."""
-        return not (self._jobs or self._unsaved)
+        return not (self._held or self._unsaved)
 
     def adopt(self, invocation_id: str, jobs: Sequence[Job]) -> None:
         """Answer for `jobs`; they carry what the store left out of their specification."""
-        known = self._jobs.setdefault(invocation_id, {})
-        if not known:
-            # Jobs of an earlier submit of the same invocation may be needed.
-            known.update((job.uid, job) for job in self._store.jobs_of(invocation_id))
+        held = self._held.get(invocation_id)
+        if held is None:
+            held = self._held[invocation_id] = HeldInvocation(invocation_id, owner=self._owner)
             recorded = self._store.invocation(invocation_id)
             if recorded is not None:
                 self._invocations[invocation_id] = recorded
-        known.update((job.uid, job) for job in jobs)
-        durations = self._store.durations()
-        here = list(known.values())
-        seconds = {
-            job.name: durations[job.hook_type, job.name]
-            for job in here
-            if (job.hook_type, job.name) in durations
-        }
-        longest = graph.remaining_path(
-            [job.name for job in here], {job.name: job.needs for job in here}, seconds
-        )
-        self._urgency.update((job.uid, longest[job.name]) for job in here)
-        self._facts.update((job.uid, self._facts_of(job)) for job in here)
+        # Jobs of an earlier submit of the same invocation may be needed.
+        fresh = {job.uid for job in jobs}
+        earlier = min((job.position for job in jobs), default=0) > 0 or not jobs
+        if earlier:
+            jobs = [
+                *(
+                    one
+                    for one in self._store.jobs_of(invocation_id)
+                    if one.uid not in fresh and one.uid not in held
+                ),
+                *jobs,
+            ]
+        held.take(jobs, self._store.durations())
+        self._where.update((job.uid, held) for job in jobs)
 
     def snapshot(self, workers: int) -> Snapshot:
         """Return what there is to decide on."""
         return Snapshot(
-            invocations=[
-                InvocationFacts(
-                    invocation_id=invocation_id,
-                    # The latest submit of an invocation says how its jobs may overlap.
-                    mode=list(jobs.values())[-1].mode,
-                    max_parallel=list(jobs.values())[-1].max_parallel,
-                    jobs=[self._facts[uid] for uid in jobs],
-                )
-                for invocation_id, jobs in self._jobs.items()
-                if jobs
-            ],
+            invocations=[held.facts() for held in self._held.values() if held.has_work],
             workers=workers,
         )
 
     def known(self, uid: str) -> Job | None:
         """Return a job, None when it is not handled here."""
-        for jobs in self._jobs.values():
-            if uid in jobs:
-                return jobs[uid]
-        return None
+        held = self._where.get(uid)
+        return None if held is None else held[uid]
 
     def job(self, uid: str) -> Job:
         """Return a job that is handled here. Raises: CoordinatorError when it is not."""
@@ -139,33 +126,26 @@ class Roster:
 
     def has_unfinished(self, invocation_id: str) -> bool:
         """True while a job of ours in this invocation has not ended, or its end is not saved."""
-        if self._unsaved:
-            return True
-        return any(
-            not job.status.is_final and job.owner == self._owner
-            for job in self._jobs.get(invocation_id, {}).values()
-        )
+        held = self._held.get(invocation_id)
+        return bool(self._unsaved) or (held is not None and held.has_work)
 
     def had_its_turn(self, invocation_id: str) -> None:
         """Let the other invocations come first next time."""
-        self._jobs[invocation_id] = self._jobs.pop(invocation_id)
+        self._held[invocation_id] = self._held.pop(invocation_id)
 
     def forget_finished(self, running: Collection[str]) -> list[str]:
         """Forget invocations without work for us; return them. `running`: uids with a process."""
-        forgotten: list[str] = []
-        for invocation_id, jobs in list(self._jobs.items()):
-            unfinished = any(
-                not job.status.is_final and job.owner == self._owner for job in jobs.values()
-            )
-            if unfinished or any(uid in running for uid in jobs):
-                continue
-            del self._jobs[invocation_id]
-            self._invocations.pop(invocation_id, None)
-            for uid in jobs:
-                self._urgency.pop(uid, None)
-                self._facts.pop(uid, None)
-            forgotten.append(invocation_id)
-        return forgotten
+        forgotten = [
+            held
+            for held in self._held.values()
+            if not held.has_work and not any(uid in held for uid in running)
+        ]
+        for held in forgotten:
+            del self._held[held.invocation_id]
+            self._invocations.pop(held.invocation_id, None)
+            for job in held:
+                del self._where[job.uid]
+        return [held.invocation_id for held in forgotten]
 
     def log_directory(self, job: Job) -> str | None:
         """Return where the job's log goes, None when there is no place for it."""
@@ -180,10 +160,9 @@ class Roster:
 
     def follow(self, job: Job) -> None:
         """Take over a job whose row has changed, and tell."""
-        known = self._jobs.get(job.invocation_id)
-        if known is not None and job.uid in known:
-            known[job.uid] = job
-            self._facts[job.uid] = self._facts_of(job)
+        held = self._where.get(job.uid)
+        if held is not None:
+            held.replace(job)
         self._told(job)
 
     def refresh(self, uid: str) -> Job | None:
@@ -191,7 +170,7 @@ class Roster:
         stored = self._store.job(uid)
         if stored is None:
             return None
-        known = self._jobs.get(stored.invocation_id, {}).get(uid)
+        known = self.known(uid)
         # The specification in memory is the complete one; the store's lacks what it left out.
         current = stored if known is None else evolve(stored, spec=known.spec)
         if known is None or known.status is not current.status:
@@ -218,11 +197,7 @@ class Roster:
         invocation = None if job is None else self._invocations.get(job.invocation_id)
         if job is None or invocation is None:
             return False
-        missing = [
-            one
-            for one in self._jobs[job.invocation_id].values()
-            if self._store.job(one.uid) is None
-        ]
+        missing = [one for one in self._held[job.invocation_id] if self._store.job(one.uid) is None]
         is_there = self._store.invocation(invocation.invocation_id) is not None
         try:
             self._store.record(None if is_there else invocation, missing)
@@ -306,7 +281,8 @@ class Roster:
         self.has_given_up = True
         self._report(f"the store took nothing for {RETRY_LIMIT_S:g} s; giving up")
         self._unsaved = []
-        self._jobs.clear()
+        self._held.clear()
+        self._where.clear()
         self._retry_callback()
 
     def _retry_now(self) -> None:
@@ -332,16 +308,3 @@ class Roster:
             directory = None if job is None else self.log_directory(job)
             if directory is not None:
                 remove_result(directory)
-
-    def _facts_of(self, job: Job) -> JobFacts:
-        return JobFacts(
-            uid=job.uid,
-            name=job.spec.name,
-            status=job.status,
-            needs=job.spec.needs,
-            after=job.spec.after,
-            priority=job.spec.priority,
-            position=job.position,
-            urgency=self._urgency.get(job.uid, 0.0),
-            exclusive=job.spec.interactive,
-        )

@@ -60,7 +60,8 @@ def record(
         looked_up = processes or defaults.posix_processes()
         stored = leases.record(store, invocation, jobs, processes=looked_up, now=now)
     return tuple(
-        evolve(job, removed_env=kept.removed_env) for job, kept in zip(jobs, stored, strict=True)
+        job if job.removed_env == kept.removed_env else evolve(job, removed_env=kept.removed_env)
+        for job, kept in zip(jobs, stored, strict=True)
     )
 
 
@@ -100,7 +101,7 @@ def _queued(
             hook_type=spec.hook_type,
             worktree=spec.worktree,
             position=position,
-            spec=job if job.full_needs else evolve(job, full_needs=job.needs),
+            spec=job if job.full_needs or not job.needs else evolve(job, full_needs=job.needs),
             status=JobStatus.QUEUED,
             updated_at=now,
             queued_at=now,

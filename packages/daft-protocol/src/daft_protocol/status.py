@@ -18,6 +18,9 @@ class JobStatus(enum.Enum):
     CRASHED = "crashed"  # its owner vanished
     UNKNOWN = "unknown"  # text of a newer program; final, and no success
 
+    # Members are compared by identity; hashing their names instead is slower, in Python.
+    __hash__ = object.__hash__
+
     @classmethod
     def parse(cls, text: str) -> JobStatus:
         """Return the status named `text`; `UNKNOWN` for what a newer program may write."""

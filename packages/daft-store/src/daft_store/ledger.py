@@ -10,10 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 import apsw
-from attrs import asdict
 
 from .errors import UnreadableRow
-from .rows import InvocationRow, JobMove, JobRow
+from .rows import InvocationRow, JobMove, JobRow, named
 from .texts import readable
 from .transactions import writing
 
@@ -173,9 +172,9 @@ def insert_submission(
     """
     with writing(db):
         if invocation is not None:
-            db.execute(INSERT_INVOCATION, asdict(invocation))
+            db.execute(INSERT_INVOCATION, named(invocation))
         for job in jobs:
-            db.execute(INSERT_JOB, asdict(job))
+            db.execute(INSERT_JOB, named(job))
 
 
 def move_jobs(db: apsw.Connection, moves: Iterable[JobMove]) -> list[bool]:
@@ -187,7 +186,7 @@ def move_jobs(db: apsw.Connection, moves: Iterable[JobMove]) -> list[bool]:
     done: list[bool] = []
     with writing(db):
         for move in moves:
-            db.execute(MOVE_JOB, asdict(move))
+            db.execute(MOVE_JOB, named(move))
             moved = db.changes() == 1
             if moved and move.status == "completed" and move.duration_ms is not None:
                 db.execute(REMEMBER_DURATION, {"uid": move.job_uid})
@@ -322,7 +321,7 @@ def record_skipped_fire(db: apsw.Connection, invocation: InvocationRow) -> None:
     """
     with writing(db):
         clear_skipped_fires(db, invocation.repo_hash, invocation.hook_type, invocation.worktree)
-        db.execute(INSERT_INVOCATION, asdict(invocation))
+        db.execute(INSERT_INVOCATION, named(invocation))
 
 
 def clear_skipped_fires(db: apsw.Connection, repo: str, hook: str, worktree: str) -> None:

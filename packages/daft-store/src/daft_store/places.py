@@ -142,11 +142,11 @@ class RepositoryPlaces:
             raise PathOutsideState(dir_name)
         invocation = os.path.join(self.directory, invocation_id)
         path = os.path.join(invocation, dir_name)
-        secure = private_directory if create else check_private_directory
+        secure = _ensure_private_directory if create else check_private_directory
         for component in (self.root, os.path.join(self.root, "jobs"), self.directory):
             secure(component)
         secure(invocation)
-        secure(path)
+        (private_directory if create else check_private_directory)(path)
         return path
 
 
@@ -193,6 +193,14 @@ def private_directory(path: str) -> None:
         private_directory(path)
         return
     _tightened(path, _checked_directory(path), DIRECTORY_MODE)
+
+
+def _ensure_private_directory(path: str) -> None:
+    """Do the same for one that most likely exists: a look is cheaper than an attempt."""
+    try:
+        _tightened(path, _checked_directory(path), DIRECTORY_MODE)
+    except FileNotFoundError:
+        private_directory(path)
 
 
 def check_private_directory(path: str) -> None:

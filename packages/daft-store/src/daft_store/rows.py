@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from attrs import AttrsInstance, fields, frozen
 
 
 @frozen(eq=False)
@@ -160,3 +164,15 @@ class SkippedFireRow:
     reason: str
     skipped_at: str
     facts_json: str
+
+
+def named(row: AttrsInstance) -> dict[str, Any]:
+    """Return the fields of a row by name, as a statement binds them; nothing is copied."""
+    names, values = _readers(type(row))
+    return dict(zip(names, values(row), strict=True))
+
+
+@cache
+def _readers(cls: type[AttrsInstance]) -> tuple[tuple[str, ...], attrgetter[tuple[Any, ...]]]:
+    names = tuple(field.name for field in fields(cls))
+    return names, attrgetter(*names)

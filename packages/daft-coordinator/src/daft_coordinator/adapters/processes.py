@@ -27,15 +27,14 @@ SHELL = "/bin/sh"
 _HAS_PROC = sys.platform.startswith("linux")
 _HAS_PIDFD = hasattr(os, "pidfd_open")
 
-# The gate. The shell waits for one line on descriptor 3 and ends without running anything when
-# there is none: whoever started it died before the job's row was committed. Only then does it
-# change directory and become the job's own shell. 125 and 126 never reach a row: a closed gate
-# means nobody recorded a start, and the directory was looked at before.
+# The gate stands in front of the job's command, in the same shell and on the same line, so that
+# the shell counts its lines as the user does. It waits for one line on descriptor 3 and ends
+# without running anything when there is none: whoever started it died before the job's row was
+# committed. 125 and 126 never reach a row: a closed gate means nobody recorded a start, and the
+# directory was looked at before. A second shell would cost as much as the first.
 _GATE = (
-    "read -r go <&3 || exit 125; exec 3<&-; unset go; "
-    '[ -z "$2" ] || umask "$2"; '
-    'CDPATH= cd -- "$1" || exit 126; '
-    'exec "$0" -c "$3"'
+    "read -r DAFT_GATE <&3 || exit 125; exec 3<&-; unset DAFT_GATE; "
+    '{mask}CDPATH= cd -- "$1" || exit 126; unset OLDPWD; shift; '
 )
 
 # What an interpreter or a shell may have changed and a job must not inherit.
@@ -66,8 +65,8 @@ class PosixProcessControl:
     ) -> Spawned:
         """Start `sh -c command` behind a gate, in a process group of its own."""
         _check_directory(working_dir)
-        mask = "" if umask is None else f"{umask:04o}"
-        argv = [SHELL, "-c", _GATE, SHELL, working_dir, mask, command]
+        gate = _GATE.format(mask="" if umask is None else f"umask {umask:04o}; ")
+        argv = [SHELL, "-c", gate + command, SHELL, working_dir]
         opened: list[int] = []
         try:
             gate_read, gate_write = _pipe(opened)

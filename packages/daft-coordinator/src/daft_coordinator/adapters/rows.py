@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
+
+from attrs import evolve
 
 from daft_protocol.jobs import (
     BackgroundOutput,
@@ -74,10 +78,17 @@ def lease_of(row: LeaseRow) -> Lease:
     )
 
 
+def without_secrets(job: Job) -> Job:
+    """Return `job` without the values that must not reach the disk, with their names noted."""
+    kept, removed = scrub(job.spec.env)
+    if not removed and not job.removed_env:
+        return job
+    return evolve(job, spec=evolve(job.spec, env=kept), removed_env=removed)
+
+
 def job_row(repository: str, job: Job) -> JobRow:
-    """Return `job` as its row; values that look like secrets are left out."""
+    """Return `job`, which holds no secrets, as its row."""
     spec = job.spec
-    kept, removed = scrub(spec.env)
     process = job.process
     retried = job.retry_of or (None, None)
     return JobRow(
@@ -91,8 +102,8 @@ def job_row(repository: str, job: Job) -> JobRow:
         worktree=storable(job.worktree),
         command=storable(spec.command),
         working_dir=storable(spec.working_dir),
-        env_json=_json(kept),
-        removed_env_json=_json(removed),
+        env_json=_json(dict(spec.env)),
+        removed_env_json=_json(job.removed_env),
         spec_json=_json(_rest_of_spec(job)),
         needs_json=_json(spec.needs),
         full_needs_json=_json(spec.full_needs),
@@ -144,9 +155,9 @@ def job_of(row: JobRow) -> Job:
         name=exact.get("name", row.name),
         command=exact.get("command", row.command),
         working_dir=exact.get("working_dir", row.working_dir),
-        env=json.loads(row.env_json),
-        needs=json.loads(row.needs_json),
-        full_needs=json.loads(row.full_needs_json),
+        env=_parsed(row.env_json),
+        needs=_parsed(row.needs_json),
+        full_needs=_parsed(row.full_needs_json),
         after=rest.get("after", ()),
         background=bool(row.background),
         declared_background=bool(row.declared_background),
@@ -154,7 +165,7 @@ def job_of(row: JobRow) -> Job:
         description=rest.get("description", ""),
         fail_text=rest.get("fail_text", ""),
         interactive=rest.get("interactive", False),
-        tags=json.loads(row.tags_json),
+        tags=_parsed(row.tags_json),
         timeout_s=rest.get("timeout_s"),
         priority=rest.get("priority", 0),
         log=LogPolicy(
@@ -192,7 +203,7 @@ def job_of(row: JobRow) -> Job:
         dir_name=row.dir_name,
         mode=RunMode(rest.get("mode", "parallel")),
         max_parallel=rest.get("max_parallel"),
-        removed_env=tuple(json.loads(row.removed_env_json)),
+        removed_env=tuple(_parsed(row.removed_env_json)),
         log_bytes=row.log_bytes,
         log_records=row.log_records,
         log_dropped=row.log_dropped,
@@ -277,8 +288,19 @@ def invocation_of(row: InvocationRow) -> Invocation:
     )
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+def _json(value: Any) -> str:
+    # Most of these are empty, and the encoder takes its time over nothing too.
+    if not value:
+        return "{}" if isinstance(value, dict) else "[]"
+    return _ENCODER.encode(value)
+
+
+def _parsed(text: str) -> Any:
+    return _EMPTY[text] if text in _EMPTY else json.loads(text)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+_EMPTY: Mapping[str, Any] = {"{}": MappingProxyType({}), "[]": ()}
 
 
 def _storable(text: str | None) -> str | None:

@@ -94,7 +94,8 @@ class SqliteJobStore:
         self, invocation: Invocation | None, jobs: Sequence[Job], *, lease: str | None = None
     ) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Values that look like secrets are left out."""
-        made = [rows.job_row(self._repo, job) for job in jobs]
+        stored = [rows.without_secrets(job) for job in jobs]
+        made = [rows.job_row(self._repo, job) for job in stored]
         row = None if invocation is None else rows.invocation_row(self._repo, invocation)
         try:
             with self._guarded(), writing(self._db):
@@ -103,7 +104,7 @@ class SqliteJobStore:
         except apsw.ConstraintError as error:
             owner = row.invocation_id if row is not None else jobs[0].invocation_id
             raise RecordConflict(owner, f"what is recorded already forbids it ({error})") from error
-        return tuple(rows.job_of(row) for row in made)
+        return tuple(stored)
 
     def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
         """Make each change whose guard holds, all in one transaction."""

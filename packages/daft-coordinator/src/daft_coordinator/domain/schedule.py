@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from daft_protocol.jobs import RunMode
-from daft_protocol.status import HAS_PROCESS, JobStatus
+from daft_protocol.status import HAS_PROCESS, UNFINISHED, JobStatus
 
 
 @frozen(kw_only=True, eq=False)
@@ -32,10 +32,15 @@ class JobFacts:
 
 @frozen(kw_only=True, eq=False)
 class InvocationFacts:
-    """One invocation with all its jobs, the ended ones too, in declaration order."""
+    """One invocation. What has ended may be told by name alone: most of a graph mostly has.
+
+    jobs: in declaration order; every one that has not ended.
+    ended: name -> how it ended, of those not in `jobs`.
+    """
 
     invocation_id: str
     jobs: Sequence[JobFacts]
+    ended: Mapping[str, JobStatus] = field(factory=dict)
     mode: RunMode = RunMode.PARALLEL
     max_parallel: int | None = None
 
@@ -118,16 +123,18 @@ def _spread_failure(
     invocation: InvocationFacts,
 ) -> tuple[Mapping[str, JobStatus], list[SkipDecision]]:
     """Return the statuses after all skips, and the skips, each with the culprit's name."""
-    statuses = {job.name: job.status for job in invocation.jobs}
+    statuses = {**invocation.ended, **{job.name: job.status for job in invocation.jobs}}
     skips: list[SkipDecision] = []
+    if _FAILURES.isdisjoint(statuses.values()):
+        return statuses, skips
     if invocation.mode is RunMode.PIPED:
-        broken = next((j for j in invocation.jobs if j.status in _PIPE_BREAKERS), None)
+        broken = next((name for name, how in statuses.items() if how in _PIPE_BREAKERS), None)
         if broken is not None:
+            detail = f"previous job failed: {broken} {statuses[broken].value}"
             for job in invocation.jobs:
                 if job.status is JobStatus.QUEUED:
                     statuses[job.name] = JobStatus.SKIPPED
-                    detail = f"previous job failed: {broken.name} {broken.status.value}"
-                    skips.append(SkipDecision(uid=job.uid, culprit=broken.name, detail=detail))
+                    skips.append(SkipDecision(uid=job.uid, culprit=broken, detail=detail))
             return statuses, skips
     changed = True
     while changed:
@@ -149,9 +156,14 @@ def _spread_failure(
 _PIPE_BREAKERS = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.CRASHED})
 
 
-def _is_open(status: JobStatus | None) -> bool:
-    """True for a job that has not ended; one that is not of this invocation never began."""
-    return status is not None and not status.is_final
+def _is_ready(job: JobFacts, statuses: Mapping[str, JobStatus]) -> bool:
+    if statuses[job.name] is not JobStatus.QUEUED:
+        return False  # skipped just now
+    for wanted in job.needs:
+        if statuses.get(wanted) is not JobStatus.COMPLETED:
+            return False
+    # One that is not of this invocation never began, so there is nothing to wait for.
+    return all(statuses.get(earlier) not in UNFINISHED for earlier in job.after)
 
 
 class _Queue:
@@ -165,13 +177,10 @@ class _Queue:
         one_at_a_time = invocation.mode is not RunMode.PARALLEL
         if one_at_a_time:
             self._limit = 1
-        completed = JobStatus.COMPLETED
         ready = [
             job
             for job in invocation.jobs
-            if statuses[job.name] is JobStatus.QUEUED
-            and all(statuses.get(wanted) is completed for wanted in job.needs)
-            and not any(_is_open(statuses.get(earlier)) for earlier in job.after)
+            if job.status is JobStatus.QUEUED and _is_ready(job, statuses)
         ]
         if one_at_a_time:
             # A declared order is a promise; urgency must not overrule it.

@@ -1,0 +1,96 @@
+"""The jobs of one invocation as a coordinator holds them, and what the core sees of them.
+
+A graph mostly consists of jobs that have ended or cannot start yet, and every step looks at it.
+So what a look needs is kept ready, and renewed for the one job that has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from daft_protocol.jobs import Job
+from daft_protocol.status import JobStatus
+
+from .domain import graph
+from .domain.schedule import InvocationFacts, JobFacts
+
+
+class HeldInvocation:
+    """Every job of an invocation, the ended ones too. owner: whose unfinished jobs are work."""
+
+    def __init__(self, invocation_id: str, *, owner: str) -> None:
+        self.invocation_id = invocation_id
+        self._owner = owner
+        self._jobs: dict[str, Job] = {}
+        self._urgency: Mapping[str, float] = {}
+        self._facts: dict[str, JobFacts] = {}  # of jobs that have not ended, as declared
+        self._ended: dict[str, JobStatus] = {}
+        self._work: set[str] = set()
+
+    @property
+    def has_work(self) -> bool:
+        """True while a job of ours has not ended."""
+        return bool(self._work)
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._jobs
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs.values())
+
+    def __getitem__(self, uid: str) -> Job:
+        return self._jobs[uid]
+
+    def take(self, jobs: Collection[Job], durations: Mapping[tuple[str, str], float]) -> None:
+        """Hold further jobs. durations: (hook type, job name) -> seconds it usually takes."""
+        self._jobs.update((job.uid, job) for job in jobs)
+        seconds = {
+            job.name: durations[job.hook_type, job.name]
+            for job in self
+            if (job.hook_type, job.name) in durations
+        }
+        self._urgency = graph.remaining_path(
+            [job.name for job in self], {job.name: job.needs for job in self}, seconds
+        )
+        self._facts.clear()
+        for job in self:
+            self._look_at(job)
+
+    def replace(self, job: Job) -> None:
+        """Put a job that has changed in the place of what it was."""
+        self._jobs[job.uid] = job
+        self._look_at(job)
+
+    def facts(self) -> InvocationFacts:
+        """Return what scheduling needs to know."""
+        latest = next(reversed(self._jobs.values()))  # of several submits, it says how jobs overlap
+        return InvocationFacts(
+            invocation_id=self.invocation_id,
+            mode=latest.mode,
+            max_parallel=latest.max_parallel,
+            jobs=tuple(self._facts.values()),
+            ended=self._ended,
+        )
+
+    def _look_at(self, job: Job) -> None:
+        if job.status.is_final:
+            self._facts.pop(job.uid, None)
+            self._ended[job.name] = job.status
+            self._work.discard(job.uid)
+            return
+        if job.owner == self._owner:
+            self._work.add(job.uid)
+        else:
+            self._work.discard(job.uid)
+        # Assigning to a key that is there keeps its place, so the order stays the declared one.
+        self._facts[job.uid] = JobFacts(
+            uid=job.uid,
+            name=job.spec.name,
+            status=job.status,
+            needs=job.spec.needs,
+            after=job.spec.after,
+            priority=job.spec.priority,
+            position=job.position,
+            urgency=self._urgency.get(job.name, 0.0),
+            exclusive=job.spec.interactive,
+        )
