@@ -34,7 +34,7 @@ def change(home: Any, project: Path, text: str) -> None:
 def test_what_was_skipped_is_announced_listed_and_made_up_for(home: Any, project: Path) -> None:
     first = home.daft("start", "x", cwd=project)
     home.daft("start", "y", cwd=project)
-    assert "Untrusted repo — 1 daft.yml hook not run: worktree-post-create" in first.stderr
+    assert "Untrusted repo — 1 hook not run: worktree-post-create" in first.stderr
     assert "daft -C ../project.x hooks trust" in first.stderr
     assert "daft hooks replay" in first.stderr
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from daft_hooks import consent, discovery
+from daft_hooks import consent, discovery, legacy
 from daft_hooks.adapters.registry import SqliteTrustRegistry
 from daft_hooks.consent import Consenting
 from daft_hooks.discovery import Loaded
@@ -21,6 +21,7 @@ from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
 from daft_hooks.firing import FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
+from daft_store.places import config_root
 from daft_worktree import git
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository
@@ -55,7 +56,11 @@ class Session:
         self._verbose = verbose
         self.jobs = RepositoryJobs(repository.common_dir)
         self.registry = SqliteTrustRegistry(data_directory())
-        self.settings: HookSettings = hook_settings(repository.settings.values)
+        self.settings: HookSettings = hook_settings(
+            repository.settings.values,
+            config_dir=config_root(os.environ),
+            home=os.environ.get("HOME"),
+        )
         self._selectors: Selectors = parse_selectors(skip_hooks)
         self._placement = Placement(placement)
         self._engine: Engine | None = None
@@ -64,6 +69,7 @@ class Session:
         self._remote_url: str | None = None
         self._remote_asked = False
         self._warned: set[str] = set()
+        self._is_unreadable = False
         for line in (*repository.settings.warnings, *self.settings.warnings):
             warn(line)
 
@@ -118,11 +124,18 @@ class Session:
 
         A typo must not make worktrees undeletable.
         """
+        self._is_unreadable = False
         try:
             return self.load(worktree)
         except (BadConfiguration, UnreadableConfiguration) as error:
             warn(f"hooks are skipped, their configuration cannot be read: {error}")
+            self._is_unreadable = True
             return None
+
+    def with_scripts(self, loaded: Loaded | None, worktree: str) -> Loaded | None:
+        """Return `loaded` with the executable hooks of `worktree`; None when there is nothing."""
+        found = legacy.with_scripts(loaded, worktree, self.settings.user_directory)
+        return None if found is None else found.loaded
 
     def load_for_creation(self, refs: Sequence[str]) -> Loaded | None:
         """Return the configuration for a worktree that is not there yet, out of git's objects.
@@ -166,12 +179,20 @@ class Session:
 
         trusted: ask for no consent, the user runs it by hand. narrowing: only some jobs.
         """
+        if loaded is None and self._is_unreadable:
+            # What cannot be read may define this hook; then its executable file must not run.
+            return FireOutcome(
+                hook=event.hook,
+                status=FireStatus.SKIPPED,
+                fail_mode=FailMode.WARN,
+                reason="its configuration cannot be read",
+            )
         consenting = None if trusted else self.consenting()
         outcome = fire(event, loaded, self.firing(consenting, narrowing))
         if outcome.invocation_id is not None:
             self._unmatched.append(frozenset(outcome.unmatched))
-        if outcome.consent is not None and loaded is not None:
-            self.tell_untrusted(loaded, outcome, event)
+        if outcome.consent is not None and outcome.seen is not None:
+            self.tell_untrusted(outcome.seen, outcome, event)
         elif not outcome.ok:
             self._tell_failure(outcome)
         return outcome
@@ -246,7 +267,7 @@ class Session:
         changes: tuple[str, ...] = ()
         if outcome.consent.verdict is Verdict.CONTENT_CHANGED:
             changes = consent.changes_since_consent(
-                self.registry, self.repository.common_dir, loaded.seen_in(event.cwd)
+                self.registry, self.repository.common_dir, loaded
             )
         follows = {"worktree-pre-create": "worktree-post-create"}.get(event.hook, event.hook)
         replay = follows in names and HOOK_TYPES[follows].is_replayable

@@ -87,7 +87,7 @@ def notice(
     shown = ", ".join(names[:4])
     if len(names) > 4:
         shown += f" and {len(names) - 4} more hooks"
-    count = "1 daft.yml hook" if len(names) == 1 else f"{len(names)} daft.yml hooks"
+    count = "1 hook" if len(names) == 1 else f"{len(names)} hooks"
     lines = [f"Untrusted repo — {count} not run: {shown}"]
     if consent.verdict is not Verdict.UNTRUSTED or consent.reason != "the repository is untrusted":
         colon = ":" if changes else ""

@@ -18,7 +18,7 @@ from .domain.trust import FILE
 from .errors import UnreadableConfiguration
 from .gitfiles import MAX_FILE_BYTES, CommittedFiles
 from .pinning import Pinned, pin
-from .sources import ReadFile, read_sources
+from .sources import MAIN_NAMES, ReadFile, read_sources
 
 
 @frozen(kw_only=True)
@@ -36,6 +36,11 @@ class Loaded:
     commands: Mapping[str, str] = field(factory=dict)
     pinned: Pinned = field(factory=Pinned)
     _root: Node = field(repr=False)
+
+    @property
+    def document(self) -> Node:
+        """All files merged, with the place of every value."""
+        return self._root
 
     @property
     def runs(self) -> dict[str, str]:
@@ -56,6 +61,21 @@ class Loaded:
         """
         pinned = pin(self.decoded.configuration, worktree, elsewhere)
         return evolve(self, digest=_digest(self._root, pinned.contents), pinned=pinned)
+
+    def also(self, hooks: Mapping[str, HookConfig]) -> Loaded:
+        """Return the same with hooks that no file of the configuration defines."""
+        configuration = self.decoded.configuration
+        added = evolve(configuration, hooks={**configuration.hooks, **hooks})
+        return evolve(
+            self, decoded=evolve(self.decoded, configuration=added), commands=_commands(added)
+        )
+
+
+def unconfigured() -> Loaded:
+    """Return the configuration of a repository that has none."""
+    loaded = load_from({MAIN_NAMES[0]: b""}.get)
+    assert loaded is not None
+    return evolve(loaded, files=())
 
 
 def load(worktree: str) -> Loaded | None:

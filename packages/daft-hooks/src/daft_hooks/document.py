@@ -129,7 +129,7 @@ class _Builder:
             if self._documents > 1:
                 raise self._error(mark, "the file holds several documents; keep one")
         elif isinstance(event, yaml.ScalarEvent):
-            value = _resolve(event.value) if _is_plain(event) else event.value
+            value = resolve(event.value) if _is_plain(event) else event.value
             self._add(Node("scalar", mark, text=event.value, value=value), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event, mark)
@@ -228,7 +228,7 @@ def _is_plain(event: yaml.ScalarEvent) -> bool:
     return event.style in (None, "") and event.implicit[0]
 
 
-def _resolve(text: str) -> Plain:
+def resolve(text: str) -> Plain:
     """Return what YAML 1.2's core schema makes of a plain scalar."""
     if text in _NULLS:
         return None

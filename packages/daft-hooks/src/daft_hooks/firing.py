@@ -27,6 +27,7 @@ from .domain.specs import files_of
 from .domain.trust import Consent
 from .errors import RegistryUnavailable, UnplannableHook
 from .hooktypes import HOOK_TYPES, FailMode
+from .legacy import with_scripts
 from .pinning import Pinned
 from .ports import FireObserver, JobEngine
 from .preparing import prepare
@@ -50,7 +51,7 @@ class FireOutcome:
 
     reason: why it was skipped, or what could not be planned.
     job, command, exit_code, error_lines: of the first job that failed, in declaration order.
-    consent: set when consent was missing.
+    consent: set when consent was missing; seen: what it was missing for.
     """
 
     hook: str
@@ -66,6 +67,7 @@ class FireOutcome:
     background: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     consent: Consent | None = None
+    seen: Loaded | None = None
 
     @property
     def ok(self) -> bool:
@@ -100,25 +102,27 @@ class Firing:
 def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
     """Fire the hook (or task) that `event` names, by the configuration in `loaded`.
 
+    Where it says nothing of the hook, the hook's executable files run, see `legacy`.
     Raises: BadConfiguration before anything runs; BadSelection.
     """
     kind = HOOK_TYPES.get(event.hook)
     usual = FailMode.WARN if kind is None else kind.default_fail_mode
-    skipped = _not_at_all(event, loaded, firing.settings)
-    if skipped is not None or loaded is None:
+    reason = _not_at_all(event, firing.settings)
+    found = None if reason is not None else _look_up(event, loaded, firing.settings)
+    if found is None:
+        if reason is None:
+            reason = "no daft.yml" if loaded is None else "not defined"
         return FireOutcome(
-            hook=event.hook, status=FireStatus.SKIPPED, fail_mode=usual, reason=skipped or ""
+            hook=event.hook, status=FireStatus.SKIPPED, fail_mode=usual, reason=reason
         )
-    configuration = loaded.configuration
-    hook = _hook_of(configuration, event)
-    if hook is None:
-        return FireOutcome(
-            hook=event.hook, status=FireStatus.SKIPPED, fail_mode=usual, reason="not defined"
-        )
+    loaded, hook = found.loaded, found.hook
     fail_mode = firing.settings.fail_modes.get(event.hook) or hook.fail_mode or usual
     options = _with_environment(firing)
     whole = options.placement is Placement.OFF or options.selectors.skips_whole(hook.name)
-    if firing.consenting is not None and not whole:
+    if not whole:
+        for notice in found.notices:
+            firing.observer.notice(f"warning: {notice}")
+    if firing.consenting is not None and not whole and found.needs_consent:
         # By what would run now and here, wherever the configuration itself came from.
         loaded = loaded.seen_in(files_of(event), (event.source_worktree, event.project_root))
         consent = obtain(event, loaded, firing.consenting)
@@ -130,13 +134,14 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
                 fail_mode=fail_mode,
                 reason=consent.reason,
                 consent=consent,
+                seen=loaded,
             )
         if hook.jobs:
             _forget_skipped(event, firing)
     try:
         made = prepare(
             event,
-            configuration,
+            found.configuration,
             hook,
             options,
             firing.environment,
@@ -163,6 +168,40 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
     return carry_out(made, invocation_of(event), firing, fail_mode)
 
 
+@frozen(kw_only=True)
+class _Found:
+    """What a fire is about. configuration: as its jobs are to be planned by."""
+
+    loaded: Loaded
+    hook: HookConfig
+    configuration: Configuration
+    notices: tuple[str, ...] = ()
+    needs_consent: bool = True
+
+
+def _look_up(event: Event, loaded: Loaded | None, settings: HookSettings) -> _Found | None:
+    """Return what runs for `event`, None when nothing is defined. Raises: BadConfiguration."""
+    if loaded is not None:
+        configuration = loaded.configuration
+        hook = _hook_of(configuration, event)
+        if hook is not None:
+            return _Found(loaded=loaded, hook=hook, configuration=configuration)
+    if event.task is not None:
+        return None
+    put_in = with_scripts(loaded, files_of(event), settings.user_directory)
+    script = None if put_in is None else put_in.scripts.get(event.hook)
+    if put_in is None or script is None:
+        return None
+    configuration = put_in.loaded.configuration
+    return _Found(
+        loaded=put_in.loaded,
+        hook=configuration.hooks[event.hook],
+        configuration=evolve(configuration, rc=None),  # a file of its own, not a line of ours
+        notices=script.notices,
+        needs_consent=script.project is not None,
+    )
+
+
 def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
     """Bind every job to the files that consent was given for: whatever changes them ends it."""
     prefix = "" if event.task is None else "task "
@@ -176,12 +215,12 @@ def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
     return evolve(made, foreground=bound(made.foreground), background=bound(made.background))
 
 
-def _not_at_all(event: Event, loaded: Loaded | None, settings: HookSettings) -> str | None:
+def _not_at_all(event: Event, settings: HookSettings) -> str | None:
     if event.task is None and not settings.enabled:
         return "hooks are globally disabled"
     if event.hook in settings.disabled:
         return f"{event.hook} hook is disabled"
-    return "no daft.yml" if loaded is None else None
+    return None
 
 
 def _hook_of(configuration: Configuration, event: Event) -> HookConfig | None:

@@ -17,17 +17,24 @@ class HookSettings:
     """What the user set about hooks.
 
     disabled: hooks that never fire. timeout_s: for jobs that set none; None is no limit.
+    user_directory: where the user's own executable hooks are, None for nowhere.
     """
 
     enabled: bool = True
     disabled: frozenset[str] = frozenset()
     fail_modes: Mapping[str, FailMode] = field(factory=dict)
     timeout_s: float | None = 300.0
+    user_directory: str | None = None
     warnings: tuple[str, ...] = ()
 
 
-def hook_settings(values: Mapping[str, str]) -> HookSettings:
-    """Return the settings in `values`: git configuration, keys in lower case."""
+def hook_settings(
+    values: Mapping[str, str], *, config_dir: str | None = None, home: str | None = None
+) -> HookSettings:
+    """Return the settings in `values`: git configuration, keys in lower case.
+
+    config_dir: the user's own configuration of daft. home: what `~/` stands for.
+    """
     warnings: list[str] = []
     disabled: set[str] = set()
     fail_modes: dict[str, FailMode] = {}
@@ -53,8 +60,24 @@ def hook_settings(values: Mapping[str, str]) -> HookSettings:
         disabled=frozenset(disabled),
         fail_modes=fail_modes,
         timeout_s=timeout_s,
+        user_directory=_user_directory(values, config_dir, home, warnings),
         warnings=tuple(warnings),
     )
+
+
+def _user_directory(
+    values: Mapping[str, str], config_dir: str | None, home: str | None, warnings: list[str]
+) -> str | None:
+    usual = None if config_dir is None else f"{config_dir}/hooks"
+    text = values.get("daft.hooks.userdirectory")
+    if text is None:
+        return usual
+    if text.startswith("~/") and home is not None:
+        text = f"{home}{text[1:]}"
+    if not text.startswith("/"):
+        warnings.append(f"git config daft.hooks.userDirectory is {text!r}, no absolute path")
+        return usual
+    return text
 
 
 def _timeout(text: str) -> float | None:

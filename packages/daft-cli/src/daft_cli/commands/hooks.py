@@ -21,6 +21,9 @@ _ELSEWHERE = {
     "plan": "hooks_run",
     "validate": "hooks_check",
     "schema": "hooks_check",
+    "install": "hooks_files",
+    "migrate": "hooks_files",
+    "dump": "hooks_files",
 }
 """Verb -> the module beside this one that it is in, loaded when it is wanted."""
 

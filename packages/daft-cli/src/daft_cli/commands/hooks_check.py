@@ -114,12 +114,20 @@ def schema(write: bool) -> int:
         sys.stdout.write(text)
         return 0
     with Session(discover()) as session:
-        path = os.path.join(standing_in(session).path, ".daft", made.FILE_NAME)
+        path = write_schema(standing_in(session).path)
+    click.echo(f"Wrote {path}")
+    click.echo(f"Let daft.yml begin with: {made.MODELINE}")
+    return 0
+
+
+def write_schema(worktree: str) -> str:
+    """Write the schema into a worktree, for editors; return its path. Raises: Trouble, OSError."""
+    from daft_hooks import schema as made
+
+    path = os.path.join(worktree, ".daft", made.FILE_NAME)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.islink(path):
         raise Trouble(f"{path} is a link; nothing was written", tips=("remove it first",))
     with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    click.echo(f"Wrote {path}")
-    click.echo(f"Let daft.yml begin with: {made.MODELINE}")
-    return 0
+        file.write(made.as_text())
+    return path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from daft_hooks import consent, discovery
+from daft_hooks import consent
 from daft_hooks.adapters.registry import SqliteTrustRegistry
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain.trust import Consent, TrustEntry, TrustLevel
@@ -116,7 +116,9 @@ def _lower(path: str, level: TrustLevel, *, force: bool, pattern: str | None) ->
     with session_at(path) as session:
         entry = session.registry.get(session.repository.common_dir)
         try:
-            loaded = discovery.load(any_worktree(session))
+            loaded = session.with_scripts(
+                session.load(any_worktree(session)), any_worktree(session)
+            )
         except (BadConfiguration, UnreadableConfiguration) as error:
             sys.stderr.write(f"warning: hooks cannot be read: {error}\n")
             loaded = None
@@ -180,7 +182,7 @@ def _show(
 
 
 def _load(session: Session, worktree: str) -> Loaded | None:
-    loaded = session.load(worktree)
+    loaded = session.with_scripts(session.load(worktree), worktree)
     return None if loaded is None else loaded.seen_in(worktree)
 
 

@@ -102,7 +102,8 @@ def _show(waiting: list[tuple[SkippedFire, Worktree]], form: str | None) -> int:
 
 def _replay(session: Session, fire: SkippedFire, tree: Worktree) -> int:
     loaded = session.load(tree.path)
-    if loaded is None or fire.hook not in loaded.configuration.hooks:
+    shown = session.with_scripts(loaded, tree.path)
+    if shown is None or fire.hook not in shown.configuration.hooks:
         session.registry.forget_skipped(
             session.repository.common_dir, hook=fire.hook, worktree_id=fire.worktree_id
         )

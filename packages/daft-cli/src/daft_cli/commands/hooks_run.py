@@ -147,7 +147,7 @@ def plan(
 
 
 def _loaded(session: Session, here: Worktree) -> Loaded:
-    loaded = session.load(here.path)
+    loaded = session.with_scripts(session.load(here.path), here.path)
     if loaded is None:
         raise Trouble("No daft.yml found in this worktree")
     return loaded

@@ -173,7 +173,7 @@ def _fire(
     session: Session, target: Target, hook: str, loaded: Loaded | None, cwd: str
 ) -> FireOutcome | None:
     worktree = target.worktree
-    if worktree is None or loaded is None:
+    if worktree is None:
         return None
     here = session.repository.current
     event = session.event(
