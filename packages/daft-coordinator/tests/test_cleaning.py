@@ -28,8 +28,8 @@ from daft_coordinator.joblog import JobLog, LogCursor, read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.station import LeaderLock, leader_lives
 from daft_coordinator.testing import VirtualClock, a_job, an_invocation, an_owner
+from daft_protocol.departures import Departure
 from daft_protocol.jobs import Job, LogPolicy
-from daft_protocol.messages import Departure
 from daft_protocol.status import EndReason, JobStatus
 
 DAY = timedelta(days=1)

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from attrs import define, evolve, field, frozen
 
+from daft_protocol.departures import Departure
 from daft_protocol.jobs import ProcessIdentity
-from daft_protocol.messages import Departure
 
 from .domain import elapsed, policy, retention
 from .domain.elapsed import ClockReading, ClockRecord, Trust

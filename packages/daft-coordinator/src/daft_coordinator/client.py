@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from attrs import frozen
 
 from daft_protocol import messages
+from daft_protocol.departures import Departure
 from daft_protocol.errors import ProtocolError
 from daft_protocol.jobs import SPEC_VERSION, InvocationSpec, Job
 from daft_protocol.messages import (
@@ -21,7 +22,6 @@ from daft_protocol.messages import (
     Cancelled,
     CancelMatching,
     CancelResult,
-    Departure,
     Evict,
     Evicted,
     Hello,

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+# No representation of our own: an exception's shows the same values, and writing one for each
+# class takes half the time that all of them take to load.
+
 if TYPE_CHECKING:
     from .domain.lease import Lease
 
@@ -14,7 +17,7 @@ class CoordinatorError(Exception):
     """Base of everything `daft_coordinator` raises on purpose."""
 
 
-@define
+@define(repr=False)
 class DuplicateJob(CoordinatorError):
     """Two jobs of one invocation share a name. Nothing was recorded."""
 
@@ -24,7 +27,7 @@ class DuplicateJob(CoordinatorError):
         return f"two jobs are called {self.name!r}; give each job of a hook its own name"
 
 
-@define
+@define(repr=False)
 class UnknownDependency(CoordinatorError):
     """A job needs a name that no job of its invocation has. Nothing was recorded."""
 
@@ -37,7 +40,7 @@ class UnknownDependency(CoordinatorError):
         return f"job {self.name!r} needs {self.needs!r}, which does not exist (jobs: {listed})"
 
 
-@define
+@define(repr=False)
 class DependencyCycle(CoordinatorError):
     """Jobs wait for each other. Nothing was recorded.
 
@@ -50,7 +53,7 @@ class DependencyCycle(CoordinatorError):
         return f"jobs wait for each other: {' -> '.join(self.cycle)}; remove one of these needs"
 
 
-@define
+@define(repr=False)
 class CoordinatorUnavailable(CoordinatorError):
     """No leader answers and none could be started. Committed rows stay `queued`."""
 
@@ -60,7 +63,7 @@ class CoordinatorUnavailable(CoordinatorError):
         return f"the coordinator cannot be reached: {self.reason}"
 
 
-@define
+@define(repr=False)
 class LeaderTooOld(CoordinatorError):
     """The leader is of an older version, and does not know what some job wants."""
 
@@ -70,7 +73,7 @@ class LeaderTooOld(CoordinatorError):
         return self.reason
 
 
-@define
+@define(repr=False)
 class RequestRefused(CoordinatorError):
     """The leader answered with an error."""
 
@@ -81,7 +84,7 @@ class RequestRefused(CoordinatorError):
         return self.message
 
 
-@define
+@define(repr=False)
 class PeerNotOurs(CoordinatorError):
     """The other end of the socket belongs to another user. Nothing was sent."""
 
@@ -92,7 +95,7 @@ class PeerNotOurs(CoordinatorError):
         return f"the coordinator's socket is served by uid {self.uid}, not by {self.expected}"
 
 
-@define
+@define(repr=False)
 class JobNotFound(CoordinatorError):
     """No recorded job fits the address.
 
@@ -108,7 +111,7 @@ class JobNotFound(CoordinatorError):
         return f"no job {self.address!r}: {self.reason}{nearby}"
 
 
-@define
+@define(repr=False)
 class AmbiguousAddress(CoordinatorError):
     """Several recorded jobs fit the address equally well."""
 
@@ -119,7 +122,7 @@ class AmbiguousAddress(CoordinatorError):
         return f"{self.address!r} could be any of: {', '.join(self.candidates)}"
 
 
-@define
+@define(repr=False)
 class StoreUnavailable(CoordinatorError):
     """The job store did not take a change. The caller keeps it and tries again."""
 
@@ -129,7 +132,7 @@ class StoreUnavailable(CoordinatorError):
         return f"the job store cannot be written: {self.reason}"
 
 
-@define
+@define(repr=False)
 class RecordConflict(CoordinatorError):
     """What was to be added to a job store is there already, or what it belongs to is not.
 
@@ -143,7 +146,7 @@ class RecordConflict(CoordinatorError):
         return f"invocation {self.invocation_id} cannot be recorded: {self.reason}"
 
 
-@define
+@define(repr=False)
 class StoreFull(StoreUnavailable):
     """The disk has no room for a change. Nothing was changed."""
 
@@ -151,7 +154,7 @@ class StoreFull(StoreUnavailable):
         return f"the job store cannot grow: {self.reason}"
 
 
-@define
+@define(repr=False)
 class SpawnFailed(CoordinatorError):
     """A process could not be started. `code` is what a shell would exit with.
 
@@ -166,7 +169,7 @@ class SpawnFailed(CoordinatorError):
         return self.reason
 
 
-@define
+@define(repr=False)
 class StillRunning(CoordinatorError):
     """Jobs of the invocation have not ended, so it cannot be retried. Nothing was recorded."""
 
@@ -177,7 +180,7 @@ class StillRunning(CoordinatorError):
         return f"Cannot retry: {len(self.names)} job(s) still running ({listed})"
 
 
-@define
+@define(repr=False)
 class NotRetryable(CoordinatorError):
     """A job was named that did not fail, or that the invocation does not have.
 
@@ -192,7 +195,7 @@ class NotRetryable(CoordinatorError):
         return f"No failed job named '{self.name}' in that invocation: {why}"
 
 
-@define
+@define(repr=False)
 class NothingRecorded(CoordinatorError):
     """There is no command to run for some jobs. Nothing was recorded.
 
@@ -209,7 +212,7 @@ class NothingRecorded(CoordinatorError):
         return f"no command was recorded for: {listed}"
 
 
-@define
+@define(repr=False)
 class MissingValues(CoordinatorError):
     """Variables of a job were never stored, and nobody knows them now. Nothing was recorded."""
 
@@ -224,7 +227,7 @@ class MissingValues(CoordinatorError):
         )
 
 
-@define
+@define(repr=False)
 class DirectoryGone(CoordinatorError):
     """Jobs ran in a directory that is no longer there. Nothing was recorded."""
 
@@ -236,7 +239,7 @@ class DirectoryGone(CoordinatorError):
         return f"working directory {self.path} no longer exists (of {listed})"
 
 
-@define
+@define(repr=False)
 class AlreadyRunning(CoordinatorError):
     """Jobs of these names run for the same worktree now, and the caller wanted to be alone."""
 
@@ -246,7 +249,7 @@ class AlreadyRunning(CoordinatorError):
         return f"already running for this worktree: {', '.join(self.names)}"
 
 
-@define
+@define(repr=False)
 class NoSuchRun(CoordinatorError):
     """Nothing recorded fits what was asked to be retried."""
 
@@ -256,7 +259,7 @@ class NoSuchRun(CoordinatorError):
         return self.reason
 
 
-@define
+@define(repr=False)
 class WorktreeLeased(CoordinatorError):
     """Somebody removes or moves the worktree now. Nothing was recorded."""
 
@@ -269,7 +272,7 @@ class WorktreeLeased(CoordinatorError):
         )
 
 
-@define
+@define(repr=False)
 class JobsSurvived(CoordinatorError):
     """Jobs of a worktree could not be stopped, so it is not free to be removed."""
 

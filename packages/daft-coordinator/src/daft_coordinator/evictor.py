@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from daft_protocol import messages
-from daft_protocol.messages import Departure
+from daft_protocol.departures import Departure
 
 from .client import CoordinatorClient
 from .domain.retention import StaleJob

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from attrs import frozen
 
+from daft_protocol.departures import Departure
 from daft_protocol.jobs import ProcessIdentity
-from daft_protocol.messages import Departure
 
 from .domain.elapsed import ClockRecord
 from .domain.policy import DeclaredPolicy, StoredPolicy

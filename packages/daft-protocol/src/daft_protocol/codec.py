@@ -10,6 +10,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from . import jsontext, messages
+from .departures import Departure
 from .errors import BadEnvelope, BadPayload, UnknownMessage, WrongVersion
 from .messages import WIRE_VERSION, Jobs, Request, Response, StreamEnd, StreamFrame
 
@@ -19,7 +20,7 @@ _PARTS: set[type] = {
     messages.TailTarget,
     messages.JobEntry,
     messages.CancelResult,
-    messages.Departure,
+    Departure,
 }
 _MESSAGES: set[type] = {*_REQUESTS.values(), *_RESPONSES.values(), *_PARTS}
 

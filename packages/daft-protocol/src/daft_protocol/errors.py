@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from attrs import define
 
+# No representation of our own: an exception's shows the same values, and writing one for each
+# class takes half the time that all of them take to load.
+
 
 class ProtocolError(Exception):
     """Base of everything `daft_protocol` raises on purpose."""
 
 
-@define
+@define(repr=False)
 class FrameTooLarge(ProtocolError):
     """A frame is longer than both ends agreed to carry. Nothing was sent or kept."""
 
@@ -23,7 +26,7 @@ class FrameTooLarge(ProtocolError):
         )
 
 
-@define
+@define(repr=False)
 class TruncatedFrame(ProtocolError):
     """The peer closed in the middle of a frame."""
 
@@ -33,7 +36,7 @@ class TruncatedFrame(ProtocolError):
         return f"the connection closed {self.missing_bytes} bytes before the end of a frame"
 
 
-@define
+@define(repr=False)
 class BadEnvelope(ProtocolError):
     """A frame holds no envelope of ours: not JSON, no object, or a field of the wrong type."""
 
@@ -43,7 +46,7 @@ class BadEnvelope(ProtocolError):
         return f"not a valid message: {self.detail}"
 
 
-@define
+@define(repr=False)
 class WrongVersion(ProtocolError):
     """The peer speaks another wire version."""
 
@@ -57,7 +60,7 @@ class WrongVersion(ProtocolError):
         )
 
 
-@define
+@define(repr=False)
 class UnknownMessage(ProtocolError):
     """The envelope is sound, but names a message this program does not know."""
 
@@ -67,7 +70,7 @@ class UnknownMessage(ProtocolError):
         return f"unknown message {self.name!r}; the other side is probably newer"
 
 
-@define
+@define(repr=False)
 class BadPayload(ProtocolError):
     """A known message whose fields do not fit."""
 
@@ -78,7 +81,7 @@ class BadPayload(ProtocolError):
         return f"{self.name}: {self.detail}"
 
 
-@define
+@define(repr=False)
 class BadRecord(ProtocolError):
     """A line of a log is not a log record."""
 
@@ -88,7 +91,7 @@ class BadRecord(ProtocolError):
         return f"not a log record: {self.detail}"
 
 
-@define
+@define(repr=False)
 class BadJobName(ProtocolError):
     """A job name nobody could store, show or address."""
 
@@ -99,7 +102,7 @@ class BadJobName(ProtocolError):
         return f"job name {self.name!r} {self.reason}; choose another name"
 
 
-@define
+@define(repr=False)
 class BadAddress(ProtocolError):
     """A text that cannot address a job in any reading."""
 

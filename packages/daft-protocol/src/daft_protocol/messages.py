@@ -11,6 +11,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .departures import Departure
+
 WIRE_VERSION = 1
 
 # Error codes. A reader must treat one it does not know as INTERNAL.
@@ -186,19 +188,6 @@ class Wait:
 @frozen(kw_only=True)
 class Reconcile:
     """Compare the record with the world now, and repair it."""
-
-
-@frozen(kw_only=True)
-class Departure:
-    """What leaves the record of one invocation.
-
-    job_uids: the jobs that go; None: all of them, and the invocation.
-    expected: how many jobs it has; with any other number nothing of it goes.
-    """
-
-    invocation_id: str
-    expected: int
-    job_uids: tuple[str, ...] | None = None
 
 
 @frozen(kw_only=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from attrs import define
 
+# No representation of our own: an exception's shows the same values, and writing one for each
+# class takes half the time that all of them take to load.
+
 
 class StoreError(Exception):
     """Base of everything `daft_store` raises on purpose."""
 
 
-@define
+@define(repr=False)
 class BadDirectoryVariable(StoreError):
     """A directory variable does not hold an absolute path. Nothing was created."""
 
@@ -20,7 +23,7 @@ class BadDirectoryVariable(StoreError):
         return f"{self.variable} is {self.value!r}; it must be an absolute path"
 
 
-@define
+@define(repr=False)
 class PathOutsideState(StoreError):
     """A name would lead out of the state directory. Nothing was touched."""
 
@@ -30,7 +33,7 @@ class PathOutsideState(StoreError):
         return f"{self.name!r} does not name anything inside the state directory"
 
 
-@define
+@define(repr=False)
 class NotOurs(StoreError):
     """A file or directory in the way is a link, of another kind, or another user's.
 
@@ -44,7 +47,7 @@ class NotOurs(StoreError):
         return f"{self.path} {self.reason}; move it away, or set DAFT_STATE_DIR to another place"
 
 
-@define
+@define(repr=False)
 class PermissionsTooOpen(StoreError):
     """Others may read what is ours alone, and the file system would not let us change that."""
 
@@ -58,7 +61,7 @@ class PermissionsTooOpen(StoreError):
         )
 
 
-@define
+@define(repr=False)
 class WritableByOthers(StoreError):
     """Others may have written what only its owner may decide. Nothing was read or changed."""
 
@@ -72,7 +75,7 @@ class WritableByOthers(StoreError):
         )
 
 
-@define
+@define(repr=False)
 class ForeignFile(StoreError):
     """The file belongs to another program. It was left alone."""
 
@@ -87,7 +90,7 @@ class ForeignFile(StoreError):
         )
 
 
-@define
+@define(repr=False)
 class SchemaTooNew(StoreError):
     """The file was written by a newer program. Nothing in it was changed."""
 
@@ -99,7 +102,7 @@ class SchemaTooNew(StoreError):
         return f"{self.path}: schema {self.found} is newer than {self.expected}; upgrade daft"
 
 
-@define
+@define(repr=False)
 class MigrationMismatch(StoreError):
     """A step the file has taken is not the step this program knows by that number."""
 
@@ -115,7 +118,7 @@ class MigrationMismatch(StoreError):
         )
 
 
-@define
+@define(repr=False)
 class StoreCorrupt(StoreError):
     """SQLite cannot make sense of the file. It was not changed."""
 
@@ -126,7 +129,7 @@ class StoreCorrupt(StoreError):
         return f"{self.path} is damaged ({self.reason}); move it away to start anew"
 
 
-@define
+@define(repr=False)
 class UnreadableRow(StoreError):
     """A row holds what no program of ours wrote. It was left as it is."""
 
@@ -136,7 +139,7 @@ class UnreadableRow(StoreError):
         return f"a row of the store cannot be read: {self.reason}"
 
 
-@define
+@define(repr=False)
 class StoreBusy(StoreError):
     """Another process held the store for longer than we wait. Nothing was changed."""
 
@@ -146,7 +149,7 @@ class StoreBusy(StoreError):
         return f"{self.path} is in use by another process; try again"
 
 
-@define
+@define(repr=False)
 class StoreIO(StoreError):
     """The system refused to read or write the store."""
 
@@ -157,7 +160,7 @@ class StoreIO(StoreError):
         return f"{self.path}: {self.reason}"
 
 
-@define
+@define(repr=False)
 class BadIdentity(StoreError):
     """A repository's identity file holds something else. It was not changed."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from daft_protocol.messages import Departure
+from daft_protocol.departures import Departure
 from daft_protocol.status import EndReason, JobStatus
 
 from ..domain.elapsed import ClockRecord

@@ -12,8 +12,8 @@ from typing import Any
 import apsw
 
 import daft_store
+from daft_protocol.departures import Departure
 from daft_protocol.jobs import DEFAULT_RETENTION_S, ProcessIdentity
-from daft_protocol.messages import Departure
 from daft_protocol.status import EndReason, JobStatus
 from daft_store import bringup, history, ledger
 from daft_store.errors import StoreError
