@@ -197,19 +197,38 @@ class JobLog:
         assert self._fd is not None
         view = memoryview(data.encode("ascii"))
         size = len(view)
+        left = view
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            while left:
+                left = left[os.write(self._fd, left) :]
         except OSError as error:
             self._note_trouble(error)
-            self.dropped += records
-            return
+            size = self._keep_whole_records(bytes(view[: size - len(left)]))
+            kept = data.count("\n", 0, size)
+            self.dropped += records - kept
+            records = kept
         if self._segment is None:
             self.bytes_written += size
             self.records_written += records
         else:
             self._segment_bytes[self._segment] += size
             self._segment_records[self._segment] += records
+
+    def _keep_whole_records(self, written: bytes) -> int:
+        """Take back the part of a record that still fitted; return how many bytes stay.
+
+        What is written later, when there is room again, would become part of it. Making a file
+        shorter needs no room.
+        """
+        assert self._fd is not None
+        whole = written.rfind(b"\n") + 1
+        torn = len(written) - whole
+        if torn:
+            try:
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - torn)
+            except OSError as error:
+                self._note_trouble(error)
+        return whole
 
     def _next_segment(self) -> bool:
         """Go on writing in the other segment, dropping what it held. False: no file any more."""

@@ -14,6 +14,7 @@ LINE_LIMIT_BYTES = 64 * 1024
 QUIET_S = 1.0
 """A line without its newline is written after this long without more of it."""
 
+_ODD_BYTES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 _quote: Callable[[str], str] = encode_basestring_ascii
 
 
@@ -110,7 +111,9 @@ class LineSplitter:
         try:
             return Piece(raw.decode(), self._inside, False)
         except UnicodeDecodeError:
-            return Piece(raw.decode("utf-8", "backslashreplace"), self._inside, True)
+            # The handler for backslashes makes an object for every odd byte; this does not.
+            text = raw.decode("utf-8", "surrogateescape").translate(_ODD_BYTES)
+            return Piece(text, self._inside, True)
 
 
 def _cut_at_limit(line: bytes) -> tuple[bytes, bytes]:

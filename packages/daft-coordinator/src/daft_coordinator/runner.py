@@ -105,6 +105,7 @@ class JobRun:
         self._quiet: dict[str, Timer] = {}
         self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
         self._next_look: Timer | None = None
+        self._escaped: set[ProcessIdentity] = set()
         self._killing = False
         self._trouble = ""
         self._troubles = 0
@@ -215,7 +216,7 @@ class JobRun:
         if self._shares_our_group:
             leftovers: tuple[ProcessIdentity, ...] = ()
         else:
-            leftovers = self._processes.group_members(self.identity)
+            leftovers = (*self._processes.group_members(self.identity), *self._living_escaped())
         if leftovers:
             self._watch_leftovers(leftovers)
             return False
@@ -314,14 +315,17 @@ class JobRun:
         if self._shares_our_group:
             self._processes.signal(self.identity, signal)
             return
-        escaped: list[ProcessIdentity] = []
         if self.cause is not None:
             # Looked up before the leader dies: afterwards nobody knows whose child it was.
             family = self._processes.family(self.identity, self.job.uid)
-            escaped = [member for member in family if member.pgid != self.identity.pgid]
+            self._escaped.update(member for member in family if member.pgid != self.identity.pgid)
         self._processes.signal_group(self.identity, signal)
-        for member in escaped:
+        for member in self._escaped:
             self._processes.signal(member, signal)
+
+    def _living_escaped(self) -> list[ProcessIdentity]:
+        """Return who left the group, was asked to end with it, and has not done so."""
+        return [one for one in self._escaped if self._processes.is_alive(one) is not False]
 
     def _timed_out(self) -> None:
         if self._exit is None and not self._done:

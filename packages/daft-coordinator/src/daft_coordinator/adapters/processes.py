@@ -95,7 +95,7 @@ class PosixProcessControl:
             for fd in opened:
                 os.close(fd)
             raise SpawnFailed(
-                f"the process could not be started: {error.strerror or error}",
+                f"{SHELL} could not be started: {error.strerror or error}",
                 127 if error.errno == errno.ENOENT else 126,
                 is_shortage=error.errno in _SHORTAGES,
             ) from error
