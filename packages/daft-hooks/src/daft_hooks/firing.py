@@ -162,9 +162,9 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         )
     if firing.consenting is not None:
         made = _pinned(made, loaded.pinned, event)
-    if not whole:
+    if not whole and loaded.files:  # executable files alone declare nothing
         source = os.path.join(event.worktree_path, loaded.files[0])
-        firing.engine().declare_retention(declared_policy(configuration, hook, source))
+        firing.engine().declare_retention(declared_policy(found.configuration, hook, source))
     return carry_out(made, invocation_of(event), firing, fail_mode)
 
 
