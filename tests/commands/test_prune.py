@@ -19,6 +19,8 @@ from typing import Any
 import apsw
 import pytest
 
+from daft_cli import tidying
+
 CONFIG = """\
 log: {retention: 1d, keep_last: 1}
 hooks:
@@ -197,23 +199,18 @@ def test_all_repositories_are_cleaned_and_a_broken_one_is_told(used: tuple[Any, 
 @pytest.mark.parametrize(
     "words",
     [
-        ("prune", "--failed", "--status", "failed"),
-        ("prune", "--status", "running"),
-        ("prune", "--older-than", "soon"),
-        ("prune", "--keep-last", "-1"),
-        ("prune", "--all", "--worktree", "x"),
-        ("prune", "--repo", "x"),
+        ("--failed", "--status", "failed"),
+        ("--status", "running"),
+        ("--older-than", "soon"),
+        ("--keep-last", "-1"),
+        ("--all", "--worktree", "x"),
     ],
 )
-def test_words_that_make_no_sense_are_refused(
-    used: tuple[Any, Path], words: tuple[str, ...]
-) -> None:
-    home, project = used
-    done = home.daft("jobs", *words, cwd=project)
+def test_words_that_make_no_sense_are_refused(home: Any, words: tuple[str, ...]) -> None:
+    done = home.daft("jobs", "prune", *words, cwd=home.root)
 
     assert done.returncode == 2
     assert "error:" in done.stderr
-    assert sql(home, "SELECT count(*) FROM jobs") == [(6,)]
 
 
 def test_a_worktree_that_was_removed_keeps_its_runs_for_thirty_days(home: Any) -> None:
@@ -318,41 +315,73 @@ def test_a_command_starts_a_clean_up_once_a_day(
     assert record(home).stat().st_mtime_ns == stamp
 
 
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state directory with logs in it, of this process, with nothing that forbids clean-up."""
+    for name in ("CI", "DAFT_NO_LOG_CLEAN", "DAFT_IS_COORDINATOR", "DAFT_TESTING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DAFT_STATE_DIR", str(tmp_path))
+    (tmp_path / "jobs").mkdir()
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     "variable", ["CI", "GITLAB_CI", "DAFT_NO_LOG_CLEAN", "DAFT_IS_COORDINATOR", "DAFT_TESTING"]
 )
 def test_none_is_started_where_it_is_not_wanted(
-    tidy: tuple[Any, Path], variable: str, monkeypatch: pytest.MonkeyPatch
+    place: Path, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from daft_cli import tidying
-
-    home, _ = tidy
-    monkeypatch.setattr(os, "environ", {**home.environment})
     assert tidying.is_allowed()
     assert tidying.is_due()
 
-    monkeypatch.setattr(os, "environ", {**home.environment, variable: ""})
+    monkeypatch.setenv(variable, "")
+    assert not tidying.is_allowed()
+
+
+def test_none_is_started_for_a_directory_that_cannot_be_meant(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_STATE_DIR", "relative")
+
     assert not tidying.is_allowed()
 
 
 @pytest.mark.parametrize(("age_s", "due"), [(0, False), (86000, False), (86500, True), (-60, True)])
 def test_it_is_due_a_day_after_the_last_and_when_that_lies_in_the_future(
-    tidy: tuple[Any, Path], age_s: float, due: bool, monkeypatch: pytest.MonkeyPatch
+    place: Path, age_s: float, due: bool
 ) -> None:
-    from daft_cli import tidying
+    stamp = place / "log-clean.json"
+    stamp.write_text("not read for this")
 
-    home, _ = tidy
-    monkeypatch.setattr(os, "environ", {**home.environment})
-    record(home).write_text("not read for this")
-    now = record(home).stat().st_mtime
+    assert tidying.is_due(stamp.stat().st_mtime + age_s) is due
 
-    assert tidying.is_due(now + age_s) is due
+
+def test_without_logs_none_is_due(place: Path) -> None:
+    (place / "jobs").rmdir()
+
+    assert not tidying.is_due()
+
+
+def test_a_fresh_stamp_costs_a_command_one_look(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "log-clean.json").touch()
+    looked: list[str] = []
+    look = os.stat
+    monkeypatch.setattr(
+        os, "stat", lambda path, **given: looked.append(path) or look(path, **given)
+    )
+    monkeypatch.setattr(os, "posix_spawn", lambda *_, **__: pytest.fail("it was started"))
+
+    tidying.start_if_due()
+
+    assert looked == [str(place / "log-clean.json")]
 
 
 def test_hidden_words_and_listings_start_nothing(tidy: tuple[Any, Path]) -> None:
     home, project = tidy
 
-    for words in (("jobs",), ("jobs", "--all"), ("--version",), ("shell-init", "bash"), ("-h",)):
+    for words in (("jobs", "--all"), ("--version",), ("shell-init", "bash")):
         assert home.daft(*words, cwd=project).returncode == 0
 
     assert not (home.root / "state" / "log-clean.lock").exists()

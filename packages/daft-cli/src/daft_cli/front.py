@@ -20,7 +20,6 @@ VERBS = {
     "hooks": "daft_cli.commands.hooks",
     "jobs": "daft_cli.commands.jobs",
     "shell-init": "daft_cli.commands.shell_init",
-    "__clean-logs": "daft_cli.commands.clean_logs",
 }
 
 HELP = """\
@@ -129,6 +128,10 @@ def _hidden(verb: str, rest: list[str]) -> int:
         from daft_cli import hidden
 
         return hidden.dump_store(rest)
+    if verb == "__clean-logs":
+        from daft_cli.launch import launch
+
+        return launch(verb, "daft_cli.commands.clean_logs", rest)
     return _unknown(verb)
 
 
@@ -149,10 +152,10 @@ def _help_of(words: list[str]) -> str | None:
         return None
 
 
-_WITHOUT_PLACE = ("shell-init", "__clean-logs")
-"""Verbs that work in a directory that is gone: every new shell runs the first one."""
-_WITHOUT_CHORES = ("shell-init", "__clean-logs")
-"""Verbs that start nothing behind the user's back: each would start it again, without end."""
+_WITHOUT_PLACE = ("shell-init",)
+"""Verbs that work in a directory that is gone: every new shell runs this one."""
+_WITHOUT_CHORES = ("shell-init",)
+"""Verbs that start nothing behind the user's back; hidden ones never do, or it would never end."""
 
 
 def _stands_somewhere() -> bool:
@@ -248,7 +251,7 @@ def _unknown(verb: str) -> int:
     import difflib
 
     sys.stderr.write(f"error: '{verb}' is not a daft command\n")
-    near = difflib.get_close_matches(verb, [one for one in VERBS if one[0] != "_"], 5)
+    near = difflib.get_close_matches(verb, VERBS, 5)
     if near:
         sys.stderr.write(f"  tip: did you mean {', '.join(near)}?\n")
     sys.stderr.write("  tip: `daft --help` lists them all\n")
