@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = ("startup", "jobs")
+BENCHMARKS = ("startup", "jobs", "hooks")
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ the parser's events without recursion and with limits, so that no file can exhau
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from attrs import define, field
+from attrs import define
 
 from .errors import BadConfiguration, Mark, Problem
 
@@ -29,6 +29,12 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 Plain = str | bool | int | float | None
 
 
+_NO_ITEMS: dict[str, Node] = {}
+_NO_KEYS: dict[str, Mark] = {}
+_NO_ELEMENTS: list[Node] = []
+"""What a node of another kind has; shared, as most nodes are scalars. Nobody adds to them."""
+
+
 @define(eq=False)
 class Node:
     """A map, a list or a scalar.
@@ -41,9 +47,9 @@ class Node:
     mark: Mark
     text: str = ""
     value: Plain = None
-    items: dict[str, Node] = field(factory=dict)
-    keys: dict[str, Mark] = field(factory=dict)
-    elements: list[Node] = field(factory=list)
+    items: dict[str, Node] = _NO_ITEMS
+    keys: dict[str, Mark] = _NO_KEYS
+    elements: list[Node] = _NO_ELEMENTS
 
     @property
     def is_null(self) -> bool:
@@ -122,29 +128,43 @@ class _Builder:
         self._nodes = 0
         self._documents = 0
 
-    def take(self, event: yaml.Event) -> None:
-        mark = self._mark(event)
-        if isinstance(event, yaml.DocumentStartEvent):
+    def take(self, event: Any) -> None:
+        # Once for every word of the file: looked up by type, the most frequent first.
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._scalar(event)
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            self._close()
+        elif kind is yaml.SequenceStartEvent:
+            self._open(Node("list", self._mark(event), elements=[]), event.anchor)
+        elif kind is yaml.MappingStartEvent:
+            self._open(Node("map", self._mark(event), items={}, keys={}), event.anchor)
+        elif kind is yaml.AliasEvent:
+            self._alias(event, self._mark(event))
+        elif kind is yaml.DocumentStartEvent:
             self._documents += 1
             if self._documents > 1:
-                raise self._error(mark, "the file holds several documents; keep one")
-        elif isinstance(event, yaml.ScalarEvent):
-            value = resolve(event.value) if _is_plain(event) else event.value
-            self._add(Node("scalar", mark, text=event.value, value=value), event.anchor)
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event, mark)
-        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            kind: Literal["map", "list"] = "list"
-            if isinstance(event, yaml.MappingStartEvent):
-                kind = "map"
-            self._open(Node(kind, mark), event.anchor)
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            self._close()
+                problem = "the file holds several documents; keep one"
+                raise self._error(self._mark(event), problem)
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        text = event.value
+        stack = self._stack
+        if stack and not event.anchor and stack[-1][1] is None and stack[-1][0].kind == "map":
+            self._key(text, self._mark(event))
+            return
+        # Only what stands without quotes can be anything but a text.
+        value = resolve(text) if event.implicit[0] and not event.style else text
+        self._count(1)
+        node = Node("scalar", self._mark(event), text, value)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        self._place(node)
 
     def finish(self) -> Node:
         root = self._root
         if root is None or root.is_null:
-            return Node("map", Mark(file=self._file, line=1, column=1))
+            return Node("map", Mark(self._file, 1, 1))
         if root.kind != "map":
             raise self._error(root.mark, f"the top level must be a map, found {root.describe()}")
         return root
@@ -154,7 +174,7 @@ class _Builder:
             raise self._error(node.mark, f"nested deeper than {MAX_DEPTH} levels")
         if self._stack and self._stack[-1][0].kind == "map" and self._stack[-1][1] is None:
             raise self._error(node.mark, "a key must be a text")
-        self._count(node.mark, 1)
+        self._count(1, node.mark)
         if anchor:
             self._anchors[anchor] = node
         self._sizes[id(node)] = self._nodes
@@ -165,12 +185,6 @@ class _Builder:
         self._sizes[id(node)] = self._nodes - self._sizes[id(node)] + 1
         self._place(node)
 
-    def _add(self, node: Node, anchor: str | None) -> None:
-        self._count(node.mark, 1)
-        if anchor:
-            self._anchors[anchor] = node
-        self._place(node)
-
     def _alias(self, event: yaml.AliasEvent, mark: Mark) -> None:
         target = self._anchors.get(event.anchor or "")
         if target is None:
@@ -178,7 +192,7 @@ class _Builder:
         if any(node is target for node, _ in self._stack):
             raise self._error(mark, f"*{event.anchor} would contain itself")
         # An alias counts as all it stands for: a few lines can stand for billions of nodes.
-        self._count(mark, self._sizes.get(id(target), 1))
+        self._count(self._sizes.get(id(target), 1), mark)
         self._place(target)
 
     def _place(self, node: Node) -> None:
@@ -192,12 +206,7 @@ class _Builder:
         if key is None:
             if node.kind != "scalar":
                 raise self._error(node.mark, "a key must be a text")
-            if node.text in parent.keys:
-                first = parent.keys[node.text]
-                raise self._error(
-                    node.mark, f"{node.text!r} stands here a second time, first at {first}"
-                )
-            self._stack[-1] = (parent, (node.text, node.mark))
+            self._key(node.text, node.mark)
             return
         name, mark = key
         self._stack[-1] = (parent, None)
@@ -209,23 +218,26 @@ class _Builder:
         parent.items[name] = node
         parent.keys[name] = mark
 
-    def _count(self, mark: Mark, nodes: int) -> None:
+    def _key(self, name: str, mark: Mark) -> None:
+        parent, _ = self._stack[-1]
+        first = parent.keys.get(name)
+        if first is not None:
+            raise self._error(mark, f"{name!r} stands here a second time, first at {first}")
+        self._count(1, mark)
+        self._stack[-1] = (parent, (name, mark))
+
+    def _count(self, nodes: int, mark: Mark | None = None) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise self._error(mark, f"more than {MAX_NODES} values, aliases counted in full")
+            where = mark or Mark(self._file, 1, 1)
+            raise self._error(where, f"more than {MAX_NODES} values, aliases counted in full")
 
-    def _mark(self, event: yaml.Event) -> Mark:
+    def _mark(self, event: Any) -> Mark:
         start = event.start_mark
-        if start is None:
-            return Mark(file=self._file, line=1, column=1)
-        return Mark(file=self._file, line=start.line + 1, column=start.column + 1)
+        return Mark(self._file, start.line + 1, start.column + 1)
 
     def _error(self, mark: Mark, message: str) -> BadConfiguration:
         return _fault(self._file, self._text, mark.line, mark.column, message)
-
-
-def _is_plain(event: yaml.ScalarEvent) -> bool:
-    return event.style in (None, "") and event.implicit[0]
 
 
 def resolve(text: str) -> Plain:

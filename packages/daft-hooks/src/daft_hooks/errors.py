@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 from attrs import frozen
 
 
-@frozen(kw_only=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a file; line and column count from 1."""
 
     file: str

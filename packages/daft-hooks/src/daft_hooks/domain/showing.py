@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,22 @@ from .planning import Plan
 
 def in_order(specs: tuple[JobSpec, ...]) -> tuple[JobSpec, ...]:
     """Return jobs as they would start if they ran one at a time."""
-    by_name = {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.priority)}
-    waits = {name: (*spec.needs, *spec.after) for name, spec in by_name.items()}
-    return tuple(by_name[name] for name in graph.topological(list(by_name), waits))
+    places = {spec.name: place for place, spec in enumerate(specs)}
+    waits = {spec.name: (*spec.needs, *spec.after) for spec in specs}
+    missing = {name: sum(one in places for one in wanted) for name, wanted in waits.items()}
+    users = graph.dependents(list(places), waits)
+    ready = [(spec.priority, place) for place, spec in enumerate(specs) if not missing[spec.name]]
+    heapq.heapify(ready)
+    ordered: list[JobSpec] = []
+    while ready:
+        spec = specs[heapq.heappop(ready)[1]]
+        ordered.append(spec)
+        for user in users.get(spec.name, ()):
+            missing[user] -= 1
+            if not missing[user]:
+                place = places[user]
+                heapq.heappush(ready, (specs[place].priority, place))
+    return tuple(ordered)
 
 
 def as_text(plan: Plan, *, verbose: bool = False) -> str:
