@@ -144,7 +144,7 @@ class JobStore(Protocol):
         """Return one page of jobs, oldest first, and the `after` of the next page if any."""
 
     def unfinished(self) -> tuple[Job, ...]:
-        """Return every job that is not final."""
+        """Return every job that is not final, in the order they were recorded."""
 
     def invocation(self, invocation_id: str) -> Invocation | None:
         """Return one invocation, or None when it is not recorded."""

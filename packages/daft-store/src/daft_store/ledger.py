@@ -110,7 +110,7 @@ SELECT * FROM jobs WHERE repo_hash = ? AND invocation_id = ? ORDER BY position, 
 UNFINISHED_JOBS = """
 SELECT * FROM jobs INDEXED BY jobs_unfinished
  WHERE repo_hash = ? AND status IN ('queued', 'waiting', 'running', 'cancelling')
- ORDER BY queued_at, position
+ ORDER BY rowid
 """
 PAGE_OF_JOBS = """
 SELECT rowid, * FROM jobs NOT INDEXED
@@ -263,7 +263,7 @@ def jobs_of_invocation(
 
 
 def unfinished_jobs(db: apsw.Connection, repo: str, *, skipped: Skipped = _refuse) -> list[JobRow]:
-    """Return every job that has not ended, oldest first."""
+    """Return every job that has not ended, in the order they were recorded."""
     return [JobRow(*row) for row in readable(db.execute(UNFINISHED_JOBS, (repo,)), skipped)]
 
 

@@ -36,11 +36,11 @@ class MemoryJobStore:
         self, invocation: Invocation | None, jobs: Sequence[Job], *, lease: str | None = None
     ) -> tuple[Job, ...]:
         """Add an invocation and its jobs. Nothing is left out: nothing reaches a disk."""
-        self._check_new(invocation, jobs)
         for job in jobs:
             held = self._leases.get(job.worktree)
             if held is not None and held.id != lease and not job.status.is_final:
                 raise WorktreeLeased(held)
+        self._check_new(invocation, jobs)
         if invocation is not None:
             self._invocations[invocation.invocation_id] = invocation
         self._jobs.update((job.uid, job) for job in jobs)
@@ -70,7 +70,7 @@ class MemoryJobStore:
     def jobs_of(self, invocation_id: str) -> tuple[Job, ...]:
         """Return the jobs of an invocation in the order they were declared."""
         found = [job for job in self._jobs.values() if job.invocation_id == invocation_id]
-        return tuple(sorted(found, key=lambda job: job.position))
+        return tuple(sorted(found, key=lambda job: (job.position, job.name)))
 
     def find_jobs(self, query: JobQuery) -> tuple[tuple[Job, ...], str | None]:
         """Return one page of jobs, oldest first, and the `after` of the next page if any."""
@@ -89,7 +89,7 @@ class MemoryJobStore:
         return tuple(job for _, job in page), after
 
     def unfinished(self) -> tuple[Job, ...]:
-        """Return every job that is not final."""
+        """Return every job that is not final, in the order they were recorded."""
         return tuple(job for job in self._jobs.values() if not job.status.is_final)
 
     def invocation(self, invocation_id: str) -> Invocation | None:

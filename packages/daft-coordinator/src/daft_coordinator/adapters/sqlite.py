@@ -167,7 +167,7 @@ class SqliteJobStore:
         return self._jobs_of(found), None if following is None else str(following)
 
     def unfinished(self) -> tuple[Job, ...]:
-        """Return every job that is not final."""
+        """Return every job that is not final, in the order they were recorded."""
         with self._guarded():
             found = ledger.unfinished_jobs(self._db, self._repo, skipped=self._skipped)
         return self._jobs_of(found)

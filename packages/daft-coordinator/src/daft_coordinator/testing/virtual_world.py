@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 from collections.abc import Callable
 from types import TracebackType
@@ -89,6 +90,10 @@ class VirtualWorld:
         assert isinstance(program, VirtualProcessControl)
         coordinator.reactor.close()
         program.die()
+        for run in coordinator._runs.values():
+            # The kernel closes logs as they are; nobody is left to finish them.
+            if run.log._fd is not None:
+                os.close(run.log._fd)
         self.host.settle()
 
     def lose_power(self, *, boot_id: str) -> None:
