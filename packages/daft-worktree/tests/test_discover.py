@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from daft_worktree import create, discover, plan_start
+from daft_worktree import create, discover, fetch_clone, first_worktree, plan_start
 from daft_worktree import git as git_module
-from daft_worktree.errors import InsideSubmodule, NotARepository, NoWorktree
+from daft_worktree.errors import GitFailed, InsideSubmodule, NotARepository, NoWorktree
 from daft_worktree.finding import find
 from daft_worktree.layouts import BUILT_IN
 
@@ -73,6 +73,22 @@ def test_a_plain_bare_repository_is_its_own_root(project: Path, tmp_path: Path, 
     git("clone", "-q", "--bare", str(project), "plain.git", cwd=tmp_path)
 
     assert discover(str(tmp_path / "plain.git")).project_root == str(tmp_path / "plain.git")
+
+
+@pytest.mark.parametrize("layout", ["sibling", "contained"])
+def test_bare_repositories_that_nobody_named_may_be_forbidden(
+    tmp_path: Path, project: Path, git: Git, layout: str
+) -> None:
+    git("config", "--global", "safe.bareRepository", "explicit", cwd=tmp_path)
+    cloned = fetch_clone(str(project), "copy", cwd=str(tmp_path))
+    repository = first_worktree(cloned, "main", BUILT_IN[layout], data_dir="/n")
+
+    made = create(plan_start(repository, "x", layout=BUILT_IN[layout], data_dir="/n"))
+
+    assert discover(made.path).current == made
+    git("init", "-q", "--bare", str(project / "planted"), cwd=tmp_path)
+    with pytest.raises(GitFailed, match="cannot use bare repository"):
+        discover(str(project / "planted"))
 
 
 def test_a_separate_git_directory_is_followed(tmp_path: Path, git: Git) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from . import git
-from .branches import resolve_commit
+from .branches import read_ref
 from .records import read_text
 from .repository import Repository
 from .worktrees import Worktree
@@ -64,9 +64,9 @@ def _comparable(repository: Repository, default: str | None) -> str | None:
     """Return the commit to compare with: the local default branch, else the remote's."""
     if default is None:
         return None
-    oid = resolve_commit(repository, f"refs/heads/{default}")
+    oid = read_ref(repository, f"refs/heads/{default}")
     if oid is None and repository.remote is not None:
-        oid = resolve_commit(repository, f"refs/remotes/{repository.remote}/{default}")
+        oid = read_ref(repository, f"refs/remotes/{repository.remote}/{default}")
     return oid
 
 

@@ -103,15 +103,17 @@ def attempt(
     timeout_s: float | None = None,
     extra_env: Mapping[str, str] | None = None,
     inherited: tuple[int, ...] = (),
+    named: bool = True,
 ) -> Output:
     """Run git in `directory` and return how it went; only a missing git raises.
 
     A lock file that another git holds for a moment is waited out, a few times.
-    inherited: descriptors that git, and what it starts, keep open.
+    inherited: descriptors that git, and what it starts, keep open. named: False when `directory`
+    is where we stand, and not a repository we know of.
     """
     pause = _FIRST_PAUSE_S
     for _ in range(1 + _RETRIES):
-        found = _once(directory, args, stdin, network, timeout_s, extra_env, inherited)
+        found = _once(directory, args, stdin, network, timeout_s, extra_env, inherited, named)
         if found.ok or not _is_contention(found.err):
             return found
         # Nothing tells when another process's lock file goes away; the jitter, the clock's last
@@ -129,6 +131,7 @@ def _once(
     timeout_s: float | None,
     extra_env: Mapping[str, str] | None,
     inherited: tuple[int, ...],
+    named: bool,
 ) -> Output:
     if observer is not None:
         observer(args)
@@ -140,7 +143,7 @@ def _once(
         env["GIT_TERMINAL_PROMPT"] = "0"
     try:
         process = subprocess.Popen(
-            ["git", "-C", directory, *args],
+            ["git", "-C", directory, *(_permission(directory) if named else ()), *args],
             env=env,
             stdin=subprocess.PIPE if stdin is not None else None if ask else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -168,6 +171,16 @@ def _once(
     return Output(
         process.returncode, out.decode("utf-8", "surrogateescape").removesuffix("\n"), said
     )
+
+
+def _permission(directory: str) -> tuple[str, ...]:
+    # Users may forbid bare repositories that git merely comes across (safe.bareRepository). A git
+    # directory we name is none of those.
+    if os.path.isfile(os.path.join(directory, "HEAD")) and os.path.isdir(
+        os.path.join(directory, "objects")
+    ):
+        return ("-c", "safe.bareRepository=all")
+    return ()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -136,7 +136,9 @@ def _is_separate(path: str) -> bool:
 
 def _ask(start: str) -> str:
     """Return the common directory as git tells it."""
-    found = git.attempt(start, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    found = git.attempt(
+        start, "rev-parse", "--path-format=absolute", "--git-common-dir", named=False
+    )
     if not found.ok:
         if "not a git repository" in found.err:
             raise NotARepository(start)
