@@ -78,6 +78,28 @@ def test_every_kind_of_change_arrives_as_it_was(
     assert git("stash", "list", cwd=project) == ""
 
 
+def test_files_to_keep_stay_and_everything_else_goes(
+    here: Worktree, project: Path, there: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(project.parent / "xdg"))
+    (project.parent / "xdg" / "git").mkdir(parents=True)
+    (project.parent / "xdg" / "git" / "ignore").write_text("*.cache")  # without a line end
+    for name in ("daft.yml", "new", "x.cache"):
+        (project / name).write_text(name)
+    (project / "deep").mkdir()
+    (project / "deep" / "daft.yml").write_text("another")
+
+    carried = stash_changes(here, keep=("daft.yml", "daft.local.yml"))
+
+    assert carried is not None
+    assert carried.files == 2
+    assert restore(carried, str(there)) is None
+    assert git("status", "--short", cwd=project) == "?? daft.yml"
+    assert (project / "x.cache").exists()
+    assert git("status", "--short", "-uall", cwd=there) == "?? deep/daft.yml\n?? new"
+    assert stash_changes(here, keep=("daft.yml",)) is None
+
+
 def test_a_conflict_keeps_the_entry_and_what_the_target_had(
     here: Worktree, project: Path, there: Path, git: Git
 ) -> None:

@@ -356,6 +356,19 @@ def test_a_file_written_at_the_last_moment_is_never_lost(project: Path, tree_x: 
     assert git_status(tree_x) == "?? late"
 
 
+def test_who_still_stands_in_a_removed_worktree_does_not_reach_the_next(
+    project: Path, tree_x: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree_x)
+    take(project, "x")
+    create(plan_start(discover(str(project)), "x", layout=BUILT_IN["sibling"], data_dir="/n"))
+
+    found = git_module.attempt(".", "rm", "--cached", "file")
+
+    assert not found.ok
+    assert git_status(tree_x) == ""
+
+
 def test_a_worktree_locked_meanwhile_is_kept(project: Path, tree_x: Path, git: Git) -> None:
     repository = discover(str(project))
     (target,) = plan_removal(repository, ("x",), force=True)

@@ -111,7 +111,7 @@ def _carry_away(session: Session, source: Worktree | None) -> Carried | None:
             f"changes stay in {show_path(source.path)}: a {source.operation} is paused there"
         )
         return None
-    carried = daft_worktree.stash_changes(source)
+    carried = daft_worktree.stash_changes(source, keep=COPIED)
     if carried is not None:
         count = "1 changed file" if carried.files == 1 else f"{carried.files} changed files"
         session.presenter.notice(f"carrying {count} along")
@@ -151,8 +151,18 @@ def _copy_configuration(source: Worktree | None, worktree: Worktree) -> None:
             tracked = git.attempt(source.path, "ls-files", "--error-unmatch", "--", name)
             if tracked.ok:
                 continue
-            with open(origin, "rb") as read, open(target, "xb") as written:
-                written.write(read.read())
+            _copy(origin, target)
+
+
+def _copy(origin: str, target: str) -> None:
+    try:
+        with open(origin, "rb") as read:
+            data = read.read()
+        with open(target, "xb") as written:
+            written.write(data)
+    except OSError as error:
+        # The worktree is there, and complete but for what git does not keep.
+        warn(f"{show_path(origin)} was not copied to {show_path(target)}: {error.strerror}")
 
 
 def _kept(

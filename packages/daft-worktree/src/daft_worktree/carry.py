@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from . import git
 from .changes import read_status
-from .errors import StashLeft
+from .errors import CannotWrite, StashLeft
 from .worktrees import Worktree
 
 _MESSAGE = "daft: carry"
@@ -22,29 +24,68 @@ class Carried(NamedTuple):
     files: int
 
 
-def stash_changes(worktree: Worktree) -> Carried | None:
+def stash_changes(worktree: Worktree, *, keep: Collection[str] = ()) -> Carried | None:
     """Put the changes of a worktree aside; None when there are none.
 
-    Raises: GitFailed, with the changes still in place; StashLeft, with them in the stash.
+    keep: names of untracked files that stay where they are.
+    Raises: GitFailed, with the changes still in place; StashLeft, with them in the stash;
+    CannotWrite.
     """
-    found = read_status(worktree.path).size
-    if not found:
+    status = read_status(worktree.path)
+    kept = [name for name in status.untracked if name in keep]
+    if status.size == len(kept):
         return None
     # All worktrees share one stash, and others may push to it at this moment: our entry is
     # known by its words first and by its object id from then on, never by its place.
     message = f"{_MESSAGE} {os.getpid()}-{time.monotonic_ns()}"
     try:
-        git.run(
-            worktree.path,
-            *("stash", "push", "--include-untracked", "--message", message),
-            doing="putting uncommitted changes aside",
-        )
+        with _ignoring(worktree, kept) as options:
+            git.run(
+                worktree.path,
+                *(*options, "stash", "push", "--include-untracked", "--message", message),
+                doing="putting uncommitted changes aside",
+            )
     except BaseException as error:
         _undo_push(worktree, message, error)
         raise
     oid = _find(worktree.path, message)
-    # git saw nothing to keep: commits of a submodule for one stay where they are.
-    return None if oid is None else Carried(oid=oid, source=worktree.path, files=found)
+    if oid is None:
+        return None  # git saw nothing to keep: commits of a submodule for one stay where they are
+    return Carried(oid=oid, source=worktree.path, files=status.size - len(kept))
+
+
+@contextmanager
+def _ignoring(worktree: Worktree, names: list[str]) -> Iterator[list[str]]:
+    """Give options by which git ignores these files for the body, besides what the user ignores."""
+    if not names:
+        yield []
+        return
+    path = os.path.join(worktree.private_dir, f"daft-ignored-{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        with open(path, "xb") as file:
+            file.write(_users_ignores(worktree.path))
+            file.writelines(b"\n/" + os.fsencode(name) for name in names)
+            file.write(b"\n")
+    except OSError as error:
+        raise CannotWrite(path, error.strerror or str(error)) from error
+    try:
+        yield ["-c", f"core.excludesFile={path}"]
+    finally:
+        os.unlink(path)
+
+
+def _users_ignores(path: str) -> bytes:
+    # Named in the configuration, or in the place of gitignore(5).
+    named = git.attempt(path, "config", "--path", "--get", "core.excludesFile")
+    place = named.out if named.ok else ""
+    if not place:
+        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        place = os.path.join(home, "git", "ignore")
+    try:
+        with open(os.path.join(path, place), "rb") as file:
+            return file.read()
+    except OSError:
+        return b""  # there is none, or git could not read it either
 
 
 def _undo_push(worktree: Worktree, message: str, error: BaseException) -> None:

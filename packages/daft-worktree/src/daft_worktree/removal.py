@@ -166,7 +166,7 @@ def _remove_worktree(repository: Repository, worktree: Worktree, target: Target)
         if any(same_path(one.path, worktree.path) for one in records(common_dir)):
             trash.put_back(entry, worktree.path)
         raise
-    trash.settle(entry)
+    trash.finish(entry)
 
 
 def _look_again(common_dir: str, worktree: Worktree) -> None:

@@ -62,8 +62,19 @@ def put_back(entry: str, path: str) -> None:
     settle(entry)
 
 
+def finish(entry: str) -> None:
+    """Say that a removal has ended and its entry may be deleted."""
+    pointer = os.path.join(entry, ".git")
+    if not is_absent(pointer):
+        # A shell that still stands in it must reach neither a later worktree of the same name
+        # nor, without the file, the repository that the trash is in.
+        with open(pointer, "w", encoding="utf-8") as file:
+            file.write("gitdir: of-a-removed-worktree\n")
+    settle(entry)
+
+
 def settle(entry: str) -> None:
-    """Say that a removal has ended, one way or the other."""
+    """Say that nothing is under way any more."""
     try:
         os.unlink(entry + _ORIGIN)
     except FileNotFoundError:
@@ -96,7 +107,7 @@ def recover(common_dir: str) -> list[str]:
         if is_absent(entry) or not path:
             settle(entry)
         elif not any(same_path(record.path, path) for record in listed):
-            settle(entry)  # git has let go of it: only the last step was missing
+            finish(entry)  # git has let go of it: only the last step was missing
         elif is_absent(path):
             put_back(entry, path)
             back.append(path)

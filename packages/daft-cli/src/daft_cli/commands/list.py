@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import daft_worktree
-from daft_worktree.branches import default_branch
+from daft_worktree.branches import default_branch, read_refs
 from daft_worktree.describe import Description
 from daft_worktree.worktrees import Worktree, same_path
 
@@ -44,7 +44,8 @@ def command(
     """Show the worktrees of this repository."""
     shown = _columns(columns)
     repository = daft_worktree.discover(os.getcwd())
-    default = default_branch(repository)
+    refs = read_refs(repository)
+    default = default_branch(repository, refs)
     trees = tuple(one for one in repository.worktrees if not one.is_bare)
     described = daft_worktree.describe(repository, trees, default)
     for one in described:
@@ -54,14 +55,15 @@ def command(
     rows = [_row(one, repository.current, default, states) for one in described]
     if branches or everything:
         taken = {one.branch for one in trees}
-        local = daft_worktree.local_branches(repository)
         rows += [
-            _bare_row("branch", name, oid.oid) for name, oid in local.items() if name not in taken
+            _bare_row("branch", name, branch.oid)
+            for name, branch in refs.heads.items()
+            if name not in taken
         ]
     if (remotes or everything) and repository.remote is not None:
-        known = daft_worktree.remote_branches(repository, repository.remote)
         rows += [
-            _bare_row("remote", f"{repository.remote}/{name}", oid) for name, oid in known.items()
+            _bare_row("remote", f"{repository.remote}/{name}", oid)
+            for name, oid in refs.of(repository.remote).items()
         ]
     if form is not None:
         write_rows(form, rows, shown, headers=not no_headers)

@@ -1,0 +1,111 @@
+"""What the worktree verbs say and do around what the library promises."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def test_an_interrupted_removal_is_told_and_undone_by_the_next_verb(home: Any) -> None:
+    project = home.repository()
+    home.daft("start", "x", cwd=project)
+    tree = home.root / "project.x"
+    trash = project / ".git" / ".daft" / "trash"
+    trash.mkdir()
+    (trash / "x-1-1.origin").write_text(str(tree))
+    tree.rename(trash / "x-1-1")
+
+    done = home.daft("go", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert "warning: a removal had been interrupted" in done.stderr
+    assert (tree / ".git").exists()
+    assert home.daft("remove", "x", cwd=project).returncode == 0
+
+
+def test_copied_configuration_does_not_keep_a_worktree(home: Any) -> None:
+    project = home.repository()
+    (project / "daft.yml").write_text("hooks: {}\n")
+    assert home.daft("start", "x", cwd=project).returncode == 0
+    assert home.daft("start", "y", cwd=project).returncode == 0
+    assert (project / "daft.yml").exists()
+    (home.root / "project.y" / "daft.yml").write_text("hooks: {post-clone: {}}\n")
+
+    same = home.daft("remove", "x", cwd=project)
+    refined = home.daft("remove", "y", cwd=project)
+
+    assert same.returncode == 0, same.stderr
+    assert refined.returncode == 1
+    assert "uncommitted changes (0 changed, 1 untracked)" in refined.stderr
+
+
+def test_a_post_checkout_hook_that_fails_is_a_warning(home: Any) -> None:
+    project = home.repository()
+    hook = project / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+    done = home.daft("start", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert "warning: git's post-checkout hook failed" in done.stderr
+    assert "not today" in done.stderr
+
+
+def test_only_the_remote_branch_is_deleted_on_demand(home: Any) -> None:
+    project = home.repository()
+    home.git("clone", "-q", "--bare", str(project), "up.git", cwd=home.root)
+    home.git("remote", "add", "origin", str(home.root / "up.git"), cwd=project)
+    home.daft("start", "x", cwd=project)
+    home.git("push", "-q", "-u", "origin", "x", cwd=home.root / "project.x")
+
+    done = home.daft("remove", "--remote", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Deleted x (remote branch)\n"
+    assert (home.root / "project.x").exists()
+    assert home.git("branch", "--list", "x", cwd=home.root / "up.git") == ""
+
+
+def test_a_detached_worktree_says_what_was_lost(home: Any) -> None:
+    project = home.repository()
+    home.git("worktree", "add", "-q", "--detach", "../loose", cwd=project)
+    home.git("commit", "-qm", "only here", "--allow-empty", cwd=home.root / "loose")
+    oid = home.git("rev-parse", "HEAD", cwd=home.root / "loose")
+
+    kept = home.daft("remove", "../loose", cwd=project)
+    gone = home.daft("remove", "-f", "../loose", cwd=project)
+
+    assert "detached HEAD" in kept.stderr
+    assert gone.stdout == f"Deleted loose (worktree), was {oid[:12]}\n"
+    home.git("cat-file", "-e", oid, cwd=project)
+
+
+def test_several_worktrees_go_and_the_shell_lands_where_something_is(home: Any) -> None:
+    project = home.repository()
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=project)
+    landing = home.root / "landing"
+
+    done = home.daft("remove", "x", "y", cwd=home.root / "project.x", DAFT_CD_FILE=str(landing))
+
+    assert done.stdout == "Deleted y (worktree, local branch)\nDeleted x (worktree, local branch)\n"
+    assert os.path.realpath(landing.read_text()) == os.path.realpath(project)
+
+
+def test_a_conflict_of_carried_changes_names_the_entry(home: Any) -> None:
+    project = home.repository()
+    (project / "file").write_text("one\n")
+    home.git("add", "-A", cwd=project)
+    home.git("commit", "-qm", "one", cwd=project)
+    home.git("branch", "other", "HEAD~1", cwd=project)
+    (project / "file").write_text("mine\n")
+
+    done = home.daft("go", "--carry", "other", cwd=project)
+
+    oid = home.git("rev-parse", "stash@{0}", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert f"stash apply --index {oid[:12]}" in done.stderr
+    assert f"git -C {Path(project)} stash apply" in done.stderr
