@@ -45,10 +45,10 @@ SEAMS = (
     # what others are told
     ("frame", "daft_coordinator.server", "Connection", "_flush"),
     ("frame", "daft_coordinator.server", "Connection", "_read"),
-    ("frame", "daft_coordinator.client", "_Link", "send"),
-    ("frame", "daft_coordinator.client", "_Link", "receive"),
+    ("frame", "daft_coordinator.link", "Link", "send"),
+    ("frame", "daft_coordinator.link", "Link", "receive"),
     # processes
-    ("leader", "daft_coordinator.client", "CoordinatorClient", "_start_leader"),
+    ("leader", "daft_coordinator.detaching", None, "start"),
     ("spawn", "daft_coordinator.adapters.processes", "PosixProcessControl", "spawn"),
     ("gate", "daft_coordinator.runner", "JobRun", "open_gate"),
     ("gate", "daft_coordinator.runner", "JobRun", "abandon"),

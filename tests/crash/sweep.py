@@ -23,7 +23,7 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from attrs import evolve
 from points import Points
 
 from daft_coordinator import __main__ as leader_program
-from daft_coordinator import client as client_module
+from daft_coordinator import detaching
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
@@ -278,14 +278,13 @@ def fork_leaders(place: Place, leader_points: Points | None) -> None:
     if forked(lambda: _nursery(place, theirs, ours, leader_points), place.root / "trouble"):
         theirs.close()
 
-    def start(client: CoordinatorClient) -> client_module._Link:
+    def start(_module: str, _words: Sequence[str]) -> tuple[int, socket.socket]:
         mine, its = socket.socketpair()
         socket.send_fds(ours, [b"!"], [its.fileno()])
         its.close()
-        client._started.append(int(ours.recv(64)))
-        return client_module._Link(mine)
+        return int(ours.recv(64)), mine
 
-    client_module.CoordinatorClient._start_leader = start  # type: ignore[method-assign]
+    detaching.start = start
 
 
 def _nursery(

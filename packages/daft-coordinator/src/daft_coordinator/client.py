@@ -64,6 +64,8 @@ KILL_AFTER_S = 5.0
 SETTLE_S = 30.0
 """How long after a SIGKILL an answer may take: a leader may have to be started first."""
 
+_ASKED_TIMES = 5  # a leader that dies of a request would die of it again
+
 
 @frozen(kw_only=True)
 class Submission:
@@ -268,10 +270,11 @@ class CoordinatorClient:
             )
             try:
                 limit = None if left_ms is None else left_ms / 1000 + ANSWER_S
-                answer = self._ask(asked, answer_s=limit)
-            except CoordinatorUnavailable:
-                raise
-            except OSError:
+                answer = self._connected().ask(asked, answer_s=limit)
+            except TimeoutError as error:
+                self._drop()
+                raise CoordinatorUnavailable("it kept us waiting beyond the time set") from error
+            except (OSError, ProtocolError):
                 self._drop()
                 continue
             assert isinstance(answer, Jobs)
@@ -403,15 +406,22 @@ class CoordinatorClient:
     # --- finding and starting a leader --------------------------------------------------------
 
     def _ask(self, request: Request, *, answer_s: float | None = ANSWER_S) -> Response:
-        """Ask over the standing connection, or over a new one if that has died meanwhile."""
-        if self._link is not None:
+        """Ask over the standing connection, or over a new one each time that has died.
+
+        Raises: RequestRefused; CoordinatorUnavailable.
+        """
+        for attempt in range(_ASKED_TIMES):
+            pause(attempt)
             try:
-                return self._link.ask(request, answer_s=answer_s)
-            except TimeoutError:
-                raise
-            except (OSError, ProtocolError):
+                return self._connected().ask(request, answer_s=answer_s)
+            except TimeoutError as error:
                 self._drop()
-        return self._connected().ask(request, answer_s=answer_s)
+                raise CoordinatorUnavailable(f"it did not answer in {answer_s} s") from error
+            except (OSError, ProtocolError) as error:
+                # Whoever dies half way has left a record that the next leader acts upon.
+                reason = str(error)
+                self._drop()
+        raise CoordinatorUnavailable(f"it hung up again and again: {reason}")
 
     def _connected(self) -> Link:
         if self._link is None:
