@@ -45,17 +45,17 @@ def run(rounds: int) -> None:
                     environment=environment,
                 )
             )
-        for words in (["list", "--help"], ["list"], ["go", "main"], ["jobs", "logs", "job-0"]):
-            cases.append(
-                Case(
-                    f"daft {' '.join(words)}",
-                    [str(scripts / "daft"), *words],
-                    P,
-                    5.0,
-                    cwd=str(root / "repo"),
-                    environment=environment,
-                )
+        cases += [
+            Case(
+                f"daft {' '.join(words)}",
+                [str(scripts / "daft"), *words],
+                P,
+                5.0,
+                cwd=str(root / "repo"),
+                environment=environment,
             )
+            for words in (["list", "--help"], ["list"], ["go", "main"], ["jobs", "logs", "job-0"])
+        ]
         found = measure.compare(cases, rounds)
         measure.report("startup", cases, found)
 
