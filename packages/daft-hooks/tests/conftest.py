@@ -139,8 +139,8 @@ class Watcher:
 class LocalEngine:
     """Runs every job here, with real processes and a record in memory."""
 
-    def __init__(self) -> None:
-        self.coordinator = Coordinator(MemoryJobStore())
+    def __init__(self, *plugins: object) -> None:
+        self.coordinator = Coordinator(MemoryJobStore(), plugins=plugins)
         self.skipped: list[InvocationSpec] = []
         self.declared: list[DeclaredPolicy] = []
 
@@ -189,6 +189,11 @@ class Stage:
     def common_dir(self) -> str:
         return str(self.repository.path / ".git")
 
+    def watched_by(self, *plugins: object) -> None:
+        """Run jobs in an engine that tells `plugins` of them."""
+        self.engine.coordinator.close()
+        self.engine = LocalEngine(*plugins)
+
     def event(self, hook: str = "worktree-post-create", **facts: Any) -> Event:
         path = str(self.repository.path)
         usual: dict[str, Any] = {
@@ -233,6 +238,6 @@ class Stage:
 
 @pytest.fixture
 def stage(repository: Repository) -> Iterator[Stage]:
-    engine = LocalEngine()
-    yield Stage(repository, engine)
-    engine.coordinator.close()
+    made = Stage(repository, LocalEngine())
+    yield made
+    made.engine.coordinator.close()

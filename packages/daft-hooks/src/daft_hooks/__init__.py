@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     )
     from .discovery import Loaded, load, load_from, load_from_git
     from .domain.event import Event
+    from .domain.moves import move_of, set_up, tear_down
     from .domain.planning import Options, Placement, Plan, plan
+    from .domain.runners import JobRunner, RunnerSpec
     from .domain.selection import Narrowing, Selectors, parse_selectors
     from .errors import BadConfiguration, HooksError, Problem
     from .firing import FireOutcome, FireStatus, Firing, fire
@@ -42,12 +44,14 @@ _MODULE_OF = {
     "Firing": "firing",
     "HookSettings": "settings",
     "HooksError": "errors",
+    "JobRunner": "domain.runners",
     "Loaded": "discovery",
     "Narrowing": "domain.selection",
     "Options": "domain.planning",
     "Placement": "domain.planning",
     "Plan": "domain.planning",
     "Problem": "errors",
+    "RunnerSpec": "domain.runners",
     "Selectors": "domain.selection",
     "Question": "consent",
     "allow": "consent",
@@ -60,8 +64,11 @@ _MODULE_OF = {
     "load": "discovery",
     "load_from": "discovery",
     "load_from_git": "discovery",
+    "move_of": "domain.moves",
     "parse_selectors": "domain.selection",
     "plan": "domain.planning",
+    "set_up": "domain.moves",
+    "tear_down": "domain.moves",
 }
 
 __all__ = [
@@ -76,6 +83,7 @@ __all__ = [
     "Firing",
     "HookSettings",
     "HooksError",
+    "JobRunner",
     "Loaded",
     "Narrowing",
     "Options",
@@ -83,6 +91,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Question",
+    "RunnerSpec",
     "Selectors",
     "allow",
     "ask_each_time",
@@ -94,8 +103,11 @@ __all__ = [
     "load",
     "load_from",
     "load_from_git",
+    "move_of",
     "parse_selectors",
     "plan",
+    "set_up",
+    "tear_down",
 ]
 
 

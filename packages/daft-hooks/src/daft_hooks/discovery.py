@@ -159,6 +159,9 @@ def _command_text(job: JobConfig) -> str:
     lines = [f"{system}: {run}" if system else run for system, run in job.run.items()]
     if job.script is not None:
         lines.append(" ".join(word for word in (job.runner, job.script, job.args) if word))
+    if job.uses is not None:
+        lines.append(f"uses {job.uses}")
+        lines += [f"  {name}: {value}" for name, value in job.arguments.items()]
     if job.root != ".":
         lines.append(f"in {job.root}")
     lines += [f"with {name}={value}" for name, value in job.env.items()]

@@ -94,6 +94,8 @@ def _job(
         script=reader.text(get("script"), f"{path}.script"),
         runner=reader.text(get("runner"), f"{path}.runner") or "",
         args=reader.text(get("args"), f"{path}.args") or "",
+        uses=reader.text(get("uses"), f"{path}.uses"),
+        arguments=reader.variables(get("with"), f"{path}.with"),
         root=reader.text(get("root"), f"{path}.root") or ".",
         env=reader.variables(get("env"), f"{path}.env"),
         needs=needs,
@@ -129,11 +131,14 @@ def _interactive(reader: Reader, node: Node | None, path: str) -> Interactive:
     return Interactive.YES if reader.flag(node, path) else Interactive.NO
 
 
+_KINDS_OF_WORK = ("run", "script", "uses", "runner", "args", "with")
+
+
 def _check_work(
     reader: Reader, job: JobConfig, node: Node, given: Mapping[str, Node], path: str
 ) -> None:
     """A job has exactly one kind of work."""
-    kinds = [key for key in ("run", "script", "group") if key in given]
+    kinds = [key for key in ("run", "script", "uses", "group") if key in given]
     if len(kinds) > 1:
         message = f"`{kinds[0]}` and `{kinds[1]}` exclude each other"
         reader.note(node.keys[kinds[1]], path, message, Severity.FAULT)
@@ -143,13 +148,20 @@ def _check_work(
     elif "run" in node.items and "run" not in given:
         message = "is empty; write the command, or remove the job"
         reader.note(node.items["run"].mark, f"{path}.run", message, Severity.FAULT)
-    for key in ("runner", "args"):
-        if key in given and "script" not in given:
-            message = f"{key!r} has no effect without `script`"
+    for key, wanted in (("runner", "script"), ("args", "script"), ("with", "uses")):
+        if key in given and wanted not in given:
+            message = f"{key!r} has no effect without `{wanted}`"
             reader.note(node.keys[key], path, message, Severity.WARNING)
     if job.group is not None:
         for key in given:
-            if key not in ON_A_GROUP and key not in ("run", "script", "runner", "args"):
+            if key not in ON_A_GROUP and key not in (
+                "run",
+                "script",
+                "uses",
+                "runner",
+                "args",
+                "with",
+            ):
                 message = f"{key!r} has no effect on a group; give it to its jobs"
                 reader.note(node.keys[key], path, message, Severity.WARNING)
 

@@ -21,6 +21,7 @@ from .consent import Consenting, obtain, remember_skipped
 from .discovery import Loaded
 from .domain.config import Configuration, HookConfig
 from .domain.event import Event
+from .domain.moves import must_finish_first
 from .domain.planning import Options, Placement, Plan, hopeless
 from .domain.retaining import declared_policy
 from .domain.specs import files_of
@@ -89,6 +90,7 @@ class Firing:
     engine: called when there is something to record or run, not before.
     consenting: where consent is looked for; None bypasses it (a hook run by hand).
     environment: what jobs inherit.
+    plugins: who supplies `uses:` jobs; None: the installed packages.
     """
 
     engine: Callable[[], JobEngine]
@@ -97,6 +99,7 @@ class Firing:
     consenting: Consenting | None = None
     options: Options = field(factory=Options)
     environment: Mapping[str, str] = field(factory=lambda: dict(os.environ))
+    plugins: tuple[object, ...] | None = None
 
 
 def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
@@ -118,6 +121,10 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
     loaded, hook = found.loaded, found.hook
     fail_mode = firing.settings.fail_modes.get(event.hook) or hook.fail_mode or usual
     options = _with_environment(firing)
+    if event.move is not None:
+        fail_mode = FailMode.WARN  # the worktree moves whatever its hooks say
+        if must_finish_first(event) and options.placement is not Placement.OFF:
+            options = evolve(options, placement=Placement.FOREGROUND)
     whole = options.placement is Placement.OFF or options.selectors.skips_whole(hook.name)
     if not whole:
         for notice in found.notices:
@@ -146,6 +153,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             options,
             firing.environment,
             warn=firing.observer.notice,
+            plugins=firing.plugins,
         )
     except UnplannableHook as error:
         return FireOutcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from . import probes
 from .domain.conditions import Facts
@@ -21,17 +21,19 @@ def prepare(
     *,
     warn: Callable[[str], None],
     may_run: bool = True,
+    plugins: Iterable[object] | None = None,
 ) -> Plan:
     """Return what a fire does: what runs is what this says.
 
     Asks git and the file system, and runs the commands of conditions and of `files:`, but only
     those whose answers matter. environment: what jobs inherit. may_run: False runs none of them.
+    plugins: who supplies `uses:` jobs; None: the installed packages.
     Raises: UnplannableHook for jobs that cannot run; BadSelection.
     """
     if options.placement is Placement.OFF or options.selectors.skips_whole(hook.name):
         # Nobody was asked to consent to a fire that nobody wants: find out nothing.
         return plan(event, configuration, hook, Facts(), options)
-    facts = probes.gather(event, environment, warn=warn, may_run=may_run)
+    facts = probes.gather(event, environment, warn=warn, may_run=may_run, plugins=plugins)
     made = plan(event, configuration, hook, facts, options)
     running = {spec.name: spec for spec in (*made.foreground, *made.background)}
     if running:

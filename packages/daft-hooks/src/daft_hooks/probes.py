@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from daft_coordinator.environment import REMOVED
 from daft_protocol.jobs import JobSpec
@@ -18,7 +18,11 @@ from daft_protocol.jobs import JobSpec
 from .domain.changes import Listing
 from .domain.conditions import EVENTS_OWN, Command, Facts
 from .domain.event import Event, Merge, environment_of
+from .domain.runners import RunnerSpec, command_line
 from .errors import Mark, UnplannableHook
+
+if TYPE_CHECKING:
+    from .plugins import JobPlugins
 
 LISTING_TIMEOUT_S = 60.0
 MAX_LISTING_BYTES = 16 * 1024 * 1024
@@ -57,13 +61,15 @@ def gather(
     *,
     warn: Callable[[str], None],
     may_run: bool = True,
+    plugins: Iterable[object] | None = None,
 ) -> Facts:
     """Return the facts a plan may ask about.
 
     environment: the process's. Commands of `run:` rules and of `files:` are run when the plan
     asks for their answers, one after another, before any job. A condition that cannot start or
     takes too long counts as failed, with a warning. may_run: False runs none of them; a
-    condition counts as failed then, with a warning.
+    condition counts as failed then, with a warning. plugins: who supplies `uses:` jobs; None:
+    the installed packages, loaded only when a job asks.
     """
     full = {**environment, **environment_of(event)}
     # As for jobs: a git hook that called us must not point their git at its own repository.
@@ -84,6 +90,15 @@ def gather(
             return _listed(source, event.cwd, for_commands)
         return Listing(error=f"`{source}` was not run: nobody has consented to these hooks")
 
+    asked: list[JobPlugins] = []
+
+    def runner(spec: RunnerSpec) -> str:
+        if not asked:
+            from .plugins import JobPlugins  # only a job that asks pays for them
+
+            asked.append(JobPlugins(plugins))
+        return command_line(sys.executable, asked[0].runner_for(spec), spec)
+
     machine = platform.machine().lower()
     return Facts(
         environment=full,
@@ -91,6 +106,7 @@ def gather(
         states=_states(event.cwd),
         succeeded=Answers(succeeded),
         listings=Answers(listing),
+        runners=Answers(runner),
         present=Answers(os.path.exists),
         has_terminal=_has_terminal(),
         system=_SYSTEMS.get(sys.platform, "linux"),

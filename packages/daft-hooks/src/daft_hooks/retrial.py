@@ -65,6 +65,7 @@ def specs_today(event: Event, loaded: Loaded, firing: Firing) -> Mapping[str, Jo
         firing.options,
         firing.environment,
         warn=firing.observer.notice,
+        plugins=firing.plugins,
     )
     whole = (*made.foreground, *made.background)
     # `needs` there are cut to the phase; `full_needs` still has them all.

@@ -73,6 +73,9 @@ def check_placeholders(
     for name, text in job.env.items():
         if "{" in text:
             _check_known(reader, given["env"].items[name], f"{path}.env.{name}", text)
+    for name, text in job.arguments.items():
+        if "{" in text:
+            _check_known(reader, given["with"].items[name], f"{path}.with.{name}", text)
     for key, text in shell.items():
         open_to_all = [word for word in bare_placeholders(text) if word in _ANYBODYS_TEXT]
         if open_to_all:

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from .changes import Listing
 from .config import Condition, Rule, RuleKind
 from .globs import path_glob, ref_matches
+from .runners import RunnerSpec
 
 CONDITION_TIMEOUT_S = 10.0
 EVENTS_OWN = ""
@@ -30,6 +31,7 @@ class Facts:
     branch: of the event. states: "merge", "rebase" when the worktree is in one.
     succeeded: (command, limit) -> whether it exited with 0.
     listings: a `files` command, or EVENTS_OWN -> the files it lists.
+    runners: what a job asks a plugin for -> the command that does it.
     present: absolute path -> whether there is a file; what is not named here, is there.
     system: "linux", "macos", "windows". machine: "x86_64", "aarch64".
     """
@@ -39,6 +41,7 @@ class Facts:
     states: frozenset[str] = frozenset()
     succeeded: Mapping[Command, bool] = field(factory=dict)
     listings: Mapping[str, Listing] = field(factory=dict)
+    runners: Mapping[RunnerSpec, str] = field(factory=dict)
     present: Mapping[str, bool] = field(factory=dict)
     has_terminal: bool = True
     system: str = "linux"

@@ -86,6 +86,7 @@ class JobConfig:
     """One entry under `jobs:`.
 
     run: command per operating system; the key "" holds one for every system.
+    uses, arguments: what a plugin supplies to run instead, and its `with`.
     takes_arguments: `run` is one line, so words can be put behind it.
     timeout_s: None for no limit; only meaningful with `has_timeout`.
     group: set before `grouping.flatten`, which leaves jobs only; then `groups` holds the names
@@ -102,6 +103,8 @@ class JobConfig:
     script: str | None = None
     runner: str = ""
     args: str = ""
+    uses: str | None = None
+    arguments: Mapping[str, str] = field(factory=dict)
     root: str = "."
     env: Mapping[str, str] = field(factory=dict)
     needs: tuple[str, ...] = ()

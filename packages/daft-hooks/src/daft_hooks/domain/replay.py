@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import field, frozen
 
-from .event import Event
+from .event import Event, Move
 
 # What only the verb that fired knew; the rest is found out again, for it may have changed.
 _KEPT_FACTS = (
@@ -18,6 +19,7 @@ _KEPT_FACTS = (
     "default_branch",
     "source_worktree",
 )
+_MOVE_FACTS = ("old_path", "old_branch", "changed")
 
 
 @frozen(kw_only=True)
@@ -47,17 +49,29 @@ def skipped_fire(event: Event, reason: str, skipped_at: str) -> SkippedFire:
         path=event.worktree_path,
         reason=reason,
         skipped_at=skipped_at,
-        facts={name: value for name, value in facts.items() if value is not None},
+        facts={name: value for name, value in facts.items() if value is not None}
+        | ({} if event.move is None else _facts_of_move(event.move)),
     )
 
 
-def facts_to_replay(fire: SkippedFire) -> dict[str, str | bool]:
+def facts_to_replay(fire: SkippedFire) -> dict[str, Any]:
     """Return the fields of an `Event` that a replay of `fire` takes over.
 
     Only those of the right kind: the record may be another program's.
     """
-    return {
+    found: dict[str, Any] = {
         name: value
         for name, value in fire.facts.items()
         if name in _KEPT_FACTS and isinstance(value, bool if name == "is_new_branch" else str)
     }
+    old_path, old_branch, changed = (fire.facts.get(name) for name in _MOVE_FACTS)
+    if isinstance(old_path, str) and isinstance(old_branch, str) and isinstance(changed, str):
+        found["move"] = Move(
+            old_path=old_path, old_branch=old_branch, changed=frozenset(changed.split())
+        )
+    return found
+
+
+def _facts_of_move(move: Move) -> dict[str, str | bool]:
+    values = (move.old_path, move.old_branch, " ".join(sorted(move.changed)))
+    return dict(zip(_MOVE_FACTS, values, strict=True))

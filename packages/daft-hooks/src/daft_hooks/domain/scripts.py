@@ -164,6 +164,8 @@ def _of_job(job: JobConfig, source_dirs: Iterable[str]) -> Mentions:
         found |= mentioned_in(f"sh {job.runner} {job.args}", roots=roots, variables=variables)
     for command in job.run.values():
         found |= mentioned_in(command, roots=roots, variables=variables)
+    for text in job.arguments.values():
+        found |= mentioned_in(text, roots=roots, variables=variables)
     return found
 
 

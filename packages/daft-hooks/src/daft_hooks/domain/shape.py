@@ -177,6 +177,8 @@ JOB = (
     Field("description", Text(), "What it does, for people."),
     *_RUNS,
     Field("args", Text(), "Put behind the script as it is."),
+    Field("uses", Text(), "What a plugin supplies to run instead of a command, by its name."),
+    Field("with", Variables(), "What it is told; values may hold placeholders."),
     Field("root", Text(), "The directory it runs in, from the worktree."),
     Field("env", Variables(), "Variables of its own; values may hold placeholders."),
     Field("needs", Texts(), "Jobs of this hook that must have completed first."),
@@ -270,7 +272,7 @@ SHAPES: dict[str, tuple[Field, ...]] = {
 
 REFUSED = {
     "top": ("copy", "shared", "merge", "relations", "defaults"),
-    "job": ("retry", "wait_for", "every", "uses", "matrix"),
+    "job": ("retry", "wait_for", "every", "matrix"),
 }
 """Keys others know and this version does not: what they ask for would silently not happen."""
 

@@ -15,6 +15,7 @@ from .conditions import Facts
 from .config import Configuration, HookConfig, Interactive, JobConfig, LogConfig
 from .deriving import derive
 from .event import CHANGED_FILES, Event, environment_of, placeholder_values
+from .runners import RunnerSpec
 from .templates import placeholders, substitute
 
 
@@ -133,7 +134,8 @@ def make_spec(
     if changed is not None:
         rebased = _rebased(made.event, job, directory, changed)
         values[CHANGED_FILES] = " ".join(shlex.quote(file) for file in rebased)
-    command = command_of(made, job, values)
+    # Nobody is asked for what is not going to run.
+    command = "" if skip is not None and job.uses else command_of(made, job, values)
     if not command.strip() and skip is None:
         raise UnplannableHook(f"job '{job.name}' has nothing to run; give it `run:`", job.mark)
     environment = dict(made.environment)
@@ -163,9 +165,25 @@ def make_spec(
     )
 
 
+def runner_spec(hook: HookConfig, job: JobConfig, values: Mapping[str, str]) -> RunnerSpec:
+    """Return what a job asks a plugin for."""
+    return RunnerSpec(
+        uses=job.uses or "",
+        arguments=tuple((name, substitute(text, values)) for name, text in job.arguments.items()),
+        hook=hook.name,
+        job=job.name,
+    )
+
+
 def command_of(made: Making, job: JobConfig, values: Mapping[str, str]) -> str:
     """Return the text for the shell, "" when there is none for this system."""
     event, configuration = made.event, made.configuration
+    if job.uses is not None:
+        asked = runner_spec(made.hook, job, values)
+        command = made.facts.runners.get(asked, "")
+        if not command:
+            raise UnplannableHook(f"job '{job.name}': nobody supplies '{asked.uses}'", job.mark)
+        return command  # a program of its own: no shell file is read for it
     if job.script is not None:
         path = shlex.quote(script_path(event, configuration, job, made.facts))
         words = [substitute(job.runner, values), path, substitute(job.args, values)]
