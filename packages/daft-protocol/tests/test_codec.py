@@ -34,6 +34,7 @@ REQUESTS = [
     m.CancelAll(wait=True),
     m.CancelMatching(hook="h", older_than_secs=1.5, job_uids=("u",), kill=True),
     m.TailLogs(job=m.TailTarget(job_name="j"), follow=True, since_seq=4),
+    m.TailLogs(job_uid="u", from_end=True, kinds=("stdout",), heartbeat_ms=5),
     m.Wait(job_uids=("a", "b"), timeout_ms=5),
     m.Reconcile(),
     m.Evict(departures=(m.Departure(invocation_id="ab", expected=2, job_uids=("u",)),)),
@@ -54,6 +55,7 @@ RESPONSES = [
     m.Evicted(done=(True, False)),
     m.Error(code="X", message="y"),
     m.StreamFrame(record={"seq": 1}),
+    m.Heartbeat(),
     m.StreamEnd(),
 ]
 

@@ -12,7 +12,7 @@ from daft_protocol.messages import CancelResult
 from daft_protocol.status import EndReason, JobStatus
 
 from .domain import cancel as cancelling
-from .domain.cancel import CancelAction, Selection
+from .domain.cancel import CancelAction, Manner, Selection
 from .domain.lifecycle import StopCause
 from .ports import Clock, JobChange, JobStore, ProcessControl
 from .roster import Roster
@@ -45,26 +45,26 @@ class Cancellation:
         self._processes = processes
         self._note = note
 
-    def carry_out(self, selection: Selection, *, kill: bool) -> tuple[CancelResult, ...]:
+    def carry_out(self, selection: Selection, manner: Manner) -> tuple[CancelResult, ...]:
         """Stop the unfinished jobs that `selection` means; return what was done to each."""
         chosen = cancelling.select(self._store.unfinished(), selection, now=self._clock.now())
-        actions = [(job, cancelling.action_for(job.status, kill=kill)) for job in chosen]
+        actions = [(job, cancelling.action_for(job.status, kill=manner.kill)) for job in chosen]
         changes = [self._change(job, action) for job, action in actions]
         accepted = self._store.apply(changes)
         return tuple(
-            self._finish(job, action, change, done=done, kill=kill)
+            self._finish(job, action, change, manner, done=done)
             for (job, action), change, done in zip(actions, changes, accepted, strict=True)
         )
 
     def _finish(
-        self, job: Job, action: CancelAction, change: JobChange, *, done: bool, kill: bool
+        self, job: Job, action: CancelAction, change: JobChange, manner: Manner, *, done: bool
     ) -> CancelResult:
         if not done and action is not CancelAction.KILL:
             # It changed between the look and now; what it is now decides.
             job = self._store.job(job.uid) or job
             if job.status.is_final:
                 return _result(job, CancelAction.NOTHING.value)
-            action = cancelling.action_for(job.status, kill=kill)
+            action = cancelling.action_for(job.status, kill=manner.kill)
             self._store.apply([self._change(job, action)])
         current = evolve(job, status=change.to if done else JobStatus.CANCELLING)
         if action is CancelAction.DEQUEUE:
@@ -73,7 +73,7 @@ class Cancellation:
             self._note(current, BEFORE_START)
         else:
             self._roster.follow(current)
-            self._stop(current, kill=action is CancelAction.KILL)
+            self._stop(current, evolve(manner, kill=action is CancelAction.KILL))
         return _result(current, "dequeued" if action is CancelAction.DEQUEUE else "signalled")
 
     def _change(self, job: Job, action: CancelAction) -> JobChange:
@@ -92,16 +92,17 @@ class Cancellation:
             job_uid=job.uid, allowed=(JobStatus.RUNNING,), to=JobStatus.CANCELLING, at=now
         )
 
-    def _stop(self, job: Job, *, kill: bool) -> None:
+    def _stop(self, job: Job, manner: Manner) -> None:
         run = self._runs.get(job.uid)
         if run is not None:
-            run.stop(StopCause.CANCEL, kill=kill)
+            run.stop(StopCause.CANCEL, manner)
             return
         # Another process runs it and will record its end; the signal is all it needs from us.
         if job.process is None:
             return
-        self._processes.signal_group(job.process, signals.SIGKILL if kill else signals.SIGTERM)
-        if not kill:
+        number = signals.SIGKILL if manner.kill else manner.signal
+        self._processes.signal_group(job.process, number)
+        if not manner.kill:
             self._processes.signal_group(job.process, signals.SIGCONT)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from daft_protocol import messages
 from daft_protocol.departures import Departure
@@ -60,6 +60,9 @@ from .station import Station
 if TYPE_CHECKING:
     from .domain.retry import RetryRequest
 
+HEARTBEAT_MS = 10_000
+SILENCE_S = 30.0
+"""How long a followed log may be silent, heartbeats included, before the leader is called anew."""
 KILL_AFTER_S = 5.0
 SETTLE_S = 30.0
 """How long after a SIGKILL an answer may take: a leader may have to be started first."""
@@ -282,26 +285,50 @@ class CoordinatorClient:
         raise CoordinatorUnavailable("it died again and again while we waited")
 
     def tail(
-        self, job_uid: str, *, since_seq: int = 0, follow: bool = False
+        self,
+        job_uid: str,
+        *,
+        since_seq: int = 0,
+        follow: bool = False,
+        from_end: bool = False,
+        kinds: Sequence[str] | None = None,
     ) -> Iterator[LogRecord]:
         """Yield the records of a job's log; with `follow`, until it has ended.
 
-        A leader that dies meanwhile is replaced, and the stream goes on where it stopped.
+        from_end: only what is written from now on. kinds: only records of these kinds.
+        A leader that dies meanwhile is replaced, and the stream goes on where it stopped; so it
+        does when the caller was too slow to take it.
         """
-        next_seq = since_seq
-        for _ in range(ATTEMPTS):
+        asked = TailLogs(
+            job_uid=job_uid,
+            follow=follow,
+            since_seq=since_seq,
+            from_end=from_end,
+            kinds=None if kinds is None else tuple(kinds),
+            heartbeat_ms=HEARTBEAT_MS if follow else None,
+        )
+        failures = 0
+        while failures < ATTEMPTS:
             try:
                 link = self._connected()
-                link.send(TailLogs(job_uid=job_uid, follow=follow, since_seq=next_seq))
+                link.send(asked)
                 while True:
-                    answer = link.receive(None if follow else ANSWER_S)
+                    answer = link.receive(SILENCE_S if follow else ANSWER_S)
+                    failures = 0
                     if isinstance(answer, StreamEnd):
                         return
                     if isinstance(answer, StreamFrame):
                         record = record_from_json(answer.record)
-                        next_seq = record.seq + 1
+                        asked = evolve(asked, since_seq=record.seq + 1, from_end=False)
                         yield record
+            except TimeoutError:
+                self._drop()  # it hangs, or knows no heartbeat
+            except RequestRefused as refused:
+                if refused.code != messages.OVERRUN:
+                    raise
+                self._drop()
             except OSError:
+                failures += 1
                 self._drop()
         raise CoordinatorUnavailable("it died again and again while we followed a log")
 

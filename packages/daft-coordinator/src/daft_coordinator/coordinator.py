@@ -25,7 +25,7 @@ from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
 
 from . import defaults, pins, retrying, runner, submission
 from .cancellation import Cancellation
-from .domain.cancel import Selection
+from .domain.cancel import Manner, Selection
 from .domain.lifecycle import Ending, StopCause, could_not_start
 from .domain.retry import RetryRequest
 from .domain.schedule import SkipDecision, schedule
@@ -190,13 +190,16 @@ class Coordinator:
         )
         return mine
 
-    def cancel(self, selection: Selection, *, kill: bool = False) -> tuple[CancelResult, ...]:
+    def cancel(
+        self, selection: Selection, *, kill: bool = False, manner: Manner | None = None
+    ) -> tuple[CancelResult, ...]:
         """Stop the unfinished jobs that `selection` means, whoever runs them.
 
         A queued job is cancelled at once; a running one gets TERM, then KILL after the grace;
-        asking again, or `kill`, kills at once. Returns what was done, before it has ended.
+        asking again, or `kill`, kills at once. manner: in another way than that.
+        Returns what was done, before it has ended.
         """
-        results = self._cancellation.carry_out(selection, kill=kill)
+        results = self._cancellation.carry_out(selection, manner or Manner(kill=kill))
         self._plan_soon()
         return results
 
@@ -319,7 +322,7 @@ class Coordinator:
             return
         if self._runs:
             for run in list(self._runs.values()):
-                run.stop(StopCause.SHUTDOWN, kill=True)
+                run.stop(StopCause.SHUTDOWN, Manner(kill=True))
             limit = self.clock.monotonic() + self.policy.drain_s + 2 * self.policy.give_up_s
             while self._runs and self.clock.monotonic() < limit:
                 self.reactor.wait(limit - self.clock.monotonic())

@@ -11,9 +11,7 @@ from daft_protocol.messages import (
     Ack,
     CancelAll,
     CancelJob,
-    Cancelled,
     CancelMatching,
-    CancelResult,
     Error,
     Evict,
     Evicted,
@@ -26,8 +24,6 @@ from daft_protocol.messages import (
     Response,
     Retry,
     Shutdown,
-    StreamEnd,
-    StreamFrame,
     Submit,
     TailLogs,
     Wait,
@@ -35,24 +31,27 @@ from daft_protocol.messages import (
 )
 from daft_protocol.status import JobStatus
 
-from . import intake
-from .domain.cancel import Selection
-from .domain.targets import KnownJob, resolve
+from . import cancel_requests, intake, tail_requests
 from .errors import AmbiguousAddress, CoordinatorError, JobNotFound, StoreUnavailable
-from .joblog import LogCursor
 from .ports import JobQuery
-from .reactor import Timer
 from .server import Connection, Operation
+from .watching import Watching
 
 if TYPE_CHECKING:
     from .leader import Leader
 
 PAGE = 500
-CAPABILITIES = ("submit", "retry", "wait", "tail", "cancel-wait", "reconcile", "evict")
-
-# Jobs that another process runs change without a word to us. While somebody waits for such a
-# job, the row is read again this often; with nobody waiting, nothing is.
-_FOREIGN_LOOK_S = 0.1
+CAPABILITIES = (
+    "submit",
+    "retry",
+    "wait",
+    "tail",
+    "tail-heartbeat",
+    "cancel-wait",
+    "cancel-signal",
+    "reconcile",
+    "evict",
+)
 
 
 def handle(leader: Leader, request: Request) -> Operation | Response:
@@ -83,13 +82,13 @@ def _dispatch(leader: Leader, request: Request) -> Operation | Response:
         case ListJobs():
             return _list(leader, request)
         case CancelJob():
-            return _cancel_named(leader, request)
+            return cancel_requests.named(leader, request)
         case CancelMatching():
-            return _cancel_matching(leader, request)
+            return cancel_requests.matching(leader, request)
         case CancelAll():
-            return _cancel_all(leader, request)
+            return cancel_requests.everything(leader, request)
         case TailLogs():
-            return _tail(leader, request)
+            return tail_requests.tail(leader, request)
         case Wait():
             return _wait(leader, request)
         case Reconcile():
@@ -149,84 +148,6 @@ def entry(leader: Leader, job: Job) -> JobEntry:
     )
 
 
-def _cancel_named(leader: Leader, request: CancelJob) -> Response:
-    results = leader.coordinator.cancel(Selection(job_name=request.name))
-    if not results:
-        return Error(
-            code=messages.JOB_NOT_FOUND,
-            message=f"no unfinished job is called {request.name!r}",
-        )
-    return Ack(message=f"Cancelled job: {request.name}")
-
-
-def _cancel_all(leader: Leader, request: CancelAll) -> Operation | Response:
-    results = leader.coordinator.cancel(Selection(), kill=request.kill)
-    if not request.wait:
-        return Ack(message=f"Cancelled {len(results)} job(s)")
-    return _Cancelling(leader, results, request.grace_ms)
-
-
-def _cancel_matching(leader: Leader, request: CancelMatching) -> Operation | Response:
-    if not request.has_predicate:
-        return Error(
-            code=messages.BAD_PAYLOAD,
-            message="CancelMatching needs at least one predicate; CancelAll stops everything",
-        )
-    selection = Selection(
-        job_uids=request.job_uids,
-        job_name=request.job_name,
-        worktree=request.worktree,
-        hook_type=request.hook,
-        tag=request.tag,
-        invocation=request.invocation_prefix,
-        older_than_s=request.older_than_secs,
-    )
-    results = leader.coordinator.cancel(selection, kill=request.kill)
-    if request.wait and results:
-        return _Cancelling(leader, results, request.grace_ms)
-    return _cancelled(results)
-
-
-def _cancelled(results: tuple[CancelResult, ...]) -> Cancelled:
-    return Cancelled(
-        count=len(results), names=tuple(result.name for result in results), results=results
-    )
-
-
-def _tail(leader: Leader, request: TailLogs) -> Operation | Response:
-    store = leader.coordinator.store
-    uid = request.job_uid
-    if uid is None:
-        if request.job is None or not request.job.job_name:
-            return Error(code=messages.BAD_PAYLOAD, message="TailLogs names no job")
-        jobs, after = store.find_jobs(JobQuery(name=request.job.job_name))
-        while after is not None:
-            more, after = store.find_jobs(JobQuery(name=request.job.job_name, after=after))
-            jobs += more
-        known = [
-            KnownJob(
-                uid=job.uid,
-                name=job.name,
-                invocation_id=job.invocation_id,
-                worktree=job.worktree,
-                order=order,
-            )
-            for order, job in enumerate(jobs)
-        ]
-        target = resolve(
-            "",
-            known,
-            worktree=request.job.worktree,
-            invocation=request.job.invocation_prefix,
-            job=request.job.job_name,
-        )
-        uid = target.job_uid
-    job = None if uid is None else store.job(uid)
-    if job is None:
-        return Error(code=messages.JOB_NOT_FOUND, message=f"no job {uid!r} is recorded")
-    return _Tail(leader, job, follow=request.follow, since_seq=request.since_seq or 0)
-
-
 def _wait(leader: Leader, request: Wait) -> Operation | Response:
     store = leader.coordinator.store
     uids = list(request.job_uids)
@@ -281,47 +202,7 @@ class _Reconciling:
         """Nothing is held."""
 
 
-class _Watching:
-    """What waits for jobs has in common: a deadline, and a look at jobs others run."""
-
-    def __init__(self, leader: Leader, uids: list[str], limit_s: float | None) -> None:
-        self._leader = leader
-        self._pending = uids
-        self._timers: list[Timer] = []
-        self._over = False
-        if limit_s is not None:
-            self._timers.append(leader.coordinator.reactor.call_after(limit_s, self._time_up))
-        self._foreign: Timer | None = None
-
-    def _time_up(self) -> None:
-        self._over = True
-        self._leader.poll_soon()
-
-    def _still_pending(self) -> bool:
-        store = self._leader.coordinator.store
-        owner = self._leader.coordinator.owner.id
-        # One question for all of them: a wait for hundreds must not ask hundreds of times.
-        unfinished = {job.uid: job.owner for job in store.unfinished()}
-        self._pending = [uid for uid in self._pending if uid in unfinished]
-        foreign = any(unfinished[uid] != owner for uid in self._pending)
-        if foreign and (self._foreign is None or self._foreign.callback is None):
-            self._foreign = self._leader.coordinator.reactor.call_after(
-                _FOREIGN_LOOK_S, self._look_again
-            )
-        return bool(self._pending) and not self._over
-
-    def _look_again(self) -> None:
-        self._foreign = None
-        self._leader.poll_soon()
-
-    def close(self) -> None:
-        """Let go of the timers."""
-        for timer in (*self._timers, self._foreign):
-            if timer is not None:
-                timer.cancel()
-
-
-class _Waiting(_Watching):
+class _Waiting(Watching):
     """Answers `Wait`."""
 
     def __init__(self, leader: Leader, uids: list[str], timeout_ms: int | None) -> None:
@@ -329,103 +210,9 @@ class _Waiting(_Watching):
         self._all = tuple(uids)
 
     def poll(self, connection: Connection) -> bool:
-        if self._still_pending():
+        if self.still_pending():
             return False
-        store = self._leader.coordinator.store
+        store = self.leader.coordinator.store
         jobs = [job for uid in self._all if (job := store.job(uid)) is not None]
-        connection.send(Jobs(jobs=tuple(entry(self._leader, job) for job in jobs)))
+        connection.send(Jobs(jobs=tuple(entry(self.leader, job) for job in jobs)))
         return True
-
-
-class _Cancelling(_Watching):
-    """Answers a cancel that waits: when all are final, or when nothing more will help."""
-
-    def __init__(
-        self, leader: Leader, results: tuple[CancelResult, ...], grace_ms: int | None
-    ) -> None:
-        policy = leader.coordinator.policy
-        grace_s = policy.grace_s if grace_ms is None else grace_ms / 1000
-        limit_s = grace_s + policy.give_up_s + policy.drain_s + 1.0
-        super().__init__(leader, [result.job_uid for result in results], limit_s)
-        self._results = results
-        # Our own runs are killed after the policy's grace anyway; nobody else's are.
-        reactor = leader.coordinator.reactor
-        self._timers.append(reactor.call_after(grace_s, self._escalate))
-
-    def _escalate(self) -> None:
-        self._leader.coordinator.cancel(Selection(job_uids=frozenset(self._pending)), kill=True)
-
-    def poll(self, connection: Connection) -> bool:
-        if self._still_pending():
-            return False
-        store = self._leader.coordinator.store
-        final: list[CancelResult] = []
-        for result in self._results:
-            job = store.job(result.job_uid)
-            status = result.status if job is None else job.status.value
-            survived = job is not None and not job.status.is_final
-            final.append(
-                CancelResult(
-                    job_uid=result.job_uid,
-                    name=result.name,
-                    outcome="survived" if survived else result.outcome,
-                    status=status,
-                    invocation_id=result.invocation_id,
-                    worktree=result.worktree,
-                )
-            )
-        connection.send(_cancelled(tuple(final)))
-        return True
-
-
-class _Tail:
-    """Streams a log. It reads from the file, so a slow reader costs no memory."""
-
-    def __init__(self, leader: Leader, job: Job, *, follow: bool, since_seq: int) -> None:
-        self._leader = leader
-        self._job = job
-        self._follow = follow
-        directory = leader.coordinator.store.log_directory(job)
-        self._cursor = None if directory is None else LogCursor(directory, since_seq=since_seq)
-        self._foreign: Timer | None = None
-        self._final_seen = False
-        if follow:
-            leader.followers.setdefault(job.uid, 0)
-            leader.followers[job.uid] += 1
-
-    def poll(self, connection: Connection) -> bool:
-        while connection.has_room:
-            records = [] if self._cursor is None else self._cursor.read(64 * 1024)
-            for record in records:
-                connection.send(StreamFrame(record=record.as_json()))
-            if records:
-                continue
-            if not self._follow or self._final_seen:
-                connection.send(StreamEnd())
-                return True
-            job = self._leader.coordinator.store.job(self._job.uid)
-            if job is None or job.status.is_final:
-                # The last record is on disk before the row is final: one more look gets it.
-                self._final_seen = True
-                continue
-            if job.owner != self._leader.coordinator.owner.id and self._foreign is None:
-                self._foreign = self._leader.coordinator.reactor.call_after(
-                    _FOREIGN_LOOK_S, self._look_again
-                )
-            return False
-        return False
-
-    def _look_again(self) -> None:
-        self._foreign = None
-        self._leader.poll_soon()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._cursor is not None:
-            self._cursor.close()
-        if self._foreign is not None:
-            self._foreign.cancel()
-        if self._follow:
-            self._leader.followers[self._job.uid] -= 1
-            if not self._leader.followers[self._job.uid]:
-                del self._leader.followers[self._job.uid]

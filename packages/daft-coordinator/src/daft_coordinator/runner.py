@@ -21,6 +21,7 @@ from daft_protocol.jobs import BackgroundOutput, Job, ProcessIdentity
 from daft_protocol.records import LogRecord, decode_record
 from daft_protocol.status import JobStatus
 
+from .domain.cancel import Manner
 from .domain.lifecycle import Ending, StopCause, classify, unkillable
 from .joblog import JobLog
 from .ports import Clock, ExitStatus, ProcessControl, Spawned
@@ -46,6 +47,9 @@ class StopPolicy:
     drain_s: float = field(default=2.0, validator=ge(0))
     give_up_s: float = field(default=2.0, validator=ge(0))
     unkillable_s: float = field(default=60.0, validator=ge(0))
+
+
+_POLITELY = Manner()
 
 
 class Outlet(Protocol):
@@ -168,24 +172,25 @@ class JobRun:
             self._look_again(self._bury)
         self.log.remove()
 
-    def stop(self, cause: StopCause, *, kill: bool = False) -> None:
-        """Bring the whole group to an end: TERM and CONT, grace, KILL. Asking again kills."""
+    def stop(self, cause: StopCause, manner: Manner = _POLITELY) -> None:
+        """Bring the whole group to an end: signal and CONT, grace, KILL. Asking again kills."""
         if self._done:
             return
         again = self.cause is not None
         if self.cause is None:
             self.cause = cause
         if self._exit is not None:
-            if kill or again:
+            if manner.kill or again:
                 self._kill()
             return  # it is on its way out already; the drain has its own limits
-        if kill or again or self._policy.grace_s == 0:
+        grace_s = self._policy.grace_s if manner.grace_s is None else manner.grace_s
+        if manner.kill or again or grace_s == 0:
             self._kill()
             return
-        self._signal_all(signals.SIGTERM)
-        # A stopped group would sit on the TERM for ever.
+        self._signal_all(manner.signal)
+        # A stopped group would sit on the signal for ever.
         self._signal_all(signals.SIGCONT)
-        self._after(self._policy.grace_s, self._kill)
+        self._after(grace_s, self._kill)
 
     def look(self) -> None:
         """See whether the leader has ended; called when the system says so."""

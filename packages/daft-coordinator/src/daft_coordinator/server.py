@@ -77,6 +77,8 @@ class Connection:
         self._operation: Operation | None = None
         self._operation_id: int | None = None
         self._out = bytearray()
+        self._lengths: deque[int] = deque()  # what is left of each frame in it
+        self._is_half = False  # the first of them has left in part
         self._closing = False
         self._gone = False
         self._stall: Timer | None = None
@@ -118,6 +120,7 @@ class Connection:
             refused = Error(code=_code_of(error), message=str(error))
             frame = encode_frame(encode_response(refused, self._operation_id))
         self._out += frame
+        self._lengths.append(len(frame))
         self._flush()
 
     def poll(self) -> None:
@@ -241,7 +244,7 @@ class Connection:
         try:
             while self._out:
                 count = self._sock.send(memoryview(self._out)[: 256 * 1024])
-                del self._out[:count]
+                self._has_left(count)
                 sent += count
         except BlockingIOError:
             pass
@@ -253,7 +256,7 @@ class Connection:
             self._stall = None
         if self._out:
             if self._stall is None:
-                self._stall = self._reactor.call_after(WRITE_STALL_S, self.close)
+                self._stall = self._reactor.call_after(WRITE_STALL_S, self._overrun)
             self._reactor.watch(self._sock.fileno(), READ | WRITE, self._ready)
             return
         if self._closing and self._operation is None:
@@ -263,6 +266,31 @@ class Connection:
         if self._operation is not None and sent:
             # There is room again for a stream that had to pause.
             self._reactor.call_soon(self.poll)
+
+    def _has_left(self, count: int) -> None:
+        del self._out[:count]
+        while count and count >= self._lengths[0]:
+            count -= self._lengths.popleft()
+            self._is_half = False
+        if count:
+            self._lengths[0] -= count
+            self._is_half = True
+
+    def _overrun(self) -> None:
+        """Give up on a client that takes nothing: say so behind what it has half, and hang up."""
+        if self._closing:
+            self.close()  # it has not taken that either
+            return
+        self._stall = None
+        # The first frame may be half on its way; what begins behind it never leaves.
+        kept = list(self._lengths)[: int(self._is_half)]
+        del self._out[sum(kept) :]
+        self._lengths = deque(kept)
+        self._closing = True
+        self._end_operation()
+        self.send(
+            Error(code=messages.OVERRUN, message="read too slowly; ask again from where you are")
+        )
 
 
 def _code_of(error: ProtocolError) -> str:

@@ -31,6 +31,7 @@ BUSY = "BUSY"
 NOT_LEADER = "NOT_LEADER"
 CANNOT_RETRY = "CANNOT_RETRY"
 NEWER_SPEC = "NEWER_SPEC"
+OVERRUN = "OVERRUN"
 
 
 # --- requests ---------------------------------------------------------------------------------
@@ -123,7 +124,8 @@ class CancelMatching:
     """Stop the unfinished jobs that fit every predicate given; at least one is required.
 
     older_than_secs: at least this long since the start.
-    kill: SIGKILL at once instead of SIGTERM, grace, SIGKILL.
+    kill: SIGKILL at once instead of SIGTERM, grace, SIGKILL. signal: name of the first signal
+        instead of SIGTERM. grace_ms: until SIGKILL; None: as the coordinator does it.
     wait: answer only when all are final or cannot be stopped.
     """
 
@@ -137,6 +139,7 @@ class CancelMatching:
     kill: bool = False
     grace_ms: int | None = None
     wait: bool = False
+    signal: str | None = None
 
     @property
     def has_predicate(self) -> bool:
@@ -163,14 +166,20 @@ class TailLogs:
     """Stream the records of one job: `StreamFrame` each, then `StreamEnd`.
 
     job_uid: exact; wins over `job`.
-    since_seq: leave out records with a smaller number.
+    since_seq: leave out records with a smaller number. from_end: leave out all there are now.
+    kinds: only records of these kinds; None: of all.
     follow: go on until the job has ended.
+    heartbeat_ms: send a `Heartbeat` this often while following, at most once a second.
+    A reader that takes nothing for some seconds gets an `Error` OVERRUN instead of the rest.
     """
 
     job: TailTarget | None = None
     job_uid: str | None = None
     follow: bool = False
     since_seq: int | None = None
+    from_end: bool = False
+    kinds: tuple[str, ...] | None = None
+    heartbeat_ms: int | None = None
 
 
 @frozen(kw_only=True)
@@ -269,7 +278,8 @@ class Ack:
 class CancelResult:
     """What a cancel did to one job.
 
-    outcome: "signalled", "dequeued", "already finished" or "survived".
+    outcome: "signalled", "dequeued", "already finished", "survived", or "not found" for a
+        `job_uids` that is not recorded.
     status: the job's status when the answer was written.
     """
 
@@ -283,7 +293,7 @@ class CancelResult:
 
 @frozen(kw_only=True)
 class Cancelled:
-    """Answer to a cancel; `count` and `names` are plain version 1."""
+    """Answer to a cancel; `count` and `names`, of what was stopped, are plain version 1."""
 
     count: int
     names: tuple[str, ...] = ()
@@ -313,6 +323,11 @@ class StreamFrame:
 
 
 @frozen(kw_only=True)
+class Heartbeat:
+    """Nothing was logged, and the stream lives. Sent only to who asked for it."""
+
+
+@frozen(kw_only=True)
 class StreamEnd:
     """The last frame of a tail."""
 
@@ -331,4 +346,15 @@ Request = (
     | Evict
     | Shutdown
 )
-Response = Welcome | Accepted | Jobs | Ack | Cancelled | Evicted | Error | StreamFrame | StreamEnd
+Response = (
+    Welcome
+    | Accepted
+    | Jobs
+    | Ack
+    | Cancelled
+    | Evicted
+    | Error
+    | StreamFrame
+    | Heartbeat
+    | StreamEnd
+)

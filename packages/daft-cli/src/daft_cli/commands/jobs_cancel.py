@@ -28,6 +28,7 @@ from .jobs import Outer
 @click.option("--tag", metavar="TAG", help="With this tag.")
 @click.option("--older-than", metavar="DURATION", help="Running for at least this long.")
 @click.option("--kill", is_flag=True, help="SIGKILL at once.")
+@click.option("--signal", "first", metavar="NAME", help="Begin with this signal, not TERM.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until they are gone.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show which.")
 @click.option("--quiet-if-none", is_flag=True, help="Nothing to stop is no failure.")
@@ -44,6 +45,7 @@ def command(
     tag: str | None,
     older_than: str | None,
     kill: bool,
+    first: str | None,
     no_wait: bool,
     dry_run: bool,
     quiet_if_none: bool,
@@ -58,6 +60,8 @@ def command(
     everything = everything or outer.everything
     filters = (invocation, hook, worktree, tag, job, older_than)
     narrowed = any(one is not None for one in filters) or bool(address)
+    if kill and first is not None:
+        raise click.UsageError("--kill is not allowed with --signal")
     if everything and narrowed:
         raise click.UsageError("--all is not allowed with other filters or an address")
     if not everything and not narrowed:
@@ -86,7 +90,10 @@ def command(
         if dry_run:
             _tell(chosen, form)
             return OK
-        return _stop(here, chosen, kill=kill, wait=not no_wait, form=form)
+        request = CancelMatching(
+            job_uids=tuple(one.uid for one in chosen), kill=kill, signal=first, wait=not no_wait
+        )
+        return _stop(here, chosen, request, form=form)
 
 
 def _tell(chosen: tuple[Job, ...], form: str | None) -> None:
@@ -98,21 +105,20 @@ def _tell(chosen: tuple[Job, ...], form: str | None) -> None:
 
 
 def _stop(
-    here: Recorded, chosen: tuple[Job, ...], *, kill: bool, wait: bool, form: str | None
+    here: Recorded, chosen: tuple[Job, ...], request: CancelMatching, *, form: str | None
 ) -> int:
-    request = CancelMatching(job_uids=tuple(one.uid for one in chosen), kill=kill, wait=wait)
     with here.jobs.client() as client:
         answer = client.cancel(request)
     states = tuple(here.store.job(one.uid) or one for one in chosen)
     write_outcomes(states, form)
     if form is None:
         names = ", ".join(harmless(name) for name in answer.names)
-        click.echo(f"Cancelled {len(answer.results)} job(s): {names}")
+        click.echo(f"Cancelled {answer.count} job(s): {names}")
     survived = [one for one in states if not one.status.is_final]
-    if not wait or not survived:
+    if not request.wait or not survived:
         return OK
     names = ", ".join(harmless(one.name) for one in survived)
     sys.stderr.write(f"error: still there: {names}\n")
-    if not kill:
+    if not request.kill:
         sys.stderr.write("  tip: a second cancel kills; so does --kill at once\n")
     return FAILED

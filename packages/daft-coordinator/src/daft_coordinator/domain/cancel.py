@@ -28,6 +28,18 @@ class Selection:
     older_than_s: float | None = None
 
 
+@frozen(kw_only=True)
+class Manner:
+    """How running jobs are stopped: `signal` to the group, then SIGKILL.
+
+    kill: SIGKILL at once. grace_s: seconds between the two; None: as the coordinator does it.
+    """
+
+    kill: bool = False
+    signal: int = 15
+    grace_s: float | None = None
+
+
 class CancelAction(enum.Enum):
     """What a cancel does to one job."""
 

@@ -1,0 +1,331 @@
+"""Cancels that say what they did, and streams that no reader can hold up."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.errors import RequestRefused
+from daft_coordinator.joblog import read_log
+from daft_coordinator.reactor import Reactor
+from daft_coordinator.server import SEND_BUFFER_BYTES, WRITE_STALL_S, Connection
+from daft_coordinator.testing import VirtualClock
+from daft_protocol.codec import decode_response, encode_request
+from daft_protocol.frames import FrameDecoder, encode_frame
+from daft_protocol.messages import (
+    CancelAll,
+    CancelMatching,
+    Error,
+    Heartbeat,
+    Hello,
+    StreamEnd,
+    StreamFrame,
+    TailLogs,
+    Wait,
+)
+from daft_protocol.status import JobStatus
+
+Make = Callable[..., Any]
+
+
+def running(place: Any, uid: str, ready: Path | None = None) -> None:
+    place.until(lambda: place.store.job(uid).status is JobStatus.RUNNING)
+    place.until(lambda: ready is None or ready.exists())
+
+
+# --- cancels ----------------------------------------------------------------------------------
+
+
+def test_a_job_is_stopped_by_the_signal_that_was_asked_for(
+    place: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"trap 'exit 7' INT; trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
+    with place.client() as client:
+        made = client.submit(fire(job("a", command, background=True)))
+        running(place, made.jobs[0].uid, tmp_path / "up")
+        with pytest.raises(RequestRefused, match="no signal is called 'COFFEE'") as caught:
+            client.cancel(CancelMatching(job_name="a", signal="COFFEE"))
+        client.cancel(CancelMatching(job_name="a", signal="int", wait=True))
+
+    found = place.store.job(made.jobs[0].uid)
+    assert caught.value.code == "BAD_PAYLOAD"
+    assert (found.status, found.exit_code) == (JobStatus.CANCELLED, 7)
+
+
+def test_a_second_cancel_kills(place: Any, fire: Make, job: Make, tmp_path: Path) -> None:
+    command = f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
+    with place.client() as client:
+        made = client.submit(fire(job("a", command, background=True)))
+        running(place, made.jobs[0].uid, tmp_path / "up")
+        first = client.cancel(CancelMatching(job_name="a"))
+        assert [one.status for one in first.results] == ["cancelling"]
+        second = client.cancel(CancelMatching(job_name="a", wait=True))
+
+    found = place.store.job(made.jobs[0].uid)
+    assert [(one.outcome, one.status) for one in second.results] == [("signalled", "cancelled")]
+    assert (found.status, found.term_signal) == (JobStatus.CANCELLED, signal.SIGKILL)
+    events = [one.event for one in read_log(place.store.log_directory(found)) if one.event]
+    assert events == ["started", "signaled"]
+
+
+def test_what_needed_no_stop_is_told_apart_from_what_is_not_there(
+    place: Any, fire: Make, job: Make
+) -> None:
+    with place.client() as client:
+        made = client.submit(
+            fire(job("done", background=True), job("later", "sleep 60", background=True))
+        )
+        uids = [one.uid for one in made.jobs]
+        client.wait(Wait(job_uids=(uids[0],)))
+        answer = client.cancel(
+            CancelMatching(job_uids=(*uids, "f" * 32), invocation_prefix=made.invocation_id[:4])
+        )
+
+    assert (answer.count, answer.names) == (1, ("later",))
+    assert {one.job_uid: one.outcome for one in answer.results} == {
+        uids[0]: "already finished", uids[1]: "signalled", "f" * 32: "not found",
+    }  # fmt: skip
+
+
+FOREGROUND = """
+import sys
+from daft_coordinator import Coordinator
+from daft_coordinator.adapters.sqlite import SqliteJobStore
+from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+root, repository, command = sys.argv[1:]
+with Coordinator(SqliteJobStore.open(root, repository), kind="command") as coordinator:
+    (job,) = coordinator.submit(InvocationSpec(invocation_id=new_invocation_id(), hook_type="h",
+        trigger_command="t", worktree="main", jobs=(JobSpec(name="fore", command=command),)))
+    print(job.uid, flush=True)
+    coordinator.wait(job.invocation_id)
+"""
+
+
+@pytest.fixture
+def foreground(place: Any) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], str]]]:
+    """Run a job in another process, as a command runs its foreground."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(command: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", FOREGROUND, place.root, place.repository, command],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_foreground_job_that_ignores_the_request_is_killed_for_it(
+    place: Any, foreground: Make, tmp_path: Path
+) -> None:
+    command = f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
+    process, uid = foreground(command)
+    running(place, uid, tmp_path / "up")
+
+    with place.client() as client:
+        answer = client.cancel(CancelMatching(job_uids=(uid,), wait=True, grace_ms=200))
+
+    assert process.wait(30) == 0
+    assert [one.status for one in answer.results] == ["cancelled"]
+
+
+def test_who_waits_or_follows_learns_that_the_owner_of_a_job_has_died(
+    place: Any, foreground: Make
+) -> None:
+    process, uid = foreground("sleep 60")
+    running(place, uid)
+    with place.client() as client:
+        client.hello()
+        process.kill()
+        process.wait()
+
+        events = [one.event for one in client.tail(uid, follow=True)]
+        (entry,) = client.wait(Wait(job_uids=(uid,)))
+
+    assert events == ["started", "crashed"]
+    assert entry.status == "crashed"
+
+
+# --- streams ----------------------------------------------------------------------------------
+
+
+def test_a_stream_may_begin_at_the_end_and_be_of_one_kind(
+    place: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"echo one; echo err >&2; touch {tmp_path}/up; while ! test -e {tmp_path}/go; do sleep 0.02; done; echo two"
+    with place.client() as client, place.client() as other:
+        made = client.submit(fire(job("a", command, background=True)))
+        uid = made.jobs[0].uid
+        running(place, uid, tmp_path / "up")
+        place.until(lambda: len(list(read_log(place.store.log_directory(made.jobs[0])))) == 3)
+        late = client.tail(uid, follow=True, from_end=True, kinds=("stdout",))
+        link = other._connected()
+        link.send(TailLogs(job_uid=uid, follow=True, kinds=("stdout",), heartbeat_ms=1000))
+        first = link.receive(20)
+        second = link.receive(20)
+        (tmp_path / "go").touch()
+        rest = [record.data for record in late]
+
+    assert isinstance(first, StreamFrame)
+    assert first.record["data"] == "one"
+    assert second == Heartbeat(), "nothing to say, and still there"
+    assert rest == ["two"]
+
+
+def test_a_reader_that_takes_nothing_holds_up_nobody(place: Any, fire: Make, job: Make) -> None:
+    lines = 60_000
+    with place.client() as client, place.client() as good:
+        made = client.submit(fire(job("a", f"seq 1 {lines}; sleep 60", background=True)))
+        uid = made.jobs[0].uid
+        running(place, uid)
+        slow = [raw(place) for _ in range(5)]
+        for sock in slow:
+            sock.sendall(encode_frame(encode_request(TailLogs(job_uid=uid, follow=True), 1)))
+        followed = good.tail(uid, follow=True, kinds=("stdout",))
+        seen = [record.data for record in itertools.islice(followed, lines)]
+        client.cancel(CancelAll(wait=True))
+        assert list(followed) == []
+        for sock in slow:
+            sock.close()
+
+    assert seen == [str(n) for n in range(1, lines + 1)]
+
+
+def raw(place: Any) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(30)
+    sock.connect(place.station.socket_path)
+    return sock
+
+
+class Endless:
+    """An operation that sends as long as there is room."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def poll(self, connection: Connection) -> bool:
+        while connection.has_room:
+            connection.send(StreamFrame(record={"data": "x" * 1000}))
+        return False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_slow_reader_is_told_that_it_was_and_hung_up_on(is_late: bool) -> None:
+    clock, endless, closed = VirtualClock(), Endless(), []
+    reactor = Reactor(clock)
+    ours, theirs = socket.socketpair()
+    connection = Connection(
+        ours,
+        reactor=reactor,
+        handle=lambda *_: endless,
+        closed=closed.append,
+        troubled=lambda error: pytest.fail(str(error)),
+    )
+    theirs.sendall(encode_frame(encode_request(Hello(), 3)))
+    reactor.turn()
+    assert len(connection._out) >= SEND_BUFFER_BYTES
+
+    clock.move_to(clock.monotonic() + WRITE_STALL_S)
+    reactor.turn()
+    assert endless.is_closed
+    assert len(connection._out) < 2000, "nothing is kept for it any more"
+    if is_late:
+        clock.move_to(clock.monotonic() + WRITE_STALL_S)
+        reactor.turn()
+    theirs.setblocking(False)
+    decoder, bodies = FrameDecoder(), []
+    while True:
+        reactor.turn()
+        try:
+            data = theirs.recv(1 << 20)
+        except BlockingIOError:
+            continue
+        if not data:
+            break
+        bodies += decoder.feed(data)
+
+    answers = [decode_response(body) for body in bodies]
+    assert all(answer.id == 3 for answer in answers)
+    assert closed == [connection]
+    assert all(isinstance(answer.message, StreamFrame) for answer in answers[:-1])
+    if is_late:
+        assert isinstance(answers[-1].message, StreamFrame)
+    else:
+        assert isinstance(answers[-1].message, Error)
+        assert answers[-1].message.code == "OVERRUN"
+    theirs.close()
+    reactor.close()
+
+
+class Script:
+    """A connection that answers from a list; an exception in it is raised."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[Any] = []
+
+    def send(self, request: Any) -> None:
+        self.asked.append(request)
+
+    def receive(self, answer_s: float | None) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_stream_goes_on_where_it_was_cut_off(place: Any) -> None:
+    def line(seq: int) -> StreamFrame:
+        return StreamFrame(record={"seq": seq, "ts": 0, "kind": "stdout", "data": str(seq)})
+
+    links = [
+        Script(line(4), Heartbeat(), RequestRefused("OVERRUN", "too slow")),
+        Script(line(5), TimeoutError()),
+        Script(ConnectionResetError()),
+        Script(line(7), StreamEnd()),
+    ]
+    met = iter(links)
+    client = CoordinatorClient(place.station, MemoryJobStore())
+    client._finder.meet = lambda: (next(met), False)  # type: ignore[method-assign, assignment, return-value]
+
+    assert [record.seq for record in client.tail("u", follow=True, from_end=True)] == [4, 5, 7]
+    assert [link.asked[0].since_seq for link in links] == [0, 5, 6, 6]
+    assert [link.asked[0].from_end for link in links] == [True, False, False, False]
+
+
+def test_nothing_is_left_of_a_crash_but_the_truth(place: Any, fire: Make, job: Make) -> None:
+    with place.client() as client:
+        made = client.submit(fire(job("a", "sleep 60", background=True)))
+        running(place, made.jobs[0].uid)
+        os.kill(client.hello().pid, signal.SIGKILL)
+        client.hello()
+
+    found = place.store.job(made.jobs[0].uid)
+    events = [one.event for one in read_log(place.store.log_directory(found)) if one.event]
+    assert found.status is JobStatus.CRASHED
+    assert events == ["started", "crashed"]
