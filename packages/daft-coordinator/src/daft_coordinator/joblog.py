@@ -398,6 +398,22 @@ def _say_it_is_read(fd: int) -> None:
         pass  # clean-up looks at it right now, or there are no locks here: open, it stays readable
 
 
+def is_being_read(directory: str) -> bool:
+    """True while somebody holds the log in `directory` open with a `LogCursor`."""
+    path = os.path.join(directory, FILE_NAME)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False  # no log, or none that anybody could read
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:
     """Yield every record of a log as it is now."""
     cursor = LogCursor(directory, since_seq=since_seq)

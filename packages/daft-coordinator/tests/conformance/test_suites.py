@@ -10,18 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from daft_coordinator import ports
+from daft_coordinator import history, ports
 from daft_coordinator.ports import JobStore
-from daft_coordinator.testing import ClockSuite, JobStoreSuite, ProcessControlSuite
+from daft_coordinator.testing import ClockSuite, JobHistorySuite, JobStoreSuite, ProcessControlSuite
 from daft_coordinator.testing.promises import promises_kept_by, promises_of, sentences_of
 
 PORTS = [
     (ports.Clock, ClockSuite, ()),
     (ports.JobStore, JobStoreSuite, (ports.JobChange, ports.JobQuery, ports.Owner)),
+    (
+        history.JobHistory,
+        JobHistorySuite,
+        (
+            history.RunningJob,
+            history.LogDirectory,
+            history.Tombstone,
+            history.Place,
+            history.PassRecord,
+        ),
+    ),
     (ports.ProcessControl, ProcessControlSuite, (ports.Spawned, ports.ExitStatus)),
 ]
 # What a port says of us, and what it costs: no adapter can break these.
 REMARKS = {
+    "Raises also: StoreFull.",
     "The only way this package touches one.",
     "Slower than `group_members`: it reads every process of this user.",
 }
@@ -61,10 +73,11 @@ BROKEN = """
 import pytest
 from attrs import evolve
 from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.adapters.memory_history import MemoryHistory
 from daft_coordinator.ports import changed
 from daft_coordinator.testing import (
-    ClockSuite, JobStoreSuite, ProcessControlSuite, VirtualClock, VirtualProcessControl,
-    VirtualWorld,
+    ClockSuite, JobHistorySuite, JobStoreSuite, ProcessControlSuite, VirtualClock,
+    VirtualProcessControl, VirtualWorld,
 )
 from daft_protocol.status import JobStatus
 from test_processes import ScriptedBench
@@ -141,6 +154,33 @@ class NeverRetires(MemoryJobStore):
 class ListsTheOldest(MemoryJobStore):
     def recent_invocations(self, *, limit=200):
         return tuple(self._invocations.values())[:limit]
+
+class IgnoresPins(MemoryHistory):
+    def evict(self, departures):
+        self._pinned.clear()
+        return super().evict(departures)
+
+class LeavesNoTombstones(MemoryHistory):
+    def tombstones(self):
+        return ()
+
+class SeesNoReader(MemoryHistory):
+    def is_read(self, invocation_id, dir_name):
+        return False
+
+class MeasuresWhatLinksPointTo(MemoryHistory):
+    def directories(self):
+        for one in super().directories():
+            extra = 10_000 if one.dir_name else 0
+            yield evolve(one, bytes=one.bytes + extra)
+
+class ForgetsTheSources(MemoryHistory):
+    def policy(self):
+        return {name: (value, "") for name, (value, _) in super().policy().items()}
+
+class KeepsThreePasses(MemoryHistory):
+    def passes(self, limit=50):
+        return super().passes(limit)[:3]
 
 class GoesBack(VirtualClock):
     def monotonic(self):
@@ -230,6 +270,16 @@ def suite_of(adapter, base, name):
 
 for adapter in MemoryJobStore.__subclasses__():
     globals()[f"Test{adapter.__name__}"] = suite_of(adapter, JobStoreSuite, "store")
+for adapter in MemoryHistory.__subclasses__():
+    def history(self, store, adapter=adapter):
+        return adapter(store, store._log_root)
+    def store(self, tmp_path):
+        return MemoryJobStore(str(tmp_path / "logs"))
+    globals()[f"Test{adapter.__name__}"] = type(
+        f"Test{adapter.__name__}",
+        (JobHistorySuite,),
+        {"history": pytest.fixture(history), "store": pytest.fixture(store)},
+    )
 for adapter in VirtualClock.__subclasses__():
     globals()[f"Test{adapter.__name__}"] = suite_of(adapter, ClockSuite, "clock")
 """
@@ -246,6 +296,12 @@ NOTICED_BY = {
     "LetsAnybodyIn": "test_a_leased_worktree_takes_jobs_of_its_holder_only",
     "NeverRetires": "test_an_owner_is_known_until_it_retires",
     "ListsTheOldest": "test_the_newest_invocations_come_first",
+    "IgnoresPins": "test_what_is_not_as_it_was_stays_whole",
+    "LeavesNoTombstones": "test_rows_go_and_leave_tombstones",
+    "SeesNoReader": "test_an_open_log_is_read",
+    "MeasuresWhatLinksPointTo": "test_directories_are_measured",
+    "ForgetsTheSources": "test_what_files_declare_comes_together",
+    "KeepsThreePasses": "test_fifty_passes_are_kept",
     "GoesBack": "test_monotonic_time_never_goes_back",
     "IsNaive": "test_the_wall_clock_is_aware_and_in_utc",
     "RebootsEachTime": "test_the_boot_has_one_name",

@@ -15,6 +15,7 @@ from ..domain.elapsed import ClockRecord
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
 from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
+from ..joblog import is_being_read
 from ..ports import JobChange
 
 if TYPE_CHECKING:
@@ -162,8 +163,10 @@ class MemoryHistory:
             yield _measured(invocation.name, "", invocation, beside)
 
     def is_read(self, invocation_id: str, dir_name: str) -> bool:
-        """Return False: an open log can be read to its end after it was deleted."""
-        return False
+        """True while somebody reads the log in that directory."""
+        if self._log_root is None:
+            return False
+        return is_being_read(os.path.join(self._log_root, invocation_id, dir_name))
 
     def set_aside(self, invocation_id: str, dir_name: str) -> str | None:
         """Rename a directory so that no row leads to it; return its new name, None: it is gone."""

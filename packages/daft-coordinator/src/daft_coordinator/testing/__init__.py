@@ -1,7 +1,7 @@
 """For tests of what is built on the coordinator's ports: conformance suites and virtual time.
 
-* `JobStoreSuite`, `ProcessControlSuite` and `ClockSuite` are pytest classes. An adapter that
-  passes its suite can take the place of ours; see `docs/conformance.md`.
+* `JobStoreSuite`, `JobHistorySuite`, `ProcessControlSuite` and `ClockSuite` are pytest classes.
+  An adapter that passes its suite can take the place of ours; see `docs/conformance.md`.
 * `VirtualWorld` runs real coordinators on a made-up clock with scripted processes: a graph of
   hours is over in milliseconds and goes the same way every time.
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bench import Bench
     from .clock_suite import ClockSuite
+    from .history_suite import JobHistorySuite
     from .process_suite import ProcessControlSuite
     from .samples import a_job, an_invocation, an_owner
     from .scripts import NEVER, Child, Says, Script
@@ -38,6 +39,7 @@ _MODULE_OF = {
     "VirtualProcessControl": "virtual_processes",
     "VirtualWorld": "virtual_world",
     "ClockSuite": "clock_suite",
+    "JobHistorySuite": "history_suite",
     "JobStoreSuite": "store_suite",
     "VirtualClock": "virtual_clock",
     "a_job": "samples",
@@ -50,6 +52,7 @@ __all__ = [
     "Bench",
     "Child",
     "ClockSuite",
+    "JobHistorySuite",
     "JobStoreSuite",
     "NothingWillHappen",
     "ProcessControlSuite",
