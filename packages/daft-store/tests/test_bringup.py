@@ -21,6 +21,7 @@ from daft_store.errors import (
     SchemaTooNew,
     StoreCorrupt,
 )
+from daft_store.migrations import digest
 
 OPEN = "import sys, daft_store as s; s.open_writer(sys.argv[1], s.COORDINATOR).close()"
 
@@ -363,3 +364,10 @@ def test_the_listing_loads_nothing_of_weight() -> None:
 
 def test_apsw_is_as_new_as_we_need() -> None:
     assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 40, 0)
+
+
+@pytest.mark.parametrize("lineage", [COORDINATOR, REGISTRY], ids=lambda lineage: lineage.name)
+def test_no_step_has_been_edited_since_its_digest_was_written_down(lineage: Lineage) -> None:
+    assert [step.shipped_as for step in lineage.steps] == [
+        digest(step.sql) for step in lineage.steps
+    ]

@@ -5,12 +5,13 @@ Started by clients, never by hand. This is the program's one wiring module.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import socket
 import sys
 from datetime import UTC, datetime
+
+from attrs import frozen
 
 from daft_protocol import messages
 from daft_protocol.codec import encode_response
@@ -77,13 +78,28 @@ def main(argv: list[str] | None = None) -> int:
         store.close()
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="daft_coordinator", allow_abbrev=False)
-    parser.add_argument("--state-root", required=True)
-    parser.add_argument("--repository", required=True)
-    parser.add_argument("--client-fd", type=int)
-    parser.add_argument("--workers", type=int, default=_workers_from(os.environ))
-    return parser.parse_args(argv)
+@frozen(kw_only=True)
+class _Options:
+    state_root: str
+    repository: str
+    client_fd: int | None
+    workers: int | None
+
+
+def _parse(argv: list[str]) -> _Options:
+    """Read pairs of an option and its value: only programs of ours write them."""
+    given = dict(zip(argv[::2], argv[1::2], strict=False))
+    unknown = given.keys() - {"--state-root", "--repository", "--client-fd", "--workers"}
+    if unknown or len(argv) % 2 or not {"--state-root", "--repository"} <= given.keys():
+        raise SystemExit(f"daft_coordinator: started with {argv}; `daft` starts it as it should be")
+    workers = given.get("--workers")
+    client_fd = given.get("--client-fd")
+    return _Options(
+        state_root=given["--state-root"],
+        repository=given["--repository"],
+        client_fd=None if client_fd is None else int(client_fd),
+        workers=_workers_from(os.environ) if workers is None else int(workers),
+    )
 
 
 def _workers_from(environ: os._Environ[str]) -> int | None:

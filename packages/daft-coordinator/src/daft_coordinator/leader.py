@@ -9,7 +9,6 @@ starts the next leader. So one of the two always sees the other's work.
 from __future__ import annotations
 
 import os
-import secrets
 import signal as signals
 import socket
 import traceback
@@ -115,7 +114,7 @@ class Leader:
         """Bind under another name, then rename over: clients never meet a half-made socket."""
         path = self.station.socket_path
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        temporary = f"{path}.{secrets.token_hex(3)}"
+        temporary = f"{path}.{os.urandom(3).hex()}"
         try:
             listener.bind(temporary)
             os.chmod(temporary, 0o600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 
@@ -14,6 +13,10 @@ def why_changed(pinned: Mapping[str, str]) -> str | None:
 
     pinned: path -> SHA-256 of its content in hex, see `JobSpec.pinned`.
     """
+    if not pinned:
+        return None
+    import hashlib  # large, and most jobs have no such files
+
     for path, expected in pinned.items():
         try:
             if not os.path.isfile(path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from .errors import BadJobName
@@ -55,4 +54,6 @@ def directory_name(job_name: str) -> str:
     encoded = "".join(parts)
     if len(encoded) <= _DIRECTORY_LIMIT_BYTES and encoded:
         return encoded
+    import hashlib  # rarely needed, and large
+
     return f"{encoded[:_DIRECTORY_LIMIT_BYTES]}~{hashlib.sha256(raw).hexdigest()[:12]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 
 import apsw
@@ -26,15 +25,27 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 
 @frozen
 class Step:
-    """One change of schema. `name` says what it brings; `sql` may hold several statements."""
+    """One change of schema. `name` says what it brings; `sql` may hold several statements.
+
+    shipped_as: its digest, written down when it was released; None works it out.
+    """
 
     name: str
     sql: str
+    shipped_as: str | None = None
 
     @property
     def checksum(self) -> str:
         """A digest of the step, to notice one that was edited after it shipped."""
-        return hashlib.sha256(self.sql.encode()).hexdigest()[:16]
+        return self.shipped_as or digest(self.sql)
+
+
+def digest(sql: str) -> str:
+    """Return the digest by which a step is known: 16 hex digits of its SHA-256."""
+    # Not above: the cryptography behind it is several MiB that every leader would carry.
+    import hashlib
+
+    return hashlib.sha256(sql.encode()).hexdigest()[:16]
 
 
 @frozen(kw_only=True)

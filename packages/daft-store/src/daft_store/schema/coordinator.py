@@ -202,5 +202,9 @@ CREATE TABLE worktree_leases (
 
 LINEAGE = Lineage(
     name="coordinator",
-    steps=(Step("jobs", _JOBS), Step("retention", _RETENTION), Step("leases", _LEASES)),
+    steps=(
+        Step("jobs", _JOBS, "95da625f610cb7cb"),
+        Step("retention", _RETENTION, "ce2633e3873b77b0"),
+        Step("leases", _LEASES, "76d872334b53b3f0"),
+    ),
 )

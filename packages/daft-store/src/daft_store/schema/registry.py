@@ -38,7 +38,11 @@ CREATE TABLE skipped_fires (
 """
 
 LINEAGE = Lineage(
-    name="registry", steps=(Step("trust", _TRUST), Step("skipped_fires", _SKIPPED_FIRES))
+    name="registry",
+    steps=(
+        Step("trust", _TRUST, "5349c9fed244dff1"),
+        Step("skipped_fires", _SKIPPED_FIRES, "094c553234e0a27f"),
+    ),
 )
 SKIPPED_FIRES_SINCE = 2
 """A reader changes nothing, so it may meet a file that has not taken this step yet."""
