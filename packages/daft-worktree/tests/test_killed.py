@@ -33,7 +33,7 @@ Git = Callable[..., str]
 KILLED = """
 import os, signal, sys
 from daft_worktree import *
-verb, project, name, at = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+verb, project, name, at, how = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]
 layout = BUILT_IN["nested"]
 STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "subprocess.Popen"}
 left = at
@@ -42,8 +42,10 @@ def watch(event, words):
     writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
     if event in STEPS or writes:
         left -= 1
-        if left == 0:
+        if left == 0 and how == "kill":
             os.killpg(0, signal.SIGKILL)
+        elif left == 0:
+            raise KeyboardInterrupt
 repository = discover(project)
 if verb == "create":
     planned = plan_start(repository, name, layout=layout, data_dir="/n")
@@ -61,18 +63,18 @@ else:
 """
 
 
-def killed_at(verb: str, project: Path, name: str, step: int) -> bool:
+def killed_at(verb: str, project: Path, name: str, step: int, how: str = "kill") -> bool:
     """Run until step `step`; False when there are fewer."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, verb, str(project), name, str(step)],
+        [sys.executable, "-c", KILLED, verb, str(project), name, str(step), how],
         capture_output=True,
         text=True,
         start_new_session=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
+    assert done.returncode in (0, {"kill": -9, "interrupt": -2}[how]), done.stderr
+    return done.returncode != 0
 
 
 def labels(project: Path) -> list[str]:
@@ -136,6 +138,59 @@ def test_a_creation_killed_anywhere_can_be_repeated(project: Path, git: Git) -> 
         assert git("status", "--short", cwd=tree.path) == ""
         assert git("rev-parse", "HEAD", cwd=tree.path) == git("rev-parse", "main", cwd=project)
         assert git("status", "--short", cwd=project) == "" or not ended
+        if ended:
+            break
+
+    assert step > 8
+
+
+def everything(project: Path, git: Git) -> tuple[str, list[str], set[str]]:
+    """What an undone creation must not have changed, besides notes and empty directories of git."""
+    files = {
+        str(path)
+        for path in project.rglob("*")
+        if ".daft" not in path.parts and (".git" not in path.parts or path.is_file())
+    }
+    return git("for-each-ref", cwd=project), labels(project), files
+
+
+def test_a_creation_interrupted_anywhere_makes_all_or_nothing(project: Path, git: Git) -> None:
+    create(plan_start(discover(str(project)), "first", layout=BUILT_IN["nested"], data_dir="/n"))
+    kept = 0
+    for step in range(1, 100):
+        name = f"deep/x{step}"
+        before = everything(project, git)
+        ended = not killed_at("create", project, name, step, "interrupt")
+        # Interrupted while it takes back its note, it leaves that.
+        put_right(discover(str(project)), pytest.fail)
+        if name in labels(project):
+            kept += 1
+            tree = discover(str(project)).worktrees[-1].path
+            assert git("status", "--short", cwd=tree) == ""
+        else:
+            assert everything(project, git) == before, step
+        if ended:
+            break
+
+    assert step - kept > 6
+
+
+def test_a_removal_interrupted_anywhere_removes_all_or_can_be_repeated(
+    project: Path, git: Git
+) -> None:
+    for step in range(1, 100):
+        name = f"x{step}"
+        git("worktree", "add", "-q", "-b", name, f"../{name}", cwd=project)
+        tree = project.parent / name
+        ended = not killed_at("remove", project, name, step, "interrupt")
+        if tree.exists():
+            assert git("status", "--short", "--branch", cwd=tree) == f"## {name}"
+        elif name in git("branch", "--format=%(refname:short)", cwd=project).split():
+            assert labels(project) == ["main"]
+        with suppress(Refused):  # nothing was left
+            for target in plan_removal(discover(str(project)), (name,)):
+                remove(discover(str(project)), target)
+        assert labels(project) == ["main"]
         if ended:
             break
 
