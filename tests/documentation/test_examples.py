@@ -79,3 +79,16 @@ def test_the_commands_of_the_readme_are_those_of_ci() -> None:
 
     for part in command[1].split(" && "):
         assert part in ci
+
+
+def test_the_options_the_manual_speaks_of_exist() -> None:
+    from daft_cli import jobs_list
+
+    help_of = ROOT / "packages" / "daft-cli" / "src" / "daft_cli" / "help"
+    known = jobs_list.HELP + "".join(page.read_text() for page in help_of.glob("jobs.*.txt"))
+    page = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
+
+    said = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page))
+
+    assert len(said) > 20
+    assert said - {"--help"} <= set(re.findall(r"--[a-z][a-z-]+", known))

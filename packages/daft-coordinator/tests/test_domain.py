@@ -310,10 +310,11 @@ def test_an_address_means_what_exists(text: str, uid: str) -> None:
 
 
 def test_an_invocation_of_several_jobs_stands_for_all() -> None:
-    target = resolve("feat/x:c9d4", KNOWN)
+    for text in ("feat/x:c9d4", "feat/x:"):
+        target = resolve(text, KNOWN, current_worktree="main")
 
-    assert target.job_uid is None
-    assert target.invocation_id.startswith("c9d4")
+        assert target.job_uid is None
+        assert target.invocation_id.startswith("c9d4")
 
 
 def test_an_address_of_nothing_and_one_of_several_are_told() -> None:

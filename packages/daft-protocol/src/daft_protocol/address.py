@@ -42,8 +42,8 @@ def readings(text: str) -> list[JobAddress]:
     """Return everything `text` could mean, most specific first, without looking at data.
 
     Forms: `worktree@invocation/job` (canonical), `worktree:invocation:job`, `worktree:job`,
-    `worktree:invocation`, `invocation:job`, `invocation`, `job`. A job name may hold `:` or `/`
-    and is always the last part.
+    `worktree:invocation`, `worktree:`, `invocation:job`, `invocation`, `job`. A job name may
+    hold `:` or `/` and is always the last part.
     Raises: BadAddress for an empty text.
     """
     if not text:
@@ -74,6 +74,8 @@ def _canonical(text: str) -> list[JobAddress]:
 
 def _with_colons(text: str) -> list[JobAddress]:
     left, colon, rest = text.partition(":")
+    if colon and left and not rest:
+        return [JobAddress(worktree=left)]
     if not colon or not left or not rest:
         return []
     found: list[JobAddress] = []
