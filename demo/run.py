@@ -28,6 +28,7 @@ VARYING = (
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DATE"),
     (re.compile(r"\[[0-9a-f]{4,16}\]"), "[ID]"),
+    (re.compile(r"@[0-9a-f]{8}/"), "@ID/"),
     (re.compile(r"\bpid=\d+"), "pid=N"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}/[0-9a-f]{16}"), "REPOSITORY/INVOCATION"),
     (re.compile(r"\b\d+[smhdw] ago"), "N ago"),
