@@ -88,3 +88,13 @@ def test_a_wheel_says_what_it_is(name: str, wheels: Path) -> None:
     assert f"# {name}" in metadata
     assert f"{package}/py.typed" in names
     assert any(one.endswith("licenses/LICENSE") for one in names)
+
+
+def test_the_help_of_the_verbs_is_in_the_wheel(wheels: Path) -> None:
+    written = (ROOT / "packages" / "daft-cli" / "src" / "daft_cli" / "help").glob("*.txt")
+
+    with zipfile.ZipFile(wheel_of(wheels, "daft-cli")) as wheel:
+        names = set(wheel.namelist())
+
+    assert {f"daft_cli/help/{page.name}" for page in written} <= names
+    assert "daft_cli/help/start.txt" in names
