@@ -75,6 +75,33 @@ def test_what_a_plugin_supplies_is_used_and_asked_for_once() -> None:
     assert sorted(plugin.asked) == ["clock", "processes", "store of r"]
 
 
+class Progress:
+    """Keeps unfinished lines."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    @hookimpl
+    def daft_job_progress(self, text: str) -> None:
+        self.shown.append(text)
+
+
+def test_a_line_is_told_of_while_it_is_written_but_not_too_often(fire: Make, job: Make) -> None:
+    watch = Progress()
+    command = (
+        "printf 'a\\rb\\r'; sleep 0.3; for n in 1 2 3 4 5; do printf $n; done; sleep 0.3; echo"
+    )
+
+    with Coordinator(MemoryJobStore(), plugins=[watch]) as coordinator:
+        spec = fire(job("a", command))
+        coordinator.submit(spec)
+        coordinator.wait(spec.invocation_id)
+
+    assert watch.shown[0] == "b"
+    assert "12345".startswith(watch.shown[1])
+    assert len(watch.shown) <= 4
+
+
 def test_invocations_are_told_of_at_both_ends_whoever_else_breaks(fire: Make, job: Make) -> None:
     watch, reports = Watches(), []
     plugins = [Breaks(), watch]

@@ -150,7 +150,7 @@ class LocalEngine:
         return self.coordinator.submit(invocation, environment=environment)
 
     def wait(self, invocation_id: str) -> tuple[Job, ...]:
-        return self.coordinator.wait(invocation_id, timeout_s=60)
+        return self.coordinator.wait(invocation_id, timeout_s=60, on_interrupt=True)
 
     def submit_background(
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]

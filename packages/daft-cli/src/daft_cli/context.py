@@ -21,6 +21,7 @@ from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
 from daft_hooks.firing import FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
+from daft_hooks.watching import JobWatcher
 from daft_store.places import config_root
 from daft_worktree import git
 from daft_worktree.layouts import Layout
@@ -238,7 +239,7 @@ class Session:
     def engine(self) -> Engine:
         """Return what runs jobs, opened on first use."""
         if self._engine is None:
-            self._engine = Engine(self.jobs, (self.presenter,))
+            self._engine = Engine(self.jobs, (JobWatcher(self.presenter),))
         return self._engine
 
     def remote_url(self) -> str | None:

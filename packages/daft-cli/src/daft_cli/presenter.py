@@ -1,7 +1,7 @@
 """Showing foreground jobs as they run: live on a terminal, whole lines in a pipe.
 
-It watches twice: as a plugin of the coordinator (jobs and their output) and as the observer of
-fires. It decides nothing. Everything goes to standard error; results belong to standard output.
+It observes fires and decides nothing. Everything goes to standard error; results belong to
+standard output.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
 from typing import Any
 
-from daft_coordinator.hookspecs import hookimpl
+from attrs import define, field
+
+from daft_hooks.ports import OutputLine
 from daft_protocol.jobs import Job, JobSpec
-from daft_protocol.records import LogRecord, RecordKind
 from daft_protocol.status import JobStatus
 
 from .terminal import duration, harmless, has_colour, paint
@@ -27,12 +28,24 @@ _MARKS = {
     JobStatus.SKIPPED: ("—", "dim"),
 }
 _TAIL_LINES = 6
+_REDRAWN_PER_S = 10
+
+
+@define
+class _Running:
+    """A job that runs, and what was last seen of it."""
+
+    job: Job
+    since: float
+    last: str = ""
+    tail: deque[str] = field(factory=lambda: deque(maxlen=_TAIL_LINES))
 
 
 class Presenter:
     """Shows fires and their foreground jobs on standard error.
 
-    quiet: only what went wrong. verbose: also what was skipped, and each command.
+    quiet: only what went wrong. verbose: also what was skipped, each command, and on a terminal
+    every line as well.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
@@ -41,9 +54,10 @@ class Presenter:
         self._colour = has_colour(sys.stderr)
         self._is_live = not quiet and sys.stderr.isatty() and "DAFT_NO_LIVE" not in os.environ
         self._live: Any = None
-        self._running: dict[str, tuple[Job, float, str]] = {}
-        self._tails: dict[str, list[str]] = {}
+        self._is_drawing = False  # a hook is on; an interactive job only interrupts the drawing
+        self._running: dict[str, _Running] = {}
         self._skipped = 0
+        self._is_stopping = False
 
     # --- fires --------------------------------------------------------------------------------
 
@@ -51,10 +65,10 @@ class Presenter:
         """Jobs of a hook are about to run in the foreground."""
         if not self._quiet:
             count = "1 job" if jobs == 1 else f"{jobs} jobs"
-            self._print(
-                paint(f"{hook} · {worktree or 'no branch'} · {count}", "bold", on=self._colour)
-            )
+            where = harmless(worktree) or "no branch"
+            self._print(paint(f"{harmless(hook)} · {where} · {count}", "bold", on=self._colour))
         if self._is_live:
+            self._is_drawing = True
             self._start_live()
 
     def notice(self, text: str) -> None:
@@ -79,6 +93,7 @@ class Presenter:
 
     def hook_finished(self, hook: str, ok: bool) -> None:
         """The foreground part of a hook has ended."""
+        self._is_drawing = self._is_stopping = False
         self._stop_live()
         self._running.clear()
         if self._skipped and not self._verbose and not self._quiet:
@@ -88,46 +103,52 @@ class Presenter:
 
     # --- jobs ---------------------------------------------------------------------------------
 
-    @hookimpl
-    def daft_job_changed(self, job: Job) -> None:
-        """Follow a job's status."""
-        if job.status is JobStatus.RUNNING:
-            self._running[job.uid] = (job, time.monotonic(), "")
-            if job.spec.interactive:
-                self._stop_live()
-            if self._verbose:
-                self._print(paint(f"$ {harmless(job.spec.command)}", "dim", on=self._colour))
-        elif job.status.is_final and job.uid in self._running:
-            del self._running[job.uid]
-            self._print_end(job)
-        elif job.status is JobStatus.SKIPPED and job.spec.skip is None:
-            self._print_end(job)
+    def job_started(self, job: Job) -> None:
+        """A job runs."""
+        if job.spec.interactive:
+            self._stop_live()  # the terminal is the job's
+        self._running[job.uid] = _Running(job, time.monotonic())
+        if self._verbose:
+            command = harmless(" ".join(job.spec.command.split()))
+            self._print(paint(f"$ {command}", "dim", on=self._colour))
         self._refresh()
 
-    @hookimpl
-    def daft_log_records(self, job: Job, records: Sequence[LogRecord]) -> None:
-        """Show a job's output: the last line live, or every line in a pipe."""
-        for record in records:
-            if record.kind is RecordKind.STATUS or not isinstance(record.data, str):
-                continue
-            text = harmless(record.data.rsplit("\r", 1)[-1])
-            if self._is_live:
-                self._remember(job, text)
-            elif not self._quiet:
-                self._print(f"{harmless(job.name)} │ {text}")
+    def job_line(self, job: Job, line: OutputLine) -> None:
+        """A job has written a line: the last one live, every one in a pipe."""
+        text = harmless(line.text)
+        running = self._running.get(job.uid)
+        if running is not None:
+            running.last = text
+            running.tail.append(text)
+        if not self._quiet and (self._verbose or not self._is_live):
+            bar = "┆" if line.continues else "│"
+            self._print(f"{harmless(job.name)} {bar} {text}")
+        self._refresh()
+
+    def job_progress(self, job: Job, text: str) -> None:
+        """The line a job is writing looks like this now."""
+        running = self._running.get(job.uid)
+        if running is not None:
+            running.last = harmless(text)
+            self._refresh()
+
+    def job_stopping(self, job: Job) -> None:
+        """A job was told to end."""
+        if not self._is_stopping and not self._quiet:
+            self._print("stopping the jobs; Ctrl+C again kills them")
+        self._is_stopping = True
+
+    def job_finished(self, job: Job) -> None:
+        """A job has ended, or will not run as what it needs has failed."""
+        running = self._running.pop(job.uid, None)
+        self._print_end(job, running.tail if running is not None else ())
+        if job.spec.interactive and self._is_drawing:
+            self._start_live()
         self._refresh()
 
     # --- drawing ------------------------------------------------------------------------------
 
-    def _remember(self, job: Job, text: str) -> None:
-        tail = self._tails.setdefault(job.uid, [])
-        tail.append(text)
-        del tail[:-_TAIL_LINES]
-        if job.uid in self._running:
-            known, started, _ = self._running[job.uid]
-            self._running[job.uid] = (known, started, text)
-
-    def _print_end(self, job: Job) -> None:
+    def _print_end(self, job: Job, tail: deque[str] | tuple[str, ...]) -> None:
         mark, style = _MARKS.get(job.status, ("✗", "red"))
         failed = job.status in (JobStatus.FAILED, JobStatus.CRASHED)
         if self._quiet and not failed:
@@ -135,8 +156,8 @@ class Presenter:
         name = harmless(job.name)
         took = "" if job.duration_ms is None else f" {duration(job.duration_ms / 1000)}"
         why = f" ({harmless(job.end_detail)})" if job.end_detail else ""
-        if self._is_live and failed:
-            for line in self._tails.get(job.uid, []):
+        if self._is_live and failed and not self._verbose:
+            for line in tail:
                 self._print(paint(f"  {name} │ {line}", "dim", on=self._colour))
         self._print(f"{paint(mark, style, on=self._colour)} {name}{took}{why}")
         if failed and job.spec.fail_text:
@@ -159,7 +180,7 @@ class Presenter:
         self._live = Live(
             console=Console(stderr=True, highlight=False),
             get_renderable=self._drawing,
-            refresh_per_second=10,
+            refresh_per_second=_REDRAWN_PER_S,
             transient=True,
         )
         self._live.start()
@@ -179,16 +200,16 @@ class Presenter:
 
         frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
         now = time.monotonic()
-        frame = frames[int(now * 10) % len(frames)]
+        frame = frames[int(now * _REDRAWN_PER_S) % len(frames)]
         table = Table.grid(padding=(0, 1), expand=True)
         for _ in range(3):
             table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for job, started, last in list(self._running.values()):
+        for one in list(self._running.values()):
             table.add_row(
                 Text(frame, style="yellow"),
-                Text(job.name),
-                Text(duration(now - started), style="dim"),
-                Text(last, style="dim"),
+                Text(harmless(one.job.name)),
+                Text(duration(now - one.since), style="dim"),
+                Text(one.last, style="dim"),
             )
         return table

@@ -7,10 +7,12 @@ then do the gates open.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from selectors import BaseSelector
 from types import TracebackType
 from typing import Self
@@ -31,6 +33,7 @@ from .domain.retry import RetryRequest
 from .domain.schedule import SkipDecision, schedule
 from .environment import job_environment
 from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
+from .interrupts import Interrupts
 from .joblog import FILE_NAME, JobLog, LogCursor
 from .observers import Plugins
 from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
@@ -236,24 +239,39 @@ class Coordinator:
     ) -> tuple[Job, ...]:
         """Drive the loop until our jobs of an invocation are final, or time is up.
 
-        on_interrupt: take Ctrl+C as a cancel of these jobs, and a second one as a kill, instead
-        of raising KeyboardInterrupt.
+        on_interrupt: take Ctrl+C (and SIGTERM, SIGHUP) as a cancel of these jobs, and a second
+        one as a kill. A job that has the terminal gets Ctrl+C itself: only the second ends it.
         Returns: all jobs of the invocation, as recorded.
         """
         deadline = None if timeout_s is None else self.clock.monotonic() + timeout_s
-        interrupts = 0
-        while self._ended or self._roster.has_unfinished(invocation_id):
-            left = None if deadline is None else deadline - self.clock.monotonic()
-            if left is not None and left <= 0:
-                break
-            try:
+        interrupts = itertools.count(1)
+
+        def interrupted() -> None:
+            self._interrupted(invocation_id, kill=next(interrupts) > 1)
+
+        with Interrupts(self.reactor, interrupted) if on_interrupt else nullcontext():
+            while self._ended or self._roster.has_unfinished(invocation_id):
+                left = None if deadline is None else deadline - self.clock.monotonic()
+                if left is not None and left <= 0:
+                    break
                 self.reactor.wait(left)
-            except KeyboardInterrupt:
-                if not on_interrupt:
-                    raise
-                interrupts += 1
-                self.cancel(Selection(invocation=invocation_id), kill=interrupts > 1)
         return self.store.jobs_of(invocation_id)
+
+    def _interrupted(self, invocation_id: str, *, kill: bool) -> None:
+        try:
+            uids = [
+                job.uid
+                for job in self.store.jobs_of(invocation_id)
+                if not job.status.is_final
+                and (kill or job.status not in HAS_PROCESS or not job.spec.interactive)
+            ]
+            self.cancel(Selection(job_uids=uids), kill=kill)
+        except StoreUnavailable as error:
+            # The user wants an end, recorded or not; the record follows when the store is back.
+            self._report(str(error))
+            for run in self._runs.values():
+                if run.job.invocation_id == invocation_id:
+                    run.stop(StopCause.CANCEL)  # asking again kills
 
     def tail(
         self, job_uid: str, *, since_seq: int = 0, follow: bool = False
@@ -350,6 +368,15 @@ class Coordinator:
     def job_logged(self, job: Job, records: Sequence[LogRecord]) -> None:
         """Pass records on to whoever watches (called by a run)."""
         self._plugins.tell("daft_log_records", job=job, records=records)
+
+    @property
+    def wants_progress(self) -> bool:
+        """True when somebody watches unfinished lines."""
+        return self._plugins.listens("daft_job_progress")
+
+    def job_progressed(self, job: Job, text: str) -> None:
+        """Pass an unfinished line on to whoever watches (called by a run)."""
+        self._plugins.tell("daft_job_progress", job=job, text=text)
 
     def job_troubled(self, job: Job, error: Exception) -> None:
         """Tell what failed over a job, with its trace (called by a run)."""

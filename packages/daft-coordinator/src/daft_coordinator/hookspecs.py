@@ -72,6 +72,16 @@ class CoordinatorHooks:
         """
 
     @hookspec
+    def daft_job_progress(self, job: Job, text: str) -> None:
+        """A line of `job` has begun, or was overwritten with `\\r`, and is not finished.
+
+        Called: in the coordinator's process, on its thread, at most ten times a second for a job.
+        Return: ignored. Take at most 10 ms.
+        Raising: reported under the plugin's name; never changes the outcome.
+        Since: 0.1.
+        """
+
+    @hookspec
     def daft_invocation_changed(self, invocation: Invocation) -> None:
         """An invocation was recorded, or all its jobs have ended.
 

@@ -92,6 +92,10 @@ class JobLog:
         """True while `kind` has an unfinished line."""
         return self._splitters[kind].has_pending
 
+    def partial(self, kind: str) -> str:
+        """Return how an unfinished line looks on a terminal: what stands after the last `\\r`."""
+        return self._splitters[kind].pending_end()
+
     def status(self, event: str, ts: int, /, **fields: Any) -> LogRecord:
         """Write one status record and return it. Status records are never sampled away."""
         record = LogRecord(

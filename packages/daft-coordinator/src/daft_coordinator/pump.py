@@ -11,6 +11,7 @@ from json.encoder import encode_basestring_ascii
 
 READ_BYTES = 64 * 1024
 LINE_LIMIT_BYTES = 64 * 1024
+SHOWN_BYTES = 500
 QUIET_S = 1.0
 """A line without its newline is written after this long without more of it."""
 
@@ -44,6 +45,11 @@ class LineSplitter:
     def has_pending(self) -> bool:
         """True while there is an unfinished line."""
         return bool(self._pending)
+
+    def pending_end(self) -> str:
+        """Return what a terminal shows of the unfinished line, at most 500 bytes of it."""
+        shown = self._pending.rstrip(b"\r").rpartition(b"\r")[2]
+        return shown[-SHOWN_BYTES:].decode("utf-8", "replace")
 
     def plain_lines(self, data: bytes) -> list[str] | None:
         """Take `data`; return whole lines when all is ordinary, None when `feed` must be asked.

@@ -31,6 +31,9 @@ from .reactor import READ, Reactor, Timer
 LOOK_S = 0.05
 """How often a process is looked at on a system that has no descriptor for its end."""
 
+PROGRESS_S = 0.1
+"""At most so often is a line told of that is not finished."""
+
 
 @frozen(kw_only=True)
 class StopPolicy:
@@ -66,6 +69,13 @@ class Outlet(Protocol):
 
     def job_troubled(self, job: Job, error: Exception) -> None:
         """Something of ours failed over this job; the job is being stopped for it."""
+
+    def job_progressed(self, job: Job, text: str) -> None:
+        """A line has begun, or changed, and is not finished."""
+
+    @property
+    def wants_progress(self) -> bool:
+        """True when `job_progressed` is worth calling."""
 
     @property
     def wants_records(self) -> bool:
@@ -107,6 +117,7 @@ class JobRun:
         self._exit: ExitStatus | None = None
         self._timers: list[Timer] = []
         self._quiet: dict[str, Timer] = {}
+        self._progress_due = self._started
         self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
         self._next_look: Timer | None = None
         self._escaped: set[ProcessIdentity] = set()
@@ -423,10 +434,17 @@ class JobRun:
             return True  # taken in, so that the job can end, and left out of the log
         self._show(self.log.output(kind, data, self._now_ms()))
         if self.log.has_partial(kind):
+            self._tell_progress(kind)
             self._quiet[kind] = self._reactor.call_after(
                 QUIET_S, self._careful(partial(self._flush_quiet, kind))
             )
         return True
+
+    def _tell_progress(self, kind: str) -> None:
+        now = self._clock.monotonic()
+        if self._outlet.wants_progress and now >= self._progress_due:
+            self._progress_due = now + PROGRESS_S
+            self._outlet.job_progressed(self.job, self.log.partial(kind))
 
     def _flush_quiet(self, kind: str) -> None:
         self._show(self.log.flush_partial(self._now_ms(), kind))

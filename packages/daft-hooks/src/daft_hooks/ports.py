@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from attrs import frozen
+
 from daft_protocol.jobs import InvocationSpec, Job, JobSpec
 
 from .domain.replay import SkippedFire
@@ -91,8 +93,27 @@ class JobEngine(Protocol):
         """Return the last lines a job wrote to its standard error (or output, if none)."""
 
 
+@frozen(kw_only=True)
+class OutputLine:
+    """A line of a job's output.
+
+    text: as a terminal would show it at its end, without the newline; it may hold anything, see
+        to it that it does no harm. is_error: from standard error.
+    continues: it goes on with the line before.
+    """
+
+    text: str
+    is_error: bool = False
+    continues: bool = False
+
+
 class FireObserver(Protocol):
-    """Watches fires; never decides."""
+    """Watches fires; never decides.
+
+    The command line, an editor and a test see the same: for every fire `hook_started`, what
+    happens to its foreground jobs one after the other, and `hook_finished`. Called on the thread
+    that drives the fire; `daft_hooks.watching` makes these calls of what a coordinator tells.
+    """
 
     def hook_started(self, hook: str, worktree: str, jobs: int) -> None:
         """Jobs of a hook are about to run in the foreground."""
@@ -102,6 +123,21 @@ class FireObserver(Protocol):
 
     def job_skipped(self, hook: str, job: JobSpec) -> None:
         """A job will not run."""
+
+    def job_started(self, job: Job) -> None:
+        """A job runs."""
+
+    def job_line(self, job: Job, line: OutputLine) -> None:
+        """A job has written a line, or part of a very long or slow one."""
+
+    def job_progress(self, job: Job, text: str) -> None:
+        """The line a job is writing looks like this now; `job_line` follows when it is whole."""
+
+    def job_stopping(self, job: Job) -> None:
+        """A job was told to end, by Ctrl+C or somebody else."""
+
+    def job_finished(self, job: Job) -> None:
+        """A job has ended, or will not run as what it needs has failed."""
 
     def background_submitted(self, hook: str, names: tuple[str, ...]) -> None:
         """Jobs go on in the background."""

@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import click
 from attrs import evolve
@@ -21,7 +20,9 @@ from daft_hooks.domain.selection import Narrowing
 from daft_hooks.errors import BadSelection
 from daft_hooks.firing import FireOutcome, FireStatus, carry_out, invocation_of
 from daft_hooks.hooktypes import FailMode
+from daft_hooks.ports import OutputLine
 from daft_hooks.preparing import prepare
+from daft_protocol.jobs import Job
 from daft_protocol.status import Source
 from daft_worktree.worktrees import Worktree
 
@@ -60,11 +61,14 @@ class _Unheard(Presenter):
     def hook_finished(self, hook: str, ok: bool) -> None:
         """And no summary."""
 
-    def daft_job_changed(self, job: Any) -> None:
-        """What becomes of it is in the exit code."""
+    def job_started(self, job: Job) -> None:
+        """Nor a line for it."""
 
-    def daft_log_records(self, job: Any, records: Any) -> None:
+    def job_line(self, job: Job, line: OutputLine) -> None:
         """It writes to the terminal itself."""
+
+    def job_finished(self, job: Job) -> None:
+        """What becomes of it is in the exit code."""
 
 
 @click.command(cls=_Command, context_settings={"allow_interspersed_args": False}, name="run")
