@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = ("startup", "jobs", "hooks")
+BENCHMARKS = ("startup", "jobs", "logs", "hooks")
 
 
 def main() -> None:

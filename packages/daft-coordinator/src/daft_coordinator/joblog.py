@@ -26,6 +26,7 @@ RING_LINES = 200
 _HEAD_SHARE = 0.6
 _OPEN_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ_BYTES = 256 * 1024
+_JOIN_BYTES = 32 * 1024
 
 
 class JobLog:
@@ -252,7 +253,7 @@ class JobLog:
         if self._fd is None:
             return
         assert self._directory is not None
-        head = _read_end(os.path.join(self._directory, FILE_NAME))
+        head = _read_end(os.path.join(self._directory, FILE_NAME), 1)
         self.bytes_written = os.fstat(self._fd).st_size
         if head and not head.endswith(b"\n"):
             self._put("\n", 0)
@@ -269,7 +270,7 @@ class JobLog:
         if self._fd is None:
             return
         # Numbers decide, not what we remember: a writer may have died while it was doing this.
-        joined = _last_of(_read_end(os.path.join(self._directory, FILE_NAME)))
+        joined = _last_of(os.path.join(self._directory, FILE_NAME))
         behind = -1 if joined is None else joined.seq
         paths = [os.path.join(self._directory, name) for name in SEGMENT_NAMES]
         firsts = sorted((first.seq, first.ts, path) for path in paths if (first := _first_of(path)))
@@ -448,22 +449,31 @@ def last_record(directory: str) -> LogRecord | None:
     newest: LogRecord | None = None
     for name in (FILE_NAME, *SEGMENT_NAMES):
         try:
-            data = _read_end(os.path.join(directory, name))
+            record = _last_of(os.path.join(directory, name))
         except OSError:
             continue  # no such file, or not readable: then it tells nothing
-        record = _last_of(data)
         if record is not None and (newest is None or record.seq > newest.seq):
             newest = record
     return newest
 
 
-def _read_end(path: str) -> bytes:
+def _last_of(path: str) -> LogRecord | None:
+    """Return the last record of a file that is whole."""
+    # Two of the longest lines fit into the last size: a torn line and the record before it.
+    for size in (4096, 128 * 1024, 1024 * 1024):
+        for line in reversed(_read_end(path, size).split(b"\n")):
+            try:
+                return decode_record(line)
+            except BadRecord:
+                continue
+    return None
+
+
+def _read_end(path: str, size: int) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        size = os.fstat(fd).st_size
-        # Two of the longest lines fit: a torn last line and the record before it.
-        want = min(size, 1024 * 1024)
-        return os.pread(fd, want, size - want)
+        whole = os.fstat(fd).st_size
+        return os.pread(fd, size, max(0, whole - size))
     finally:
         os.close(fd)
 
@@ -484,7 +494,7 @@ def _whole_lines(path: str) -> Iterator[list[bytes]]:
     torn = b""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        while data := os.read(fd, _READ_BYTES):
+        while data := os.read(fd, _JOIN_BYTES):
             *lines, torn = (torn + data).split(b"\n")
             yield [line + b"\n" for line in lines]
     finally:
@@ -510,15 +520,6 @@ def _seq(line: bytes) -> int:
         return decode_record(line).seq
     except BadRecord:
         return -1
-
-
-def _last_of(data: bytes) -> LogRecord | None:
-    for line in reversed(data.split(b"\n")):
-        try:
-            return decode_record(line)
-        except BadRecord:
-            continue
-    return None
 
 
 def _is_gap(record: LogRecord | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 16 * 1024
 LINE_LIMIT_BYTES = 64 * 1024
 SHOWN_BYTES = 500
 QUIET_S = 1.0
