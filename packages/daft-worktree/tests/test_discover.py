@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from daft_worktree import create, discover, fetch_clone, first_worktree, plan_start
+from daft_worktree import (
+    create,
+    discover,
+    fetch_clone,
+    first_worktree,
+    plan_removal,
+    plan_start,
+    plan_visit,
+)
 from daft_worktree import git as git_module
-from daft_worktree.errors import GitFailed, InsideSubmodule, NotARepository, NoWorktree
+from daft_worktree.errors import GitFailed, InsideSubmodule, MovedByHand, NotARepository, NoWorktree
 from daft_worktree.finding import find
 from daft_worktree.layouts import BUILT_IN
 
@@ -101,6 +110,42 @@ def test_a_separate_git_directory_is_followed(tmp_path: Path, git: Git) -> None:
     assert found.common_dir == str(tmp_path / "store")
     assert found.current is not None
     assert found.current.path == str(tmp_path / "tree")
+
+
+def test_a_separate_git_directory_stays_followed_beside_worktrees(tmp_path: Path, git: Git) -> None:
+    (tmp_path / "tree").mkdir()
+    git("init", "-q", "--separate-git-dir", str(tmp_path / "store"), cwd=tmp_path / "tree")
+    git("commit", "-qm", "x", "--allow-empty", cwd=tmp_path / "tree")
+    git("worktree", "add", "-q", "-b", "x", "../x", cwd=tmp_path / "tree")
+
+    again = discover(str(tmp_path / "tree")).refreshed()
+    linked = discover(str(tmp_path / "x"))
+
+    assert again.worktrees[0].path == str(tmp_path / "tree")
+    assert again.current == again.worktrees[0]
+    assert linked.current is not None
+    assert linked.current.branch == "x"
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_from_a_worktree_that_is_elsewhere_for_git_nothing_is_changed(
+    project: Path, tmp_path: Path, git: Git, how: str
+) -> None:
+    git("worktree", "add", "-q", "-b", "x", "../x", cwd=project)
+    (shutil.move if how == "moved" else shutil.copytree)(tmp_path / "x", tmp_path / "y")
+    found = discover(str(tmp_path / "y"))
+
+    with pytest.raises(MovedByHand, match="on record at"):
+        plan_start(found, "z", layout=BUILT_IN["sibling"], data_dir="/n")
+    with pytest.raises(MovedByHand, match="on record at"):
+        plan_removal(found, ("x",))
+    if how == "moved":  # the original of a copy is there to be visited
+        with pytest.raises(MovedByHand, match="on record at"):
+            plan_visit(found, "x", layout=BUILT_IN["sibling"], data_dir="/n")
+
+    git("worktree", "repair", str(tmp_path / "y"), cwd=project)
+    repaired = discover(str(tmp_path / "y"))
+    assert plan_start(repaired, "z", layout=BUILT_IN["sibling"], data_dir="/n")
 
 
 def test_a_submodule_is_read_but_not_given_worktrees(

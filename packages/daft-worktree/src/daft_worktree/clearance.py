@@ -12,7 +12,7 @@ from .finding import containing, find, is_path
 from .guards import Refusal, check_worktree
 from .proofs import merged_proof, pushed_proof
 from .removal import Target
-from .repository import Repository, refuse_submodule
+from .repository import Repository, refuse_odd_places
 from .worktrees import Worktree, is_below, same_path
 
 
@@ -39,7 +39,7 @@ def plan_removal(
     replaceable: names of untracked files that are no loss while another worktree has the same.
     Raises: Refused with every refusal at once.
     """
-    refuse_submodule(repository)
+    refuse_odd_places(repository)
     planner = _Planner(repository, force, keep_branch, remote_branch, replaceable)
     refusals: list[tuple[str, str]] = []
     tips: dict[str, None] = {}

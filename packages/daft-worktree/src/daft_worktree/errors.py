@@ -56,6 +56,19 @@ class InsideSubmodule(WorktreeError):
         )
 
 
+class MovedByHand(WorktreeError):
+    """The directory says that it is a worktree which git has on record elsewhere."""
+
+    def __init__(self, path: str, recorded: str) -> None:
+        super().__init__(
+            f"git has the worktree of {path} on record at {recorded}",
+            tips=(
+                f"if you moved it: `git worktree repair {path}`",
+                "if it is a copy, change worktrees from the original",
+            ),
+        )
+
+
 class BadBranchName(WorktreeError):
     """git would not accept the name, or it could deceive a reader."""
 

@@ -18,7 +18,7 @@ from .errors import (
 from .finding import find, is_path
 from .layouts import Layout
 from .names import check_branch_name, check_no_conflict, similar
-from .repository import Repository, refuse_submodule
+from .repository import Repository, refuse_odd_places
 
 
 def plan_start(
@@ -38,7 +38,7 @@ def plan_start(
     Raises: BadBranchName, BranchExists, BranchConflict, CaseConflict, BaseNotFound, NoCommits,
     PathTaken, BadPath, BadLayout, InsideSubmodule.
     """
-    refuse_submodule(repository)
+    refuse_odd_places(repository)
     check_branch_name(branch)
     refs = read_refs(repository)
     if branch in refs.heads:
@@ -76,7 +76,7 @@ def plan_visit(
     found = _existing(repository, name)
     if found is not None and (is_path(name) or _has(found, name)):
         return _unless_placed(found, name, at)
-    refuse_submodule(repository)
+    refuse_odd_places(repository)
     refs = read_refs(repository)
     remote = repository.remote
     remotes = refs.of(remote)

@@ -6,11 +6,11 @@ import os
 from typing import NamedTuple
 
 from . import git
-from .errors import GitFailed, GitMissing, InsideSubmodule, NotARepository
+from .errors import GitFailed, GitMissing, InsideSubmodule, MovedByHand, NotARepository
 from .finding import containing
 from .records import read_text
 from .settings import Settings, read_settings
-from .worktrees import Worktree, list_worktrees
+from .worktrees import Worktree, list_worktrees, same_path
 
 
 class Repository(NamedTuple):
@@ -19,6 +19,7 @@ class Repository(NamedTuple):
     common_dir: the git directory all worktrees share, links resolved.
     project_root: the directory that carries the repository.
     current: the worktree the caller stands in; None at the root of a bare layout.
+    top: the top of the working tree the caller stands in, by its own word.
     """
 
     common_dir: str
@@ -28,6 +29,7 @@ class Repository(NamedTuple):
     current: Worktree | None
     settings: Settings
     cwd: str
+    top: str | None = None
 
     @property
     def state_dir(self) -> str:
@@ -60,7 +62,7 @@ class Repository(NamedTuple):
 
     def refreshed(self) -> Repository:
         """Return the same repository with its worktrees listed again."""
-        worktrees = tuple(list_worktrees(self.common_dir, self.settings))
+        worktrees = _listed(self.common_dir, self.settings, self.top)
         return self._replace(worktrees=worktrees, current=containing(list(worktrees), self.cwd))
 
 
@@ -75,11 +77,8 @@ def discover(start: str) -> Repository:
     if common_dir is None:
         common_dir = _ask(start)
     settings = read_settings(common_dir)
-    worktrees = tuple(list_worktrees(common_dir, settings))
+    worktrees = _listed(common_dir, settings, top)
     first = worktrees[0] if worktrees else None
-    if top is not None and first is not None and first.is_main and _is_separate(first.path):
-        # With a separate git directory git takes that for the main working tree.
-        worktrees = (first._replace(path=top, missing=False), *worktrees[1:])
     return Repository(
         common_dir=common_dir,
         project_root=_project_root(common_dir, worktrees),
@@ -88,11 +87,40 @@ def discover(start: str) -> Repository:
         current=containing(list(worktrees), start),
         settings=settings,
         cwd=start,
+        top=top,
     )
 
 
-def refuse_submodule(repository: Repository) -> None:
-    """Refuse to change worktrees of a submodule. Raises: InsideSubmodule."""
+def _listed(common_dir: str, settings: Settings, top: str | None) -> tuple[Worktree, ...]:
+    worktrees = tuple(list_worktrees(common_dir, settings))
+    first = worktrees[0] if worktrees else None
+    if top is None or first is None or not first.is_main or not _is_separate(first.path):
+        return worktrees
+    if any(same_path(one.path, top) for one in worktrees[1:]):
+        return worktrees
+    # With a separate git directory git takes that for the main working tree.
+    return (first._replace(path=top, missing=False), *worktrees[1:])
+
+
+def refuse_odd_places(repository: Repository) -> None:
+    """Refuse to change worktrees from where that would go wrong.
+
+    Raises: InsideSubmodule; MovedByHand in a worktree that git has on record elsewhere.
+    """
+    _refuse_submodule(repository)
+    top, here = repository.top, repository.current
+    if top is None or (here is not None and same_path(here.path, top)):
+        return
+    pointer = read_text(os.path.join(top, ".git"))
+    if pointer is None:
+        return
+    own_dir = os.path.join(top, pointer.removeprefix("gitdir: "))
+    for worktree in repository.worktrees:
+        if worktree.worktree_id and same_path(worktree.private_dir, own_dir):
+            raise MovedByHand(top, worktree.path)
+
+
+def _refuse_submodule(repository: Repository) -> None:
     head, found, _ = repository.common_dir.rpartition(f"{os.sep}modules{os.sep}")
     if not found or not os.path.exists(os.path.join(head, "HEAD")):
         return
@@ -102,7 +130,7 @@ def refuse_submodule(repository: Repository) -> None:
 
 
 def _look_up(start: str) -> tuple[str | None, str | None]:
-    """Return the common directory as files tell it, and the top of a main working tree.
+    """Return the common directory as files tell it, and the top of the working tree.
 
     (None, None) for anything but a working tree with a `.git` that git would take: git is asked
     then.
@@ -118,7 +146,7 @@ def _look_up(start: str) -> tuple[str | None, str | None]:
             common = read_text(os.path.join(own_dir, "commondir"))
             if common is not None:
                 found = os.path.realpath(os.path.join(own_dir, common))
-                return (found, None) if _is_git_dir(found) else (None, None)
+                return (found, here) if _is_git_dir(found) else (None, None)
             return (os.path.realpath(own_dir), here) if _is_git_dir(own_dir) else (None, None)
         parent = os.path.dirname(here)
         if parent == here or os.path.exists(os.path.join(here, "HEAD")):
