@@ -413,6 +413,23 @@ def test_a_repository_that_fails_does_not_stop_the_others_and_is_in_the_record(
     assert sql(home, "SELECT count(*) FROM evictions", project) == [(1,)]
 
 
+def test_what_fails_altogether_is_in_the_record_too(home: Any) -> None:
+    jobs = home.root / "state" / "jobs"
+    jobs.mkdir(parents=True)
+    jobs.chmod(0o700)
+    jobs.parent.chmod(0o700)
+    (jobs / ".deleting-x").symlink_to("/")
+    (home.root / "elsewhere").mkdir(mode=0o700)
+    jobs.rename(home.root / "moved")
+    jobs.symlink_to(home.root / "moved")
+
+    done = home.daft("__clean-logs", cwd=home.root)
+
+    assert done.returncode != 0
+    [error] = json.loads(record(home).read_text())["errors"]
+    assert "is not a directory" in error
+
+
 def test_a_record_nobody_can_read_is_replaced(tidy: tuple[Any, Path]) -> None:
     home, project = tidy
     record(home).write_text("{")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_coordinator.adapters.sqlite_history import SqliteHistory
+from daft_coordinator.adapters.sweep import Sweep
 from daft_coordinator.cleaning import Cleaning
 from daft_coordinator.domain.policy import DeclaredPolicy
 from daft_coordinator.domain.retention import Wishes
@@ -483,6 +485,103 @@ def test_a_disk_without_any_room_still_loses_the_logs_and_the_rows_later(disk: W
     assert disk.names() == ["p"]
 
 
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB with a place in it, where the machine allows one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", str(place)]
+    if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("this machine mounts nothing for us")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.fault("F-07", "clean-up")
+@pytest.mark.parametrize("is_open", [True, False], ids=["in use", "at rest"])
+def test_a_disk_without_a_byte_left_is_cleaned_up(full: Path, is_open: bool) -> None:
+    """At rest not even SQLite's shared memory has room, so the store opens in no usual way."""
+    root, repository = str(full / "state"), str(uuid.uuid4())
+    store = SqliteJobStore.open(root, repository)
+    world = World(store, root, repository)
+    world.now = datetime.now(UTC)
+    for number in range(30):
+        world.record(30, f"{number}", size=30_000)
+    if not is_open:
+        store.close()
+    with open(full / "filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass  # that is the end of the room
+    sweep = Sweep(root, by_hand=True)
+
+    first = sweep.clean(repository, NOTHING_KEPT)
+    second = sweep.clean(repository, NOTHING_KEPT)
+
+    assert (first.error, second.error) == (None, None)
+    assert first.outcome is not None
+    assert second.outcome is not None
+    assert (first.outcome.jobs, first.outcome.trouble) == (30, [])
+    assert first.outcome.bytes > 30 * 30_000
+    assert (second.outcome.jobs, second.outcome.bytes) == (0, 0)
+    if is_open:
+        store.close()
+
+
+def test_a_full_disk_whose_leader_lives_is_told(full: Path) -> None:
+    root, repository = str(full / "state"), str(uuid.uuid4())
+    SqliteJobStore.open(root, repository).close()
+    lock = LeaderLock.try_acquire(open_station(root, repository).lock_path)
+    assert lock is not None
+    with open(full / "filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass  # that is the end of the room
+
+    assert Sweep(root, by_hand=True).clean(repository).error == "the disk is full"
+    lock.release()
+
+
+@pytest.mark.slow
+def test_passes_that_run_at_once_remove_everything_once(disk: World) -> None:
+    for _ in range(3):
+        for _ in range(20):
+            disk.record(500, "a", "b", size=100)
+        passes = [
+            subprocess.Popen(
+                [sys.executable, "-c", AT_ONCE, disk.root, disk.repository],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(3)
+        ]
+        said = [json.loads(one.communicate(timeout=60)[0]) for one in passes]
+
+        assert sum(one["jobs"] for one in said) == 40
+        assert sum(one["invocations"] for one in said) == 20
+        assert [line for one in said for line in one["trouble"]] == []
+        Sweep(disk.root, by_hand=True).clean(disk.repository)
+        assert disk.names() == []
+        assert disk.directories() == set()
+        assert disk.history.leftovers() == ()
+
+
+AT_ONCE = """
+import json, sys
+from daft_coordinator.adapters.sweep import Sweep
+from daft_coordinator.domain.retention import Wishes
+done = Sweep(sys.argv[1], by_hand=True).clean(sys.argv[2], Wishes(keep_last=0))
+assert done.error is None, done.error
+outcome = done.outcome
+print(json.dumps({"jobs": outcome.jobs, "invocations": outcome.invocations,
+                  "trouble": outcome.trouble}))
+"""
+
+
 def test_a_pass_that_is_told_to_stop_stops_between_two_things(disk: World) -> None:
     for _ in range(3):
         disk.record(30, "a")
@@ -495,7 +594,7 @@ def test_a_pass_that_is_told_to_stop_stops_between_two_things(disk: World) -> No
 
     assert not outcome.is_complete
     assert "the next pass goes on" in outcome.trouble[0]
-    assert len(disk.history.tombstones()) == 2
+    assert len(disk.history.tombstones()) == 3
     disk.clean()
     assert disk.history.tombstones() == ()
 
@@ -553,6 +652,7 @@ sys.path.insert(0, sys.argv[4])
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.sqlite_history import SqliteHistory
+from daft_coordinator.adapters.sweep import Sweep
 from daft_coordinator.cleaning import Cleaning
 from daft_coordinator.domain.retention import Wishes
 

@@ -119,13 +119,15 @@ class Cleaning:
         Trouble ends no pass: it is in the outcome, and everything else is done.
         """
         decision = plan.decision
+        buried: list[Tombstone] = []
         done = Outcome(over_budget_bytes=decision.over_budget_bytes, held_back=decision.held_back)
         for step in (
             self._giving_up(decision.stale, evictor, done),
             self._evicting(decision.evictions, evictor, done),
             self._clearing_strays(decision.strays, done),
-            self._burying(done),
+            self._burying(done, buried),
             self._clearing_leftovers(done),
+            self._settling(buried, done),
         ):
             for _ in step:
                 if enough():
@@ -259,14 +261,14 @@ class Cleaning:
                     done.bytes += self._clear(aside)
             yield
 
-    def _burying(self, done: Outcome) -> Iterator[None]:
-        """Delete what tombstones tell of: rename, delete, then forget the tombstone."""
+    def _burying(self, done: Outcome, buried: list[Tombstone]) -> Iterator[None]:
+        """Delete what tombstones tell of: rename, then delete."""
         for tombstone in self._tombstones(done):
             where = f"{tombstone.invocation_id}/{tombstone.dir_name}".rstrip("/")
             with _noting(done, f"directory {where} stays for the next pass"):
                 aside = self._history.set_aside(tombstone.invocation_id, tombstone.dir_name)
                 done.bytes += self._clear(aside)
-                self._history.settle(tombstone)
+                buried.append(tombstone)
             yield
 
     def _tombstones(self, done: Outcome) -> Sequence[Tombstone]:
@@ -283,6 +285,17 @@ class Cleaning:
                 done.bytes += self._clear(name)
             yield
 
+    def _settling(self, buried: Sequence[Tombstone], done: Outcome) -> Iterator[None]:
+        """Forget the tombstones of directories that are gone; last, when there is most room."""
+        with _noting(done, "deleted directories are still noted"):
+            for tombstone in buried:
+                try:
+                    self._history.settle(tombstone)
+                except StoreFull:
+                    self._history.shrink()
+                    self._history.settle(tombstone)
+                yield
+
     def _clear(self, name: str | None) -> int:
         return 0 if name is None else self._history.clear(name)
 
@@ -298,9 +311,8 @@ class Cleaning:
         )
         with _noting(done, "the pass is not in the history"):
             self._history.note_pass(record, plan.clock)
-        if done.invocations or done.jobs:
-            with _noting(done, "the store keeps its size"):
-                self._history.shrink()
+        with _noting(done, "the store keeps its size"):
+            self._history.shrink()
 
 
 @contextmanager

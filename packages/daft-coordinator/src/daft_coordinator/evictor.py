@@ -21,6 +21,21 @@ _PAUSES_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _PASSING = (messages.NOT_LEADER, messages.SHUTTING_DOWN)
 
 
+class HeldEvictor:
+    """Evicts as whoever holds the leader's lock already."""
+
+    def __init__(self, history: JobHistory) -> None:
+        self._history = history
+
+    def evict(self, departures: Sequence[Departure]) -> Sequence[bool]:
+        """Delete rows, see `JobHistory.evict`. Raises: StoreUnavailable, StoreFull."""
+        return self._history.evict(departures)
+
+    def give_up(self, jobs: Sequence[StaleJob], at: datetime) -> int:
+        """Record that nobody answers for running jobs; return how many that were."""
+        return self._history.give_up([job.uid for job in jobs], at)
+
+
 class RepositoryEvictor:
     """Evicts from one repository, whether somebody leads it or not.
 
@@ -31,7 +46,7 @@ class RepositoryEvictor:
     def __init__(self, station: Station, store: JobStore, history: JobHistory) -> None:
         self._station = station
         self._store = store
-        self._history = history
+        self._held = HeldEvictor(history)
 
     def evict(self, departures: Sequence[Departure]) -> Sequence[bool]:
         """Delete rows, see `JobHistory.evict`.
@@ -45,13 +60,18 @@ class RepositoryEvictor:
             lock = LeaderLock.try_acquire(self._station.lock_path)
             if lock is not None:
                 try:
-                    return self._history.evict(departures)
+                    return self._held.evict(departures)
                 finally:
                     lock.release()
             try:
                 with self._client() as client:
                     return client.evict(departures)
             except RequestRefused as refused:
+                if refused.code == messages.UNKNOWN_REQUEST:
+                    raise CoordinatorUnavailable(
+                        "it is of an older version, which cannot clean up; "
+                        "try again when its jobs are done"
+                    ) from refused
                 if refused.code not in _PASSING:
                     raise
                 reason = refused.message
@@ -69,7 +89,7 @@ class RepositoryEvictor:
         lock = LeaderLock.try_acquire(self._station.lock_path)
         if lock is not None:
             try:
-                return self._history.give_up([job.uid for job in jobs], at)
+                return self._held.give_up(jobs, at)
             finally:
                 lock.release()
         with self._client() as client:

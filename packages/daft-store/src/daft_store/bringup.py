@@ -32,17 +32,24 @@ _WRITER_PRAGMAS = (
 )
 # Has effect only before the first table; later it would still wait for every other writer.
 _AUTO_VACUUM = "PRAGMA auto_vacuum = INCREMENTAL"
+_ALONE = "PRAGMA locking_mode = EXCLUSIVE"
 _WAL = "PRAGMA journal_mode = WAL"
 _SYNCHRONOUS = {"NORMAL": "PRAGMA synchronous = NORMAL", "FULL": "PRAGMA synchronous = FULL"}
 
 
 def open_writer(
-    path: str, lineage: Lineage, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    path: str,
+    lineage: Lineage,
+    *,
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+    alone: bool = False,
 ) -> apsw.Connection:
     """Open `path` for writing, creating and migrating it as needed.
 
     synchronous: NORMAL may lose the last commits when the power fails, never consistency;
         FULL loses nothing that was committed.
+    alone: keep every other process out while it is open. What they would share is then kept in
+        memory, so it can be opened where the disk has no room left.
     The connection belongs to one thread.
     Raises: NotOurs, ForeignFile, SchemaTooNew, MigrationMismatch, StoreCorrupt, StoreBusy,
     StoreIO; the file is then as it was.
@@ -54,6 +61,8 @@ def open_writer(
         raise StoreIO(path, error.strerror or str(error)) from error
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE, WRITER_BUSY_MS)
     try:
+        if alone:
+            _run(db, _ALONE)  # before anything is read: later the shared memory is there
         # Closing a refused file must not move what its own program left in its WAL.
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         check_header(db, path, lineage)

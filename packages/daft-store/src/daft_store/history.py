@@ -306,19 +306,25 @@ def repository_place(db: apsw.Connection, repo: str) -> tuple[str, str] | None:
 
 
 def shrink(db: apsw.Connection) -> None:
-    """Give free pages back to the disk and empty the write-ahead log.
+    """Empty the write-ahead log and give free pages back to the disk.
 
-    In small transactions, so that no other writer waits for long. A reader that is at work
-    keeps the log from being emptied; then a later pass does it.
+    The log first: that takes no room, and may make what the rest needs. In small transactions,
+    so that no other writer waits for long. A reader that is at work keeps the log from being
+    emptied; then a later pass does it.
     Raises: apsw.Error; what was given back till then stays so.
     """
+    _empty_log(db)
     while True:
         before = db.pragma("freelist_count")
-        for _ in db.execute(VACUUM):
+        for _ in db.execute(VACUUM) if before else ():
             pass  # drained, so that it has really run
         # Not less than before: somebody frees pages as we go, or the file was made without.
         if not 0 < db.pragma("freelist_count") < before:
             break
+    _empty_log(db)
+
+
+def _empty_log(db: apsw.Connection) -> None:
     # It holds the writers up while it waits for readers, so it must not wait for long.
     db.set_busy_timeout(CHECKPOINT_BUSY_MS)
     try:

@@ -18,7 +18,6 @@ from typing import Any
 import click
 
 from daft_coordinator.adapters.sweep import Cleaned, Sweep
-from daft_store.errors import StoreError
 from daft_store.places import state_root
 from daft_worktree.errors import WorktreeError
 from daft_worktree.worktrees import list_worktrees
@@ -76,17 +75,20 @@ def _clean(root: str) -> None:
         enough=lambda: time.monotonic() > deadline,
         report=errors.append,
     )
-    for repository in sweep.repositories():
-        if time.monotonic() > deadline:
-            errors.append("it took too long; the next pass goes on")
-            break
-        cleaned.append(sweep.clean(repository))
     freed = 0
     try:
+        for repository in sweep.repositories():
+            if time.monotonic() > deadline:
+                errors.append("it took too long; the next pass goes on")
+                break
+            cleaned.append(sweep.clean(repository))
         freed = sweep.finish()
-    except (StoreError, OSError) as error:
-        errors.append(str(error))
-    _record(root, cleaned, errors, freed)
+    except Exception as error:
+        errors.append(f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        # Also when it failed: without a record every command would start it again.
+        _record(root, cleaned, errors, freed)
 
 
 def living_labels(common_dir: str) -> Collection[str] | None:

@@ -60,14 +60,14 @@ class SqliteHistory:
         self._is_current = history.has_tables(self._db)
 
     @classmethod
-    def open(cls, state_root: str, repository: str) -> SqliteHistory:
+    def open(cls, state_root: str, repository: str, *, alone: bool = False) -> SqliteHistory:
         """Open the store of a repository to shorten it, making it if there is none.
 
-        Raises: StoreError.
+        alone: where the disk has no room; see `bringup.open_writer`. Raises: StoreError.
         """
         places = RepositoryPlaces(state_root, repository)
         places.make(os.environ)
-        db = bringup.open_writer(places.database, daft_store.COORDINATOR)
+        db = bringup.open_writer(places.database, daft_store.COORDINATOR, alone=alone)
         return cls(lambda: db, places)
 
     @classmethod

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from daft_store.errors import BadIdentity, StoreError
+from daft_store.errors import BadIdentity, StoreError, StoreIO
 from daft_store.identity import read_repository_id
 from daft_store.places import RepositoryPlaces, known_repositories
 from daft_store.shelf import clear_discarded, discard
@@ -16,13 +16,15 @@ from daft_store.shelf import clear_discarded, discard
 from ..cleaning import Cleaning, Outcome, Plan
 from ..domain.retention import Wishes, may_be_discarded
 from ..errors import CoordinatorError
-from ..evictor import RepositoryEvictor
+from ..evictor import HeldEvictor, RepositoryEvictor
 from ..history import JobHistory
 from ..station import LeaderLock
 from .clock import SystemClock
 from .processes import PosixProcessControl
 from .sqlite import SqliteJobStore, open_station
 from .sqlite_history import SqliteHistory
+
+_ROOM_BYTES = 256 * 1024
 
 LivingWorktrees = Callable[[str], Collection[str] | None]
 """Git common directory -> labels of the worktrees that exist; None: they are not known."""
@@ -113,6 +115,10 @@ class Sweep:
                     )
                     return Cleaned(repository=repository, outcome=outcome)
             return self._discard(repository)
+        except StoreIO as error:
+            if not _is_full(self._root):
+                return Cleaned(repository=repository, error=str(error))
+            return self._clean_full_disk(repository, wishes)
         except (StoreError, CoordinatorError, OSError) as error:
             return Cleaned(repository=repository, error=str(error))
 
@@ -132,6 +138,26 @@ class Sweep:
             yield store, store.history()
         finally:
             store.close()
+
+    def _clean_full_disk(self, repository: str, wishes: Wishes | None) -> Cleaned:
+        """Clean up where a store cannot even be opened for lack of room: alone with it."""
+        no_room = Cleaned(repository=repository, error="the disk is full")
+        lock = LeaderLock.try_acquire(RepositoryPlaces(self._root, repository).lock)
+        if lock is None:
+            return no_room
+        try:
+            history = SqliteHistory.open(self._root, repository, alone=True)
+            try:
+                cleaning = self._cleaning(repository, history)
+                plan = cleaning.plan(wishes)
+                outcome = cleaning.carry_out(plan, HeldEvictor(history), enough=self._enough)
+                return Cleaned(repository=repository, outcome=outcome)
+            finally:
+                history.close()
+        except (StoreError, CoordinatorError, OSError) as error:
+            return evolve(no_room, error=f"the disk is full: {error}")
+        finally:
+            lock.release()
 
     def _cleaning(self, repository: str, history: JobHistory) -> Cleaning:
         place = history.place()
@@ -165,6 +191,12 @@ class Sweep:
         finally:
             lock.release()
         return Cleaned(repository=repository, discarded=True)
+
+
+def _is_full(path: str) -> bool:
+    """True when the file system of `path` has no room for what SQLite needs to open a file."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize < _ROOM_BYTES
 
 
 def _is_gone(common_dir: str, repository: str) -> bool:
