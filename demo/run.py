@@ -52,6 +52,7 @@ class Demo:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "LANG": "C.UTF-8",
             "DAFT_DEMO": "1",
+            "DAFT_NO_LOG_CLEAN": "1",  # it would outlive the demo, and its home
             "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         }
         for name in os.environ:

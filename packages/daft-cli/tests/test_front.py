@@ -229,6 +229,7 @@ def run(place: Path, script: str, **environment: str) -> subprocess.CompletedPro
             "PATH": "/usr/bin:/bin",
             "HOME": str(place.parent),
             "DAFT_STATE_DIR": str(place.parent / "state"),
+            "DAFT_NO_LOG_CLEAN": "1",
             "daft": f"{sys.executable} -W error -m daft_cli",
             **environment,
         },
@@ -266,7 +267,11 @@ def test_a_reader_that_has_left_is_no_failure(recorded: Path, words: str) -> Non
     done = subprocess.run(
         [sys.executable, "-m", "daft_cli", *words.split()],
         cwd=recorded,
-        env={"PATH": os.environ["PATH"], "DAFT_STATE_DIR": str(recorded.parent / "state")},
+        env={
+            "PATH": os.environ["PATH"],
+            "DAFT_STATE_DIR": str(recorded.parent / "state"),
+            "DAFT_NO_LOG_CLEAN": "1",
+        },
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
