@@ -255,6 +255,10 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     with pytest.raises(UnreadableConfiguration, match="link to nothing"):
         load(str(tmp_path))
     (tmp_path / "daft.yml").unlink()
+    (tmp_path / "daft.yml").symlink_to("daft.yml")
+    with pytest.raises(UnreadableConfiguration, match="symbolic links"):
+        load(str(tmp_path))
+    (tmp_path / "daft.yml").unlink()
     (tmp_path / "daft.yml").mkdir()
     (tmp_path / ".config").mkdir()
     (tmp_path / ".config" / "daft.yaml").write_text("layout: nested\n")

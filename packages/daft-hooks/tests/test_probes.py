@@ -99,3 +99,17 @@ def test_commands_of_conditions_see_their_own_repository(repository: Any) -> Non
     )
 
     assert facts.succeeded[('test -z "$GIT_DIR"', 10.0)]
+
+
+def test_a_condition_that_takes_too_long_or_cannot_start_does_not_hold(repository: Any) -> None:
+    watcher = Silent()
+    event = event_in(repository.path)
+    nowhere = event_in(repository.path, cwd=str(repository.path / "nowhere"))
+
+    slow = gather(event, {"PATH": "/usr/bin:/bin"}, warn=watcher.notice)
+    lost = gather(nowhere, {"PATH": "/usr/bin:/bin"}, warn=watcher.notice)
+
+    assert slow.succeeded[("sleep 60", 0.05)] is False
+    assert lost.succeeded[("true", 1.0)] is False
+    assert "`sleep 60` took over 0.05 s; it does not hold" in watcher.notices[0]
+    assert "`true` could not be run" in watcher.notices[1]

@@ -74,7 +74,8 @@ def document(name: str, key: str, value: Any) -> dict[str, Any]:
         case "hook":
             return hook({"jobs": JOBS, key: value})
         case "job":
-            work = {} if key in ("run", "script", "group") and value is not None else {"run": "x"}
+            works = ("run", "script", "uses", "group")
+            work = {} if key in works and value is not None else {"run": "x"}
             return hook({"jobs": [{"name": "a", **work, key: value}]})
         case "group":
             return hook({"jobs": [{"group": {"jobs": JOBS, key: value}}]})

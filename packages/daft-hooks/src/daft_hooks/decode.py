@@ -57,6 +57,10 @@ def decode(
 
 def _configuration(reader: Reader, root: Node) -> Configuration:
     given = reader.fields(root, "", "top")
+    for key in ("hooks", "tasks"):
+        if key in root.items and root.items[key].is_null:
+            mark = root.keys.get(key, root.mark)
+            reader.note(mark, key, "says nothing", Severity.HINT)
     usual = Configuration()
     _check_version(reader, given.get("min_version"))
     return Configuration(

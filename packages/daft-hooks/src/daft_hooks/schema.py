@@ -25,6 +25,9 @@ _VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 _TASK = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SCALAR = ["string", "number", "boolean"]
 
+_WORKS = {"job": ("run", "script", "uses", "group", "disabled"), "command": ("run", "script")}
+"""What an entry is nothing without: one of these."""
+
 Schema = dict[str, Any]
 
 
@@ -56,9 +59,8 @@ def _object(name: str) -> Schema:
         "patternProperties": {"^x-": {}},
         "additionalProperties": False,
     }
-    if name in ("job", "command"):
-        works = ("run", "script", "group", "disabled") if name == "job" else ("run", "script")
-        found["anyOf"] = [{"required": [work]} for work in works]
+    if name in _WORKS:
+        found["anyOf"] = [{"required": [work]} for work in _WORKS[name]]
     if name == "job":
         found["dependencies"] = {"needs": ["name"]}
     if name == "rule":

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apsw
+from attrs import evolve
 
 import daft_store
 from daft_protocol.departures import Departure
@@ -21,6 +22,7 @@ from daft_store.history import ClockRow, EvictionRow, PassRow, PolicyFields
 from daft_store.moments import from_text, to_text
 from daft_store.places import RepositoryPlaces
 from daft_store.shelf import LogShelf
+from daft_store.texts import storable
 
 from ..domain.elapsed import ClockReading, ClockRecord, Trust
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
@@ -177,6 +179,7 @@ class SqliteHistory:
 
     def declare(self, declared: DeclaredPolicy) -> None:
         """Take over what a configuration file says, see `domain.policy.merge`."""
+        declared = evolve(declared, source=storable(declared.source))
 
         def merged(known: PolicyFields) -> PolicyFields:
             made = merge(_policy_of(known), declared, is_gone=_is_gone)
@@ -186,7 +189,12 @@ class SqliteHistory:
             history.merge_policy(self._db, self._repo, merged)
 
     def describe(self, common_dir: str) -> None:
-        """Remember where the repository is."""
+        """Remember where the repository is, unless its path cannot be stored.
+
+        Spelled otherwise it would be no path at all, and its repository be taken for gone.
+        """
+        if storable(common_dir) != common_dir:
+            return
         with self._guarded():
             history.describe_repository(self._db, self._repo, common_dir, _now())
 
