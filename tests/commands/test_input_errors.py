@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,19 @@ def test_odd_paths_reach_the_job_byte_for_byte(home: Any) -> None:
     assert done.returncode == 0, done.stderr
     with open(os.path.join(odd, b"out"), "rb") as file:
         assert file.read() == odd
+
+
+def test_an_interrupted_hook_names_what_it_stopped(home: Any, until: Any) -> None:
+    project: Path = home.repository(
+        POST.format("{name: long, run: 'touch started; sleep 60'}, {name: short, run: echo x}"),
+        trust=False,
+    )
+    running = home.start_daft("hooks", "run", "worktree-post-create", cwd=project)
+    until(lambda: (project / "started").exists(), "the job runs")
+
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert re.search(r"— long \S+ \(cancelled\)", errors)
+    assert "✓ short" in errors

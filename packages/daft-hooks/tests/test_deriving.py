@@ -92,6 +92,8 @@ def test_values_are_made_of_facts_and_ports() -> None:
         ("{values: {A: '{nothing}'}}", "unknown placeholder {nothing}"),
         ("{values: {A: '{env:B}'}, ports: [C]}", "{env:B} is no port declared here"),
         ("{values: {A: '{worktree_slog}'}}", "did you mean 'worktree_slug'"),
+        ("{write: ../x}", "is no path inside of the worktree"),
+        ("{write: /x}", "is no path inside of the worktree"),
         ("{prots: [A]}", "did you mean 'ports'"),
     ],
 )

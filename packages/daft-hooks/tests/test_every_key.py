@@ -102,6 +102,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "env.range": (ENV % "ports: [A]", ENV % "ports: [A], range: 3000-4000"),
     "env.block_size": (ENV % "ports: [A]", ENV % "ports: [A], block_size: 3"),
     "env.ports": (ENV % "", ENV % "ports: [A]"),
+    "env.write": (ENV % "ports: [A]", ENV % "ports: [A], write: .env"),
     "env.values": (ENV % "", ENV % "values: {A: b}"),
     "rule.ref": (RULE % "desc: d", RULE % "ref: 'b*'"),
     "rule.env": (RULE % "desc: d", RULE % "env: CI"),
@@ -132,7 +133,7 @@ def observed(text: str) -> list[Any]:
     except BadConfiguration as error:
         return [[problem.message for problem in error.problems]]
     found += [problem.message for problem in loaded.decoded.problems]
-    found.append(configuration.layout)
+    found += [configuration.layout, configuration.env]
     for event_hook, task, move in (
         ("pre-merge", None, None),
         ("t", "t", None),

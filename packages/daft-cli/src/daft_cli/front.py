@@ -17,6 +17,7 @@ VERBS = {
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
     "run": "daft_cli.commands.run",
+    "env": "daft_cli.commands.env",
     "hooks": "daft_cli.commands.hooks",
     "jobs": "daft_cli.commands.jobs",
     "shell-init": "daft_cli.commands.shell_init",
@@ -36,6 +37,7 @@ Worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
 
 Hooks and jobs
+  env [<variable>]      the ports and values of the worktree
   run [<task>]          run a task of daft.yml; also: run --list
   hooks trust|prompt|deny|status|run|replay|validate
   jobs                  how the jobs went; also: jobs logs|cancel|wait|retry|prune|pin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from .document import Node
@@ -48,6 +49,7 @@ def read_env(reader: Reader, node: Node | None, path: str) -> EnvConfig | None:
         block_size=size,
         offsets=offsets,
         values=values,
+        write=_write(reader, given.get("write"), f"{path}.write"),
     )
     if blocks(env) < 2:
         where = given.get("range", given.get("block_size", node))
@@ -55,6 +57,23 @@ def read_env(reader: Reader, node: Node | None, path: str) -> EnvConfig | None:
         reader.note(where.mark, path, message, Severity.ERROR)
         return EnvConfig()
     return env
+
+
+def _write(reader: Reader, node: Node | None, path: str) -> str | None:
+    text = reader.text(node, path)
+    if node is None or text is None:
+        return None
+    if not is_inside(text):
+        message = f"{text!r} is no path inside of the worktree"
+        reader.note(node.mark, path, message, Severity.ERROR)
+        return None
+    return text
+
+
+def is_inside(path: str) -> bool:
+    """True for a relative path that does not lead out of where it begins."""
+    whole = posixpath.normpath(path)
+    return path != "" and not posixpath.isabs(path) and whole.split("/")[0] not in ("..", ".")
 
 
 def _range(reader: Reader, node: Node | None, path: str) -> tuple[int, int] | None:

@@ -161,6 +161,7 @@ class EnvConfig:
 
     salt: None for the name of the project's directory. first_port, last_port: both belong.
     offsets: variable -> place in the block, in the order of declaration. values: templates.
+    write: the file that gets them all when asked for, relative to the worktree.
     """
 
     salt: str | None = None
@@ -170,6 +171,7 @@ class EnvConfig:
     block_size: int = 16
     offsets: Mapping[str, int] = field(factory=dict)
     values: Mapping[str, str] = field(factory=dict)
+    write: str | None = None
 
 
 @frozen(kw_only=True)

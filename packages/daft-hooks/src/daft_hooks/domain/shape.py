@@ -247,7 +247,7 @@ ENV = (
     Field("block_size", Number(1), "How many ports each worktree has."),
     Field("ports", Ports(), "Names of variables; each is the next port, or has an offset."),
     Field("values", Variables(), "Variables made of placeholders."),
-    Field("write", Text(), "Has no effect.", effect=False),
+    Field("write", Text(), "Where `daft env --write` writes, from the worktree."),
 )
 
 RULE = (

@@ -1,0 +1,64 @@
+"""The manual of daft.yml has every key and every kind of wrong input, and names tests there are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from daft_hooks.domain.shape import SHAPES
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "daft-yml.md").read_text(encoding="utf-8")
+HEADINGS = {
+    "top": "The file",
+    "hook": "A hook or a task",
+    "job": "A job",
+    "group": "A group",
+    "command": "An entry of `commands`",
+    "log": "`log`",
+    "env": "`env`",
+    "rule": "A rule of a condition",
+}
+REFERENCE = re.compile(r"`(test_\w+)::(test_\w+)(?:\[[^\]`]*\])?`")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the table below a heading, without its two first lines."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.split("\n") if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+@cache
+def known_tests() -> frozenset[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for path in [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("tests/**/test_*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found |= {
+            (path.stem, node.name) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+        }
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_key_is_in_the_manual_with_its_meaning(shape: str) -> None:
+    table = rows(HEADINGS[shape])
+
+    assert [row[0] for row in table] == [f"`{one.name}`" for one in SHAPES[shape]]
+    assert [row[2] for row in table] == [one.says for one in SHAPES[shape]]
+
+
+def test_every_kind_of_wrong_input_is_in_the_manual() -> None:
+    assert [row[0] for row in rows("Wrong input")] == [str(number) for number in range(1, 56)]
+
+
+@pytest.mark.parametrize("heading", [*HEADINGS.values(), "Wrong input"])
+def test_every_row_names_tests_that_are_there(heading: str) -> None:
+    for row in rows(heading):
+        named = REFERENCE.findall(row[-1])
+        assert named, row
+        assert [one for one in named if one not in known_tests()] == []
