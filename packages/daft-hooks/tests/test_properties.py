@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,8 @@ from daft_hooks.domain.conditions import Facts
 from daft_hooks.domain.config import HookConfig
 from daft_hooks.domain.selection import Narrowing, with_all_they_need
 from daft_hooks.domain.showing import as_data, as_mermaid, as_text, in_order
-from daft_hooks.errors import BadConfiguration, BadSelection, UnplannableHook
+from daft_hooks.dumping import as_yaml
+from daft_hooks.errors import BadConfiguration, BadSelection, Mark, UnplannableHook
 from daft_protocol.jobs import JobSpec, RunMode
 from daft_protocol.status import JobStatus
 
@@ -315,3 +317,55 @@ def test_the_watch_notices_a_process() -> None:
     except AssertionError:
         seen = True
     assert seen
+
+
+# --- what is dumped -------------------------------------------------------------------------------
+
+
+def without_marks(value: Any) -> Any:
+    """Return a configuration as plain data, without the places it was read from."""
+    if isinstance(value, Mark):
+        return None
+    if attrs.has(type(value)):
+        return {
+            one.name: without_marks(getattr(value, one.name)) for one in attrs.fields(type(value))
+        }
+    if isinstance(value, dict):
+        return {key: without_marks(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [without_marks(item) for item in value]
+    return value
+
+
+@st.composite
+def files(draw: st.DrawFn) -> dict[str, bytes]:
+    """Return a main file, what it extends, a file of a hook and an overlay."""
+    parts = [f"hooks: {{{HOOK}: {{jobs: [{draw(job_texts([]))}]}}}}", "extends: more.yml"]
+    if draw(st.booleans()):
+        parts.append("env: {ports: [A, {B: 4}], values: {U: 'x{env:A}'}}")
+    if draw(st.booleans()):
+        parts.append("log: {retention: 1d, max_log_size: 10MB}")
+    overlay = (
+        f"hooks: {{{HOOK}: {{skip: [{{env: X, desc: 'a: b'}}], jobs: [{draw(job_texts([]))}]}}}}"
+    )
+    hook = "jobs: [{name: q, run: \"a\\nb: 'c' # d\\n\", env: {N: 017, Y: yes, E: ''}}]"
+    return {
+        "daft.yml": "\n".join(parts).encode(),
+        "more.yml": b"layout: nested\nmin_version: 0.1\n",
+        "post-clone.yml": hook.encode(),
+        "daft.local.yml": overlay.encode(),
+    }
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(found=files())
+def test_what_is_dumped_is_the_same_configuration(found: dict[str, bytes]) -> None:
+    loaded = load_from(found.get)
+    assert loaded is not None
+
+    dumped = as_yaml(loaded.document)
+    again = load_from({"daft.yml": dumped.encode()}.get)
+
+    assert again is not None
+    assert without_marks(again.decoded.configuration) == without_marks(loaded.decoded.configuration)
+    assert as_yaml(again.document) == dumped
