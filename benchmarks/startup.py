@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import measure
-from measure import Case, F, P
+from measure import Case, F, Figure, P
 
 STORED = (("400 jobs", 20, 20), ("40 000 jobs", 2000, 20))
+GROWN = (("1 000 jobs", 50, 20), ("100 000 jobs", 5000, 20))
+"""Label, invocations, jobs in each: a page must cost about the same however much is stored."""
+GROWTH_LIMIT = 1.3
 
 
 def run(rounds: int) -> None:
@@ -58,6 +62,41 @@ def run(rounds: int) -> None:
         ]
         found = measure.compare(cases, rounds)
         measure.report("startup", cases, found)
+        growth(Path(home), rounds)
+
+
+def growth(home: Path, rounds: int) -> None:
+    """Compare what a page costs with few and with many jobs stored."""
+    scripts = Path(sys.executable).parent
+    asked = {
+        "daft jobs": ["jobs", "--all"],
+        "daft jobs --failed": ["jobs", "--all", "--failed"],
+        "daft jobs --hook": ["jobs", "--all", "--hook", "worktree-pre-remove"],
+        "daft __complete": ["__complete", "hooks-jobs-job", ""],
+    }
+    cases = []
+    for label, invocations, jobs in GROWN:
+        root = home / f"grown-{invocations}"
+        environment = seed(root, invocations, jobs)
+        cases += [
+            Case(
+                f"{name}, {label}",
+                [str(scripts / "daft"), *words],
+                cwd=str(root / "repo"),
+                environment=environment,
+            )
+            for name, words in asked.items()
+        ]
+    found = measure.compare(cases, rounds)
+    measure.report("growth", cases, found)
+    figures = []
+    for name in asked:
+        few, many = (statistics.median(found[f"{name}, {label}"].wall) for label, _, _ in GROWN)
+        ratio = many / few
+        figures.append(
+            Figure(f"{name}, 100 000 / 1 000 jobs", ratio, "x", "<= 1.3", ratio <= GROWTH_LIMIT)
+        )
+    measure.report_figures("growth-ratios", figures)
 
 
 def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
@@ -81,10 +120,11 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
         for number in range(invocations):
             at = f"2026-01-{1 + number % 28:02d}T{number % 24:02d}:00:00.000000+00:00"
             uid = f"{number:016x}"
+            rare = number % 50 == 0
+            hook = "worktree-pre-remove" if rare else "worktree-post-create"
             row = InvocationRow(
-                identity, uid, "worktree-post-create", "worktree-post-create", "main", "", "", at,
-                None, "completed", None, "hook",
-            )  # fmt: skip
+                identity, uid, hook, hook, "main", "", "", at, None, "completed", None, "hook"
+            )
             # fmt: off
             rows = [
                 JobRow(
@@ -94,7 +134,7 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
                     f"job-{place}",
                     place,
                     f"job-{place}",
-                    "worktree-post-create",
+                    hook,
                     "main",
                     "make",
                     "/",
@@ -106,7 +146,7 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
                     "[]",
                     1,
                     1,
-                    "completed",
+                    "failed" if rare and place == 0 else "completed",
                     at,
                     at,
                     at,

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
-from daft_store import COORDINATOR, listing, migrations, open_writer
+from daft_store import COORDINATOR, listing, migrations, open_writer, writing
 
 
 @pytest.fixture
@@ -82,4 +84,84 @@ def test_a_row_that_is_no_text_is_told_and_the_others_are_listed(path: str) -> N
     with pytest.raises(listing.ListingError, match="cannot be read"):
         listing.newest_invocations(db, "r")
     assert listing.newest_invocations(db, "r", worktree="odd\udcff") == []
+    db.close()
+
+
+def filled(path: str, invocations: int) -> apsw.Connection:
+    """Return a store with that many invocations of one job, the oldest of them odd."""
+    db = open_writer(path, COORDINATOR)
+    with writing(db):
+        for number in range(invocations):
+            odd = number == 0
+            uid = f"{number:016x}"
+            db.execute(
+                "INSERT INTO invocations (repo_hash, invocation_id, trigger_command, hook_type,"
+                " worktree, created_at) VALUES ('r', ?, 't', ?, ?, ?)",
+                (uid, "rare" if odd else "usual", "main", f"2026-01-01T{number:08d}"),
+            )
+            db.execute(
+                "INSERT INTO jobs (job_uid, repo_hash, invocation_id, name, dir_name, hook_type,"
+                " worktree, background, status, updated_at)"
+                " VALUES (?, 'r', ?, 'job', 'job', 'h', 'main', 1, ?, '')",
+                (uid, uid, "failed" if odd else "completed"),
+            )
+    return db
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"statuses": '["failed","crashed"]'}, [0]),
+        ({"statuses": '["failed"]', "worktree": "main", "hook": "rare"}, [0]),
+        ({"statuses": '["failed"]', "worktree": "other"}, []),
+        ({"statuses": '["queued"]'}, []),
+        ({"statuses": '["failed","completed"]', "limit": 2}, [699, 698]),
+        ({"hook": "rare"}, [0]),
+        ({"hook": "usual", "limit": 1}, [699]),
+        ({"worktree": "main", "hook": "rare"}, [0]),
+        ({"limit": 1}, [699]),
+    ],
+)
+def test_a_page_has_what_was_asked_for_however_old_it_is(
+    path: str, given: dict[str, Any], expected: list[int]
+) -> None:
+    db = filled(path, 700)
+
+    found = listing.newest_invocations(db, "r", **given)
+
+    assert [int(row[0], 16) for row in found] == expected
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"hook": "rare"},
+        {"worktree": "main"},
+        {"statuses": '["failed"]'},
+        {"statuses": '["queued"]'},
+        {"statuses": '["failed"]', "worktree": "main"},
+    ],
+)
+def test_no_page_walks_the_whole_history(path: str, given: dict[str, Any]) -> None:
+    db = filled(path, 10)
+    asked: list[tuple[str, Any]] = []
+
+    def note(cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        asked.append((sql, bindings))
+        return True
+
+    db.exec_trace = note
+    listing.newest_invocations(db, "r", **given)
+    db.exec_trace = None
+
+    for sql, bindings in asked:
+        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+        scans = [step for step in plan if step.startswith("SCAN") and "json_each" not in step]
+        # What is scanned is the window of the newest.
+        assert [step for step in scans if "newest" not in step] == []
+        wide = [step for step in plan if "jobs" in step and "(repo_hash=?)" in step]
+        # The index of unfinished jobs holds few rows whatever is stored.
+        assert [step for step in wide if "jobs_unfinished" not in step] == [], plan
     db.close()

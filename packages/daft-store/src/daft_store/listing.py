@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # nothing of this exists at run time
     Rows = list[tuple[Any, ...]]
 
 APPLICATION_ID = 0x44465059
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_MS = 300
 # As in `stat`, said here to spare the import.
 _KIND_OF_FILE = 0o170000
@@ -67,28 +67,59 @@ SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, 
        job_count, unfinished_count, failed_count, worktree_path
   FROM invocations
  WHERE repo_hash = :repo
-   AND (:hook IS NULL OR hook_type = :hook)
-   AND (:statuses IS NULL OR EXISTS (
-        SELECT 1 FROM jobs
-         WHERE jobs.repo_hash = invocations.repo_hash
-           AND jobs.invocation_id = invocations.invocation_id
-           AND jobs.status IN (SELECT value FROM json_each(:statuses))))
  ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
 """
-# A statement of its own: with "worktree or any" in one, SQLite walks the times of all worktrees.
+# Statements of their own: with "this or any" in one, SQLite walks the times of everything.
+_INVOCATIONS_OF_HOOK = """
+SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
+       job_count, unfinished_count, failed_count, worktree_path
+  FROM invocations
+ WHERE repo_hash = :repo AND hook_type = :hook
+ ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
+"""
 _INVOCATIONS_OF_WORKTREE = """
 SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
        job_count, unfinished_count, failed_count, worktree_path
   FROM invocations
  WHERE repo_hash = :repo AND worktree = :worktree
    AND (:hook IS NULL OR hook_type = :hook)
-   AND (:statuses IS NULL OR EXISTS (
-        SELECT 1 FROM jobs
-         WHERE jobs.repo_hash = invocations.repo_hash
-           AND jobs.invocation_id = invocations.invocation_id
-           AND jobs.status IN (SELECT value FROM json_each(:statuses))))
  ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
 """
+# A status that is common is found among the newest. One that is not has few rows, which an
+# index finds; `+` keeps SQLite from walking the times instead.
+_NEWEST_WITH_STATUS = """
+SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
+       job_count, unfinished_count, failed_count, worktree_path
+  FROM (SELECT * FROM invocations
+         WHERE repo_hash = :repo
+           AND (:worktree IS NULL OR worktree = :worktree)
+           AND (:hook IS NULL OR hook_type = :hook)
+         ORDER BY created_at DESC, invocation_id DESC LIMIT :window) AS newest
+ WHERE EXISTS (
+        SELECT 1 FROM jobs
+         WHERE jobs.repo_hash = :repo AND jobs.invocation_id = newest.invocation_id
+           AND jobs.status IN (SELECT value FROM json_each(:statuses)))
+ ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
+"""
+_ALL_WITH_STATUS = """
+SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
+       job_count, unfinished_count, failed_count, worktree_path
+  FROM invocations
+ WHERE repo_hash = :repo
+   AND (:worktree IS NULL OR worktree = :worktree)
+   AND (:hook IS NULL OR hook_type = :hook)
+   AND invocation_id IN (
+        SELECT invocation_id FROM jobs
+         WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
+           AND status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed')
+         UNION ALL
+        SELECT invocation_id FROM jobs INDEXED BY jobs_unfinished
+         WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
+           AND status IN ('queued', 'waiting', 'running', 'cancelling'))
+ ORDER BY +created_at DESC, invocation_id DESC LIMIT :limit
+"""
+_WINDOW = 500
+_EVERYTHING = -1
 _JOBS = """
 SELECT invocation_id, name, status, background, started_at, finished_at, duration_ms, exit_code,
        term_signal, end_reason, end_detail, command, log_bytes, job_uid, dir_name, queued_at,
@@ -190,17 +221,24 @@ def newest_invocations(
     skipped: called with the reason for each row that cannot be read and is left out;
         without it such a row raises ListingError.
     """
-    found = db.execute(
-        _INVOCATIONS if worktree is None else _INVOCATIONS_OF_WORKTREE,
-        {
-            "repo": repository,
-            "worktree": None if worktree is None else storable(worktree),
-            "hook": None if hook is None else storable(hook),
-            "statuses": statuses,
-            "limit": limit,
-        },
-    )
-    return list(readable(found, skipped))
+    asked = {
+        "repo": repository,
+        "worktree": None if worktree is None else storable(worktree),
+        "hook": None if hook is None else storable(hook),
+        "limit": limit,
+    }
+    if statuses is not None:
+        # Completed is what most jobs are: no index holds them, and the newest have some.
+        window = _EVERYTHING if '"completed"' in statuses else _WINDOW
+        asked.update(statuses=statuses, window=window)
+        found = list(readable(db.execute(_NEWEST_WITH_STATUS, asked), skipped))
+        if len(found) >= limit or window == _EVERYTHING:
+            return found
+        return list(readable(db.execute(_ALL_WITH_STATUS, asked), skipped))
+    if worktree is not None:
+        return list(readable(db.execute(_INVOCATIONS_OF_WORKTREE, asked), skipped))
+    statement = _INVOCATIONS if hook is None else _INVOCATIONS_OF_HOOK
+    return list(readable(db.execute(statement, asked), skipped))
 
 
 def jobs_of(

@@ -200,11 +200,20 @@ CREATE TABLE worktree_leases (
 );
 """
 
+# Pages of a long history: by hook, and by a way of ending that few jobs have.
+_PAGES = """
+CREATE INDEX invocations_by_hook_time
+    ON invocations (repo_hash, hook_type, created_at, invocation_id);
+CREATE INDEX jobs_ended_otherwise ON jobs (repo_hash, status, invocation_id)
+ WHERE status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed');
+"""
+
 LINEAGE = Lineage(
     name="coordinator",
     steps=(
         Step("jobs", _JOBS, "95da625f610cb7cb"),
         Step("retention", _RETENTION, "ce2633e3873b77b0"),
         Step("leases", _LEASES, "76d872334b53b3f0"),
+        Step("pages", _PAGES, "561106dd25d8dbee"),
     ),
 )
