@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from daft_hooks import Answer, Consenting, FireStatus, allow, ask_each_time, deny, fire, load
 from daft_hooks.adapters.registry import SqliteTrustRegistry
+from daft_hooks.consent import forget, prune
 from daft_hooks.domain.replay import SkippedFire, facts_to_replay
 from daft_hooks.domain.trust import (
     TrustEntry,
@@ -396,3 +397,44 @@ def test_processes_that_decide_at_once_lose_nothing(tmp_path: Path) -> None:
 
     assert [process.wait(60) for process in running] == [0] * 4
     assert len(SqliteTrustRegistry(data).entries()) == 20
+
+
+# --- gates and what is gone -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("more", "stops"), [("", True), ("fail_mode: warn, ", False)])
+def test_a_gate_without_consent_is_not_passed(stage: Any, more: str, stops: bool) -> None:
+    text = f"hooks: {{pre-merge: {{{more}jobs: [{{name: a, run: 'echo a >> ran'}}]}}}}\n"
+    stage.repository.commit({"daft.yml": text})
+
+    outcome = stage.fire("pre-merge")
+
+    assert outcome.status is FireStatus.FAILED
+    assert outcome.must_stop == stops
+    assert outcome.consent is not None
+    assert stage.ran() == []
+
+
+def test_a_refusal_outlives_a_path_that_is_out_of_reach(tmp_path: Path) -> None:
+    registry = SqliteTrustRegistry(str(tmp_path / "data"))
+    for path, level in (("/gone", "allow"), ("/no", "deny"), ("/here", "allow")):
+        registry.put(path, TrustEntry(level=TrustLevel(level), granted_at=""))
+    registry.note_skipped("/gone", FIRE)
+
+    assert prune(registry, "/here".__eq__, keep_refusals=True) == ("/gone",)
+    assert registry.skipped("/gone") == ()
+    assert prune(registry, "/here".__eq__, keep_refusals=False) == ("/no",)
+    assert set(registry.entries()) == {"/here"}
+
+
+def test_another_repository_at_an_old_path_inherits_nothing(tmp_path: Path) -> None:
+    registry = SqliteTrustRegistry(str(tmp_path / "data"))
+    forget(registry, "/r")
+    assert not (tmp_path / "data").exists()
+    registry.put("/r", ENTRY)
+    registry.note_skipped("/r", FIRE)
+
+    forget(registry, "/r")
+
+    assert registry.get("/r") is None
+    assert registry.skipped("/r") == ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import termios
 import time
 from collections import deque
 from typing import Any
@@ -58,6 +59,7 @@ class Presenter:
         self._running: dict[str, _Running] = {}
         self._skipped = 0
         self._is_stopping = False
+        self._echo: list[Any] | None = None
 
     # --- fires --------------------------------------------------------------------------------
 
@@ -183,12 +185,25 @@ class Presenter:
             refresh_per_second=_REDRAWN_PER_S,
             transient=True,
         )
+        self._hide_control_echo()
         self._live.start()
 
     def _stop_live(self) -> None:
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
+            if self._echo is not None:
+                termios.tcsetattr(sys.stderr.fileno(), termios.TCSADRAIN, self._echo)
+
+    def _hide_control_echo(self) -> None:
+        """Keep the terminal from showing `^C`, which would move what is drawn by a line."""
+        try:
+            self._echo = termios.tcgetattr(sys.stderr.fileno())
+            quiet = termios.tcgetattr(sys.stderr.fileno())
+            quiet[3] &= ~termios.ECHOCTL
+            termios.tcsetattr(sys.stderr.fileno(), termios.TCSADRAIN, quiet)
+        except (termios.error, AttributeError, OSError):
+            self._echo = None  # no such terminal, or no such setting: then it is only less tidy
 
     def _refresh(self) -> None:
         if self._live is not None:

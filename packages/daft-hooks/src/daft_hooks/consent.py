@@ -157,6 +157,34 @@ def ask_each_time(
     )
 
 
+def forget(registry: TrustRegistry, common_dir: str) -> None:
+    """Forget all about the repository that was at a path: another one is there now.
+
+    Raises: RegistryUnavailable.
+    """
+    if registry.get(common_dir) is not None:
+        registry.delete(common_dir)
+    registry.forget_skipped(common_dir)
+
+
+def prune(
+    registry: TrustRegistry, exists: Callable[[str], bool], *, keep_refusals: bool
+) -> tuple[str, ...]:
+    """Forget repositories that are gone; return their common directories.
+
+    keep_refusals: a path that is only out of reach for now must not lose a "no", for a pattern
+        might then say "yes". Raises: RegistryUnavailable.
+    """
+    gone = [
+        path
+        for path, entry in sorted(registry.entries().items())
+        if not exists(path) and not (keep_refusals and entry.level is TrustLevel.DENY)
+    ]
+    for path in gone:
+        forget(registry, path)
+    return tuple(gone)
+
+
 def changes_since_consent(
     registry: TrustRegistry, common_dir: str, loaded: Loaded
 ) -> tuple[str, ...]:

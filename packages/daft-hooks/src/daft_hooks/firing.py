@@ -135,9 +135,11 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         consent = obtain(event, loaded, firing.consenting)
         if not consent.allowed:
             _record_unallowed(event, consent, firing)
+            # A gate that does not run is not passed, unless its failure would only warn.
+            is_gate = kind is not None and kind.is_gate
             return FireOutcome(
                 hook=event.hook,
-                status=FireStatus.SKIPPED,
+                status=FireStatus.FAILED if is_gate else FireStatus.SKIPPED,
                 fail_mode=fail_mode,
                 reason=consent.reason,
                 consent=consent,

@@ -20,6 +20,7 @@ class HookType:
 
     precedes_work: the verb goes on with the result, so its jobs cannot be detached.
     setting: its name in git's configuration, `daft.hooks.<setting>.…`.
+    is_gate: what it guards must not happen without it, for want of consent neither.
     is_replayable: it prepares a worktree, so it can be made up for while the worktree is there.
     """
 
@@ -27,6 +28,7 @@ class HookType:
     default_fail_mode: FailMode
     precedes_work: bool
     setting: str
+    is_gate: bool = False
     is_replayable: bool = False
 
 
@@ -70,6 +72,7 @@ HOOK_TYPES = {
             default_fail_mode=FailMode.ABORT,
             precedes_work=True,
             setting="preMerge",
+            is_gate=True,
         ),
         HookType(
             name="post-merge",

@@ -18,7 +18,11 @@ from typing import Any
 import click
 
 from daft_coordinator.adapters.sweep import Cleaned, Sweep
-from daft_store.places import state_root
+from daft_hooks import consent
+from daft_hooks.adapters.registry import SqliteTrustRegistry
+from daft_hooks.errors import RegistryUnavailable
+from daft_store.places import data_root, state_root
+from daft_worktree import git
 from daft_worktree.errors import WorktreeError
 from daft_worktree.worktrees import list_worktrees
 
@@ -45,8 +49,20 @@ def command(automatic: bool) -> int:
     with _alone(os.path.join(root, LOCK_NAME)) as mine:
         # Somebody may have been faster, between the look at the stamp and here.
         if mine and not (automatic and not is_due()):
+            _prune_trust()
             _clean(root)
     return 0
+
+
+def _prune_trust() -> None:
+    """Forget consent to repositories that are gone; a "no" is kept, the path may come back."""
+    off = git.attempt("/", "config", "--global", "--type=bool", "--get", "daft.hooks.trustPrune")
+    if "DAFT_NO_TRUST_PRUNE" in os.environ or off.out == "false":
+        return
+    # Nobody reads what this process says, and whoever next asks for consent is told the same.
+    with contextlib.suppress(RegistryUnavailable):
+        registry = SqliteTrustRegistry(data_root(os.environ))
+        consent.prune(registry, os.path.isdir, keep_refusals=True)
 
 
 @contextlib.contextmanager

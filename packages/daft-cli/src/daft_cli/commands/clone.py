@@ -8,8 +8,8 @@ import sys
 import click
 
 import daft_worktree
-from daft_hooks import discovery
-from daft_hooks.errors import HooksError
+from daft_hooks import consent, discovery
+from daft_hooks.errors import HooksError, RegistryUnavailable
 from daft_worktree import cloning, git, layouts
 from daft_worktree.cloning import Cloned
 from daft_worktree.errors import CloneFailed, WorktreeError
@@ -152,10 +152,16 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
     here = session.repository.current
     assert here is not None
     # A new repository at an old path must not inherit the old one's consent.
-    session.registry.delete(session.repository.common_dir)
+    try:
+        consent.forget(session.registry, session.repository.common_dir)
+    except RegistryUnavailable as error:
+        warn(
+            f"hooks are not trusted: {error}"
+        )  # nothing in it counts then, so nothing is inherited
     loaded = session.load_leniently(here.path)
     if trust:
-        session.trust(None if loaded is None else loaded.seen_in(here.path))
+        hooks = session.with_scripts(loaded, here.path)
+        session.trust(None if hooks is None else hooks.seen_in(here.path))
     facts = {"repository_url": url, "default_branch": cloned.default}
     for hook, known in (("post-clone", facts), ("worktree-post-create", {})):
         outcome = session.fire(session.event(hook, "clone", here, **known), loaded)

@@ -337,10 +337,8 @@ def _asked(question: str, force: bool) -> bool:
 def prune() -> int:
     """Forget decisions about repositories that are gone."""
     registry = _registry()
-    gone = [path for path in sorted(registry.entries()) if not os.path.isdir(path)]
+    gone = consent.prune(registry, os.path.isdir, keep_refusals=False)
     for path in gone:
-        registry.delete(path)
-        registry.forget_skipped(path)
         click.echo(harmless(path.removesuffix("/.git")))
     if not gone:
         click.echo("No stale entries found.")
