@@ -289,14 +289,17 @@ def test_a_timer_centuries_away_does_not_stop_the_present() -> None:
 
 
 @pytest.mark.fault("F-04", "it")
-def test_a_killed_leader_leaves_no_lie(place: Place, fire: Make, job: Make) -> None:
+def test_a_killed_leader_leaves_no_lie(
+    place: Place, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_WORKERS", "2")
     with place.client() as client:
         made = client.submit(
             fire(
                 background(job, "runs", "sleep 60"),
                 background(job, "deaf", "trap '' TERM; sleep 60; sleep 60"),
                 background(job, "waits", ":", "runs"),
-                background(job, "secret", ":", "deaf", env={"API_TOKEN": "x"}),
+                background(job, "secret", env={"API_TOKEN": "x"}),
             )
         )
         place.until(lambda: len([j for j in place.store.unfinished() if j.process]) == 2)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ import pytest
 
 from daft_coordinator import CoordinatorClient
 from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.adapters.processes import PosixProcessControl
+from daft_coordinator.domain.reconcile import ObservedJob, Verdict, reconcile
 from daft_coordinator.errors import RequestRefused
 from daft_coordinator.joblog import read_log
+from daft_coordinator.ports import JobChange
 from daft_coordinator.reactor import Reactor
 from daft_coordinator.server import SEND_BUFFER_BYTES, WRITE_STALL_S, Connection
+from daft_coordinator.station import leader_lives
+from daft_coordinator.submission import record
 from daft_coordinator.testing import VirtualClock
 from daft_protocol.codec import decode_response, encode_request
 from daft_protocol.frames import FrameDecoder, encode_frame
@@ -329,3 +335,118 @@ def test_nothing_is_left_of_a_crash_but_the_truth(place: Any, fire: Make, job: M
     events = [one.event for one in read_log(place.store.log_directory(found)) if one.event]
     assert found.status is JobStatus.CRASHED
     assert events == ["started", "crashed"]
+
+
+# --- orphans ----------------------------------------------------------------------------------
+
+
+def test_an_orphan_may_be_adopted_and_is_told_as_what_it_is(
+    place: Any, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_ORPHANS", "adopt")
+    wait = f"while ! test -e {tmp_path}/$DAFT_JOB_NAME; do sleep 0.02; done"
+    with place.client() as client:
+        made = client.submit(
+            fire(
+                job("goes", wait, background=True),
+                job("stopped", wait, background=True),
+                job("after", ":", "goes", background=True),
+            )
+        )
+        by_name = {one.name: one.uid for one in made.jobs}
+        for name in ("goes", "stopped"):
+            running(place, by_name[name])
+        os.kill(client.hello().pid, signal.SIGKILL)
+
+        leader = client.hello()
+        still = place.store.job(by_name["goes"])
+        client.cancel(CancelMatching(job_name="stopped", wait=True))
+        (tmp_path / "goes").touch()
+        client.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+    assert still.status is JobStatus.RUNNING
+    assert {owner.id: owner.process.pid for owner in place.store.owners()}.get(
+        still.owner, leader.pid
+    ) == leader.pid
+    found = {one.name: one for one in place.store.jobs_of(made.invocation_id)}
+    assert {name: (one.status.value, one.end_detail) for name, one in found.items()} == {
+        "goes": ("crashed", "adopted; exit status unknown"),
+        "stopped": ("cancelled", "cancelled; its coordinator died meanwhile"),
+        "after": ("skipped", "dependency failed: goes crashed"),
+    }
+    events = [one.event for one in read_log(place.store.log_directory(found["goes"])) if one.event]
+    assert events == ["started", "note", "crashed"]
+
+
+def test_what_was_adopted_has_no_more_time_than_it_had(
+    place: Any, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_ORPHANS", "adopt")
+    control, now = PosixProcessControl(), datetime.now(UTC)
+    orphan = subprocess.Popen(["sleep", "60"], process_group=0)
+    identity = control.identify(orphan.pid)
+    assert identity is not None
+    (made,) = record(
+        place.store, fire(job("a", background=True, timeout_s=60)), owner="f" * 16, now=now
+    )
+    place.store.apply(
+        [
+            JobChange(
+                job_uid=made.uid, allowed=(JobStatus.QUEUED,), to=JobStatus.RUNNING, at=now,
+                process=identity, started_at=now - timedelta(hours=1),
+            )
+        ]
+    )  # fmt: skip
+
+    with place.client() as client:
+        client.wait(Wait(job_uids=(made.uid,)))
+
+    assert orphan.wait(10) == -signal.SIGTERM
+    found = place.store.job(made.uid)
+    assert (found.status, found.end_detail) == (
+        JobStatus.CRASHED, "its coordinator died; what still ran of it was stopped",
+    )  # fmt: skip
+
+
+def test_a_leader_that_is_told_to_leave_stops_what_it_adopted(
+    place: Any, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_ORPHANS", "adopt")
+    with place.client() as client:
+        made = client.submit(fire(job("a", "sleep 60", background=True)))
+        running(place, made.jobs[0].uid)
+        os.kill(client.hello().pid, signal.SIGKILL)
+        client.hello()
+        assert place.store.job(made.jobs[0].uid).status is JobStatus.RUNNING
+        client.shutdown()
+    place.until(lambda: not leader_lives(place.station.lock_path))
+
+    assert place.store.job(made.jobs[0].uid).status is JobStatus.CRASHED
+
+
+def test_what_needed_a_job_that_crashed_is_skipped_because_of_it() -> None:
+    def one(name: str, status: JobStatus, *needs: str, **other: Any) -> ObservedJob:
+        given = {"owner_alive": False, "restartable": False, "invocation_id": "i", **other}
+        return ObservedJob(uid=name, name=name, status=status, needs=needs, **given)
+
+    queued = JobStatus.QUEUED
+    jobs = [
+        one("a", JobStatus.RUNNING),
+        one("b", queued, "a"),
+        one("c", queued, "b"),
+        one("d", queued),
+        one("e", queued, "a", restartable=True),
+        one("f", JobStatus.RUNNING, group_alive=True),
+        one("g", queued, "f"),
+        one("h", queued, "a", invocation_id="other"),
+    ]
+
+    assert reconcile(jobs) == {
+        "a": Verdict.CRASH, "b": Verdict.SKIP_DEPENDENT, "c": Verdict.SKIP_DEPENDENT,
+        "d": Verdict.SKIP, "e": Verdict.REQUEUE, "f": Verdict.STOP_ORPHAN,
+        "g": Verdict.SKIP_DEPENDENT, "h": Verdict.SKIP,
+    }  # fmt: skip
+    adopting = reconcile(jobs, adopt=True)
+    assert (adopting["f"], adopting["g"]) == (Verdict.ADOPT, Verdict.SKIP)
+    stopping = one("f", JobStatus.CANCELLING, group_alive=True)
+    assert reconcile([stopping], adopt=True) == {"f": Verdict.STOP_ORPHAN}

@@ -133,11 +133,6 @@ class Cancelling(Watching):
         super().__init__(leader, [result.job_uid for result in results], limit_s)
         self._results = results
         self._others = others
-        # Our own runs are killed after the policy's grace anyway; nobody else's are.
-        self.after(grace_s, self._escalate)
-
-    def _escalate(self) -> None:
-        self.leader.coordinator.cancel(Selection(job_uids=frozenset(self.pending)), kill=True)
 
     def poll(self, connection: Connection) -> bool:
         """Answer once there is nothing to wait for."""

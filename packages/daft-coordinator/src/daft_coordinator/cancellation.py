@@ -15,6 +15,7 @@ from .domain import cancel as cancelling
 from .domain.cancel import CancelAction, Manner, Selection
 from .domain.lifecycle import StopCause
 from .ports import Clock, JobChange, JobStore, ProcessControl
+from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun
 
@@ -25,6 +26,7 @@ class Cancellation:
     """Stops jobs, whoever runs them.
 
     runs: uid -> run of the jobs that have their process from us.
+    grace_s: from the first signal to SIGKILL unless the request says otherwise.
     note: leaves the reason in the log of a job that never started.
     """
 
@@ -36,6 +38,8 @@ class Cancellation:
         *,
         clock: Clock,
         processes: ProcessControl,
+        reactor: Reactor,
+        grace_s: float,
         note: Callable[[Job, str], None],
     ) -> None:
         self._store = store
@@ -43,6 +47,8 @@ class Cancellation:
         self._runs = runs
         self._clock = clock
         self._processes = processes
+        self._reactor = reactor
+        self._grace_s = grace_s
         self._note = note
 
     def carry_out(self, selection: Selection, manner: Manner) -> tuple[CancelResult, ...]:
@@ -97,13 +103,22 @@ class Cancellation:
         if run is not None:
             run.stop(StopCause.CANCEL, manner)
             return
-        # Another process runs it and will record its end; the signal is all it needs from us.
+        # Another process runs it and will record its end; signals are all it needs from us.
         if job.process is None:
             return
         number = signals.SIGKILL if manner.kill else manner.signal
         self._processes.signal_group(job.process, number)
-        if not manner.kill:
-            self._processes.signal_group(job.process, signals.SIGCONT)
+        if manner.kill:
+            return
+        self._processes.signal_group(job.process, signals.SIGCONT)
+        grace_s = self._grace_s if manner.grace_s is None else manner.grace_s
+        self._reactor.call_after(grace_s, lambda: self._kill(job))
+
+    def _kill(self, job: Job) -> None:
+        """End what did not react, unless it has ended meanwhile."""
+        now = self._store.job(job.uid)
+        if now is not None and not now.status.is_final and job.process is not None:
+            self._processes.signal_group(job.process, signals.SIGKILL)
 
 
 def _result(job: Job, outcome: str) -> CancelResult:

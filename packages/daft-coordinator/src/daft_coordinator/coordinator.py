@@ -123,6 +123,8 @@ class Coordinator:
             self._runs,
             clock=self.clock,
             processes=self.processes,
+            reactor=self.reactor,
+            grace_s=self.policy.grace_s,
             note=self._write_note,
         )
         self._ended: list[tuple[JobRun, Ending]] = []

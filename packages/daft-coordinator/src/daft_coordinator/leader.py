@@ -21,7 +21,7 @@ from .coordinator import Coordinator
 from .errors import CoordinatorError
 from .history import JobHistory
 from .reactor import READ, Timer
-from .recovery import Recovery
+from .recovery import Orphans, Recovery
 from .server import MAX_CONNECTIONS, Connection, Operation
 from .station import LeaderLock, Station, check_peer
 
@@ -36,6 +36,7 @@ class Leader:
     lock: held already; given back by `run` at the very end.
     history: the record as clean-up sees it; None: nobody may ask for evictions.
     client: the connection this process was started with, if any.
+    orphans: what becomes of processes whose leader died.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class Leader:
         history: JobHistory | None = None,
         client: socket.socket | None = None,
         linger_s: float = LINGER_S,
+        orphans: Orphans = Orphans.STOP,
         version: str = "",
         report: Callable[[str], None] = print,
     ) -> None:
         self.station = station
         self.coordinator = coordinator
-        self.recovery = Recovery(coordinator, report=report, told=self.poll_soon)
+        self.recovery = Recovery(coordinator, report=report, told=self.poll_soon, orphans=orphans)
         self.history = history
         self.version = version
         self.followers: dict[str, int] = {}
@@ -100,6 +102,7 @@ class Leader:
         """Stop all jobs, record their ends, and leave as soon as that is done."""
         self.is_leaving = True
         self.coordinator.shutdown()
+        self.recovery.stop_adopted()
         self.poll_soon()
 
     def poll_soon(self) -> None:
@@ -227,6 +230,7 @@ class Leader:
         return (
             not self.coordinator.is_idle
             or not self.recovery.is_settled
+            or self.recovery.has_adopted
             or (not self.is_leaving and any(one.is_patient for one in self._connections))
             or any(connection.is_busy for connection in self._connections)
         )

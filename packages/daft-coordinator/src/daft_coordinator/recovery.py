@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import signal as signals
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from daft_protocol.jobs import SPEC_VERSION, Job
 from daft_protocol.status import EndReason, JobStatus
 
 from .domain.lifecycle import Ending
-from .domain.reconcile import ObservedJob, Verdict, reconcile, why_skipped
+from .domain.reconcile import ObservedJob, Verdict, culprit_of, reconcile, why_skipped
 from .errors import StoreUnavailable
 from .joblog import reopen
 from .ports import JobChange
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
     from .coordinator import Coordinator
 
 _AGAIN_S = 0.25
+_UNTOLD = "exit status unknown"
+
+
+_ENDS = {
+    Verdict.CRASH: "crashed",
+    Verdict.STOP_ORPHAN: "crashed",
+    Verdict.FINISH_CANCEL: "cancelled",
+    Verdict.SKIP_DEPENDENT: "skipped",
+}
+"""How a job without a result of its own ends, for those that needed one."""
+
+
+class Orphans(enum.Enum):
+    """What becomes of processes whose coordinator died."""
+
+    STOP = "stop"  # and the job is recorded as crashed
+    ADOPT = "adopt"  # they go on; their output and their exit status are lost all the same
 
 
 @frozen(kw_only=True)
@@ -35,18 +53,20 @@ class Repairs:
     crashed: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
     requeued: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        parts = (self.crashed, self.repaired, self.stopped, self.requeued, self.skipped)
-        return any(parts)
+        ended = (self.crashed, self.repaired, self.stopped, self.skipped)
+        return any((*ended, self.adopted, self.requeued))
 
 
 class Recovery:
     """Brings a repository's record in line with the world. Only the lock holder may use it.
 
     report: told what the store's trouble is. told: called when a pass was made up for.
+    orphans: what becomes of processes whose coordinator died.
     """
 
     def __init__(
@@ -55,20 +75,28 @@ class Recovery:
         *,
         report: Callable[[str], None],
         told: Callable[[], None] = lambda: None,
+        orphans: Orphans = Orphans.STOP,
     ) -> None:
         self._coordinator = coordinator
         self._report = report
         self._told = told
+        self._wanted = orphans
         self._overdue: Timer | None = None
         self._failing_since: float | None = None
         self.has_given_up = False
         self._orphans: dict[str, Job] = {}
+        self._adopted: set[str] = set()  # of the orphans, those that may go on
         self._watched: dict[int, str] = {}  # descriptor -> job uid
 
     @property
     def is_settled(self) -> bool:
         """True when a pass was made, and no orphan is being stopped any more."""
-        return not self._orphans and self._overdue is None
+        return self._overdue is None and self._adopted.issuperset(self._orphans)
+
+    @property
+    def has_adopted(self) -> bool:
+        """True while an orphan goes on under us."""
+        return bool(self._adopted)
 
     def run(self) -> Repairs:
         """Judge every unfinished job and act. Orphans are stopped in the turns that follow.
@@ -111,14 +139,25 @@ class Recovery:
                 continue
             owner = owners.get(job.owner) if job.owner is not None else None
             alive = False if owner is None else coordinator.processes.is_alive(owner.process)
+            if alive is not False:
+                continue  # not ours to judge, and looking for its processes costs
             jobs[job.uid] = job
             observed[job.uid] = self._observe(job, alive)
-        verdicts = reconcile(observed.values())
+        verdicts = reconcile(observed.values(), adopt=self._wanted is Orphans.ADOPT)
         by_verdict: dict[Verdict, list[Job]] = {}
         for uid, verdict in verdicts.items():
             by_verdict.setdefault(verdict, []).append(jobs[uid])
         for job in by_verdict.get(Verdict.SKIP, []):
             self._skip(job, why_skipped(observed[job.uid]))
+        lost = {
+            (jobs[uid].invocation_id, jobs[uid].name): _ENDS[verdict]
+            for uid, verdict in verdicts.items()
+            if verdict in _ENDS
+        }
+        for job in by_verdict.get(Verdict.SKIP_DEPENDENT, []):
+            culprit = culprit_of(observed[job.uid], lost)
+            how = lost.get((job.invocation_id, culprit or ""), "lost")
+            self._skip(job, f"dependency failed: {culprit} {how}", EndReason.DEP_FAILED)
         for job in by_verdict.get(Verdict.REPAIR, []):
             self._repair(job)
         for job in by_verdict.get(Verdict.CRASH, []):
@@ -127,6 +166,8 @@ class Recovery:
             self._finish_cancel(job)
         for job in by_verdict.get(Verdict.STOP_ORPHAN, []):
             self._stop(job)
+        for job in by_verdict.get(Verdict.ADOPT, []):
+            self._adopt(job)
         requeued = by_verdict.get(Verdict.REQUEUE, [])
         for invocation_id in dict.fromkeys(job.invocation_id for job in requeued):
             coordinator.take_over(invocation_id)
@@ -138,8 +179,11 @@ class Recovery:
             crashed=_names(by_verdict.get(Verdict.CRASH, [])),
             repaired=_names(by_verdict.get(Verdict.REPAIR, [])),
             stopped=_names(by_verdict.get(Verdict.STOP_ORPHAN, [])),
+            adopted=_names(by_verdict.get(Verdict.ADOPT, [])),
             requeued=_names(requeued),
-            skipped=_names(by_verdict.get(Verdict.SKIP, [])),
+            skipped=_names(
+                [*by_verdict.get(Verdict.SKIP, []), *by_verdict.get(Verdict.SKIP_DEPENDENT, [])]
+            ),
         )
 
     def _observe(self, job: Job, owner_alive: bool | None) -> ObservedJob:
@@ -161,6 +205,9 @@ class Recovery:
             missing_env=job.removed_env,
             is_newer=job.spec_version > SPEC_VERSION,
             waited_s=waited_s,
+            invocation_id=job.invocation_id,
+            name=job.name,
+            needs=job.needs,
         )
 
     def _ending(self, job: Job) -> Ending | None:
@@ -225,7 +272,7 @@ class Recovery:
             )
         )
 
-    def _skip(self, job: Job, why: str) -> None:
+    def _skip(self, job: Job, why: str, reason: EndReason = EndReason.CRASH) -> None:
         self._append(job, "note", text=why)
         self._coordinator.save(
             JobChange(
@@ -233,13 +280,50 @@ class Recovery:
                 allowed=(JobStatus.QUEUED,),
                 to=JobStatus.SKIPPED,
                 at=self._coordinator.clock.now(),
-                end_reason=EndReason.CRASH,
+                end_reason=reason,
                 end_detail=why,
             )
         )
 
+    def stop_adopted(self) -> None:
+        """Bring what was adopted to an end: we are told to leave."""
+        for uid in list(self._adopted):
+            self._stop(self._orphans[uid])
+
+    def _adopt(self, job: Job) -> None:
+        """Answer for an orphan until it has ended by itself, or its time is over."""
+        coordinator = self._coordinator
+        now = coordinator.clock.now()
+        taken = coordinator.store.apply(
+            [
+                JobChange(
+                    job_uid=job.uid,
+                    allowed=(JobStatus.RUNNING,),
+                    to=JobStatus.RUNNING,
+                    at=now,
+                    set_owner=True,
+                    owner=coordinator.owner.id,
+                )
+            ]
+        )
+        if not all(taken):
+            return  # it has ended meanwhile, or somebody wants it stopped: the next pass sees
+        self._append(job, "note", text=f"its coordinator died; adopted. {_UNTOLD}")
+        self._orphans[job.uid] = job
+        self._adopted.add(job.uid)
+        if job.spec.timeout_s is not None and job.started_at is not None:
+            passed_s = max(0.0, (now - job.started_at).total_seconds())
+            left_s = max(0.0, job.spec.timeout_s - passed_s)
+            coordinator.reactor.call_after(left_s, lambda: self._too_long(job))
+        self._watch(job)
+
+    def _too_long(self, job: Job) -> None:
+        if job.uid in self._adopted:
+            self._stop(job)
+
     def _stop(self, job: Job) -> None:
         """Bring an orphan's group to an end, then record it."""
+        self._adopted.discard(job.uid)
         self._orphans[job.uid] = job
         self._signal(job, signals.SIGTERM)
         self._signal(job, signals.SIGCONT)
@@ -292,10 +376,16 @@ class Recovery:
 
     def _ended(self, job: Job) -> None:
         self._orphans.pop(job.uid, None)
-        if job.status is JobStatus.CANCELLING:
-            self._finish_cancel(job)
+        was_adopted = job.uid in self._adopted
+        self._adopted.discard(job.uid)
+        # A cancel may have come while it was adopted.
+        now = self._coordinator.store.job(job.uid) or job
+        if now.status is JobStatus.CANCELLING:
+            self._finish_cancel(now)
+        elif was_adopted:
+            self._crash(now, f"adopted; {_UNTOLD}")
         else:
-            self._crash(job, "its coordinator died; what still ran of it was stopped")
+            self._crash(now, "its coordinator died; what still ran of it was stopped")
 
     def _append(self, job: Job, event: str, /, **fields: object) -> None:
         directory = self._coordinator.store.log_directory(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import frozen
 
@@ -20,8 +20,10 @@ class Verdict(enum.Enum):
     FINISH_CANCEL = "finish-cancel"  # a cancel was under way, and the processes are gone
     CRASH = "crash"  # owner and processes are gone
     STOP_ORPHAN = "stop-orphan"  # owner gone, processes still running
+    ADOPT = "adopt"  # the same, and the user wants it to go on
     REQUEUE = "requeue"  # never started, and still worth starting
     SKIP = "skip"  # never started, and not ours to start now
+    SKIP_DEPENDENT = "skip-dependent"  # the same, and what it needs crashes now
 
 
 @frozen(kw_only=True)
@@ -34,6 +36,7 @@ class ObservedJob:
     missing_env: names of variables that were not stored and are gone.
     is_newer: it may ask for what this program does not know.
     waited_s: seconds since it was queued, never negative.
+    invocation_id, name, needs: who it waits for.
     """
 
     uid: str
@@ -45,10 +48,18 @@ class ObservedJob:
     missing_env: tuple[str, ...] = ()
     is_newer: bool = False
     waited_s: float = 0.0
+    invocation_id: str = ""
+    name: str = ""
+    needs: tuple[str, ...] = ()
 
 
-def judge(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> Verdict:
-    """Return what should happen to `job`; the first rule that fits wins."""
+def judge(
+    job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S, adopt: bool = False
+) -> Verdict:
+    """Return what should happen to `job`; the first rule that fits wins.
+
+    adopt: let what still runs go on, unless a stop was asked for already.
+    """
     if job.status.is_final or job.owner_alive is not False:
         return Verdict.LEAVE
     if job.status is JobStatus.QUEUED:
@@ -56,7 +67,8 @@ def judge(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> Ve
         able = fresh and job.restartable and not (job.missing_env or job.is_newer)
         return Verdict.REQUEUE if able else Verdict.SKIP
     if job.group_alive:
-        return Verdict.STOP_ORPHAN
+        goes_on = adopt and job.status is JobStatus.RUNNING
+        return Verdict.ADOPT if goes_on else Verdict.STOP_ORPHAN
     if job.has_ending:
         return Verdict.REPAIR
     if job.status is JobStatus.CANCELLING:
@@ -65,11 +77,38 @@ def judge(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> Ve
 
 
 def reconcile(
-    jobs: Iterable[ObservedJob], *, requeue_within_s: float = REQUEUE_WITHIN_S
+    jobs: Iterable[ObservedJob],
+    *,
+    requeue_within_s: float = REQUEUE_WITHIN_S,
+    adopt: bool = False,
 ) -> Mapping[str, Verdict]:
     """Map the uid of every job that must change to its verdict; empty when all is well."""
-    verdicts = {job.uid: judge(job, requeue_within_s=requeue_within_s) for job in jobs}
+    observed = list(jobs)
+    verdicts = {
+        job.uid: judge(job, requeue_within_s=requeue_within_s, adopt=adopt) for job in observed
+    }
+    lost = {
+        (job.invocation_id, job.name) for job in observed if verdicts[job.uid] in _WITHOUT_RESULT
+    }
+    changed = bool(lost)
+    while changed:
+        dependents = [
+            job
+            for job in observed
+            if verdicts[job.uid] is Verdict.SKIP and culprit_of(job, lost) is not None
+        ]
+        verdicts.update((job.uid, Verdict.SKIP_DEPENDENT) for job in dependents)
+        lost |= {(job.invocation_id, job.name) for job in dependents}
+        changed = bool(dependents)
     return {uid: verdict for uid, verdict in verdicts.items() if verdict is not Verdict.LEAVE}
+
+
+_WITHOUT_RESULT = (Verdict.CRASH, Verdict.STOP_ORPHAN, Verdict.FINISH_CANCEL)
+
+
+def culprit_of(job: ObservedJob, lost: Collection[tuple[str, str]]) -> str | None:
+    """Return the first need of `job` that is among `lost` (invocation, name), if one is."""
+    return next((name for name in job.needs if (job.invocation_id, name) in lost), None)
 
 
 def why_skipped(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> str:
