@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -30,8 +32,11 @@ from daft_coordinator.joblog import JobLog, LogCursor, read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.station import LeaderLock, leader_lives
 from daft_coordinator.testing import VirtualClock, a_job, an_invocation, an_owner
+from daft_protocol.codec import encode_response
 from daft_protocol.departures import Departure
+from daft_protocol.frames import encode_frame
 from daft_protocol.jobs import Job, LogPolicy
+from daft_protocol.messages import Error
 from daft_protocol.status import EndReason, JobStatus
 
 DAY = timedelta(days=1)
@@ -822,4 +827,48 @@ def test_a_lock_whose_holder_does_not_answer_removes_nothing(
     lock.release()
     assert outcome.jobs == 0
     assert "rows were not deleted" in outcome.trouble[0]
+    assert disk.names() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("UNKNOWN_REQUEST", "of an older version"), ("BUSY", "it is busy"), ("", "not answer")],
+)
+def test_a_leader_that_cannot_evict_removes_nothing_and_is_told(
+    disk: World, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    """Older leaders live on after an upgrade; without a code it says that it is leaving."""
+    monkeypatch.setattr("daft_coordinator.evictor._PAUSES_S", (0.0, 0.01))
+    disk.record(30, "a")
+    station = open_station(disk.root, disk.repository)
+    lock = LeaderLock.try_acquire(station.lock_path)
+    assert lock is not None
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(station.socket_path)
+    listener.listen(8)
+
+    def answer() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            client.recv(65536)
+            message = Error(code=code or "SHUTTING_DOWN", message=told)
+            client.sendall(encode_frame(encode_response(message, 1)))
+            client.close()
+
+    server = threading.Thread(target=answer, daemon=True)
+    server.start()
+    cleaning = disk.cleaning()
+    outcome = cleaning.carry_out(
+        cleaning.plan(NOTHING_KEPT), RepositoryEvictor(station, disk.store, disk.history)
+    )
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    server.join(10)
+    lock.release()
+
+    assert outcome.jobs == 0
+    assert told in outcome.trouble[0]
     assert disk.names() == ["a"]

@@ -56,19 +56,22 @@ def is_due(now: float | None = None) -> bool:
 
 def last_pass() -> str:
     """Return a line about the last automatic clean-up, empty when there was none."""
+    try:
+        with open(os.path.join(state_directory(), RECORD_NAME), encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, ValueError):
+        return ""  # none yet, or nothing that could be read
     import json
 
     from daft_cli.terminal import age, size
 
-    path = os.path.join(state_directory(), RECORD_NAME)
     try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file)
+        record = json.loads(text)
         summary = record["last_summary"]
         jobs, freed = int(summary["removed_jobs"]), int(summary["freed_bytes"])
         passed = age(time.time() - float(record["cleaned_at_s"]))
-    except (OSError, ValueError, TypeError, KeyError):
-        return ""  # none yet, or nothing that could be told
+    except (ValueError, TypeError, KeyError):
+        return ""  # somebody else's words
     return f"Last clean-up {passed} ago: {jobs} job log(s) removed, {size(freed)} freed\n"
 
 

@@ -51,8 +51,8 @@ class RepositoryEvictor:
     def evict(self, departures: Sequence[Departure]) -> Sequence[bool]:
         """Delete rows, see `JobHistory.evict`.
 
-        Raises: StoreUnavailable, StoreFull; RequestRefused from a leader that does not know how;
-        CoordinatorUnavailable when the lock is held and nobody answers.
+        Raises: StoreUnavailable, StoreFull; RequestRefused when the leader's store is held;
+        CoordinatorUnavailable when the leader is too old to know how, or nobody answers.
         """
         reason = "somebody holds its lock and does not answer"
         for pause_s in _PAUSES_S:
@@ -63,8 +63,12 @@ class RepositoryEvictor:
                     return self._held.evict(departures)
                 finally:
                     lock.release()
+            # Not the usual way in, which waits for a leader that leaves: then the lock is ours.
+            client = CoordinatorClient.connect(self._station, self._store)
+            if client is None:
+                continue
             try:
-                with self._client() as client:
+                with client:
                     return client.evict(departures)
             except RequestRefused as refused:
                 if refused.code == messages.UNKNOWN_REQUEST:
@@ -92,9 +96,8 @@ class RepositoryEvictor:
                 return self._held.give_up(jobs, at)
             finally:
                 lock.release()
-        with self._client() as client:
-            client.reconcile()
+        client = CoordinatorClient.connect(self._station, self._store)
+        if client is not None:
+            with client:
+                client.reconcile()
         return 0
-
-    def _client(self) -> CoordinatorClient:
-        return CoordinatorClient(self._station, self._store, start=False)

@@ -232,8 +232,8 @@ def _warn_about(held_back: bool, over_budget_bytes: int) -> None:
         )
     if over_budget_bytes:
         warn(
-            f"the logs are {size(over_budget_bytes)} over their budget, and what is left of them "
-            "is protected; --keep-last 0 spares fewer"
+            f"the logs are {size(over_budget_bytes)} over their budget, but all that is left is "
+            "protected: the newest runs, and what is unfinished, pinned, being read or new"
         )
 
 
