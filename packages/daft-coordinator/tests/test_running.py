@@ -406,7 +406,7 @@ def test_an_end_the_store_does_not_take_is_kept_and_recorded_later(
 
 
 @pytest.mark.fault("F-07", "store")
-def test_a_store_that_stays_away_ends_the_work_and_keeps_the_results(
+def test_a_store_that_stays_away_costs_no_job_its_end(
     fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from daft_coordinator import roster
@@ -421,17 +421,18 @@ def test_a_store_that_stays_away_ends_the_work_and_keeps_the_results(
 
     monkeypatch.setattr(roster, "RETRY_LIMIT_S", 0.3)
     store, reports = Gone(str(tmp_path)), []
-    spec = fire(job("a", "exit 5"), job("b", "sleep 60"))
+    spec = fire(job("a", "exit 5"), job("b", "sleep 1; exit 6"), job("c", ":", "b"))
 
     with Coordinator(store, stop=QUICK, report=reports.append) as coordinator:
         coordinator.submit(spec)
-        while not coordinator.is_idle:
-            coordinator.reactor.wait(5)
+        jobs = coordinator.wait(spec.invocation_id, timeout_s=60)
         assert coordinator.has_given_up
+        assert coordinator.is_idle
 
-    kept = read_result(str(tmp_path / spec.invocation_id / "a"))
-    assert kept is not None
-    assert kept["exit_code"] == 5
+    kept = [read_result(str(tmp_path / spec.invocation_id / name)) for name in "ab"]
+    assert [one and one["exit_code"] for one in kept] == [5, 6]
+    # Whoever waits is told the truth, whatever the store knows.
+    assert [(one.status.value, one.exit_code) for one in jobs][:2] == [("failed", 5), ("failed", 6)]
     assert any("giving up" in line for line in reports)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from daft_store.identity import ensure_repository_id, read_repository_id
@@ -157,7 +157,13 @@ class Engine:
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]
     ) -> tuple[Job, ...]:
         """Record an invocation and its foreground jobs, and begin to run them here."""
-        return self._here().submit(invocation, environment=environment)
+        from daft_coordinator.errors import StoreUnavailable
+
+        try:
+            return self._here().submit(invocation, environment=environment)
+        except StoreUnavailable as error:
+            self._do_without_store(error)
+            return self._here().submit(invocation, environment=environment)
 
     def wait(self, invocation_id: str) -> tuple[Job, ...]:
         """Return when the jobs submitted here are final; Ctrl+C cancels them, twice kills."""
@@ -167,14 +173,22 @@ class Engine:
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]
     ) -> Submission:
         """Record further jobs and hand them to the repository's leader."""
-        store = self._open_store()
-        if self._sqlite is None:
-            from daft_coordinator.adapters.clock import SystemClock
-            from daft_coordinator.errors import CoordinatorUnavailable
-            from daft_coordinator.submission import record
+        from daft_coordinator.adapters.clock import SystemClock
+        from daft_coordinator.errors import CoordinatorUnavailable, StoreUnavailable
+        from daft_coordinator.submission import record
 
-            record(store, invocation, owner=None, now=SystemClock().now())
-            raise CoordinatorUnavailable("jobs cannot be recorded")
+        self._open_store()
+        if self._sqlite is not None:
+            try:
+                return self._hand_over(self._sqlite, invocation, environment)
+            except StoreUnavailable as error:
+                self._do_without_store(error)
+        record(self._open_store(), invocation, owner=None, now=SystemClock().now())
+        raise CoordinatorUnavailable("jobs cannot be recorded", is_told=True)
+
+    def _hand_over(
+        self, store: JobStore, invocation: InvocationSpec, environment: Mapping[str, str]
+    ) -> Submission:
         if self._client is None:
             from daft_coordinator.client import CoordinatorClient
 
@@ -190,15 +204,11 @@ class Engine:
 
     def skipped_fire(self, invocation: InvocationSpec) -> None:
         """Record a fire that was skipped whole."""
-        self._open_store()
-        if self._sqlite is not None:
-            self._sqlite.record_skipped_fire(_skipped(invocation))
+        self._note(lambda store: store.record_skipped_fire(_skipped(invocation)))
 
     def fire_allowed(self, hook: str, worktree: str) -> None:
         """Forget earlier skipped fires of this hook and worktree."""
-        self._open_store()
-        if self._sqlite is not None:
-            self._sqlite.clear_skipped_fires(hook, worktree)
+        self._note(lambda store: store.clear_skipped_fires(hook, worktree))
 
     def declare_retention(self, declared: DeclaredPolicy) -> None:
         """Take over what the configuration says of how much is kept. Trouble is no failure."""
@@ -239,10 +249,38 @@ class Engine:
 
     def close(self) -> None:
         """Let go of everything."""
-        if self._client is not None:
-            self._client.close()
+        from daft_coordinator.errors import StoreUnavailable
+
+        try:
+            if self._client is not None:
+                self._client.close()
+        except StoreUnavailable:
+            pass  # its row stays until the next leader sees that we are gone
         if self._coordinator is not None:
             self._coordinator.close()
+
+    def _note(self, note: Callable[[SqliteJobStore], None]) -> None:
+        """Write something to the store, if there is one that takes it."""
+        from daft_coordinator.errors import StoreUnavailable
+
+        self._open_store()
+        if self._sqlite is None:
+            return
+        try:
+            note(self._sqlite)
+        except StoreUnavailable as error:
+            self._do_without_store(error)
+
+    def _do_without_store(self, error: Exception) -> None:
+        """Go on without a record: a hook's work matters more."""
+        from daft_coordinator.adapters.memory import MemoryJobStore
+
+        warn(f"jobs run unrecorded, and all in the foreground: {error}")
+        if self._coordinator is not None:
+            self._coordinator.close()
+        self._coordinator = None
+        self._sqlite = None
+        self._store = MemoryJobStore()
 
     def _here(self) -> Coordinator:
         if self._coordinator is None:
@@ -265,10 +303,8 @@ class Engine:
             try:
                 self._store = self._sqlite = self._jobs.store()
             except (StoreError, OSError) as error:
-                warn(f"jobs run unrecorded, and all in the foreground: {error}")
-                from daft_coordinator.adapters.memory import MemoryJobStore
-
-                self._store = MemoryJobStore()
+                self._do_without_store(error)
+        assert self._store is not None
         return self._store
 
 

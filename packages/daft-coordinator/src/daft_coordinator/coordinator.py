@@ -113,6 +113,7 @@ class Coordinator:
             report=self._report,
             told=self._told,
             retry=self._plan_soon,
+            is_running=lambda: bool(self._runs),
         )
         self._shortage = Shortage(self.reactor, again=self._plan_soon)
         self._surroundings: dict[str, _Surroundings] = {}
@@ -247,6 +248,7 @@ class Coordinator:
         """
         deadline = None if timeout_s is None else self.clock.monotonic() + timeout_s
         interrupts = itertools.count(1)
+        held = self._roster.held(invocation_id)
 
         def interrupted() -> None:
             self._interrupted(invocation_id, kill=next(interrupts) > 1)
@@ -257,7 +259,13 @@ class Coordinator:
                 if left is not None and left <= 0:
                     break
                 self.reactor.wait(left)
-        return self.store.jobs_of(invocation_id)
+        if self._roster.has_given_up:
+            return tuple(self._roster.held(invocation_id))  # more than the store knows
+        try:
+            return self.store.jobs_of(invocation_id)
+        except StoreUnavailable as error:
+            self._report(str(error))
+            return tuple(held)
 
     def _interrupted(self, invocation_id: str, *, kill: bool) -> None:
         try:
@@ -312,7 +320,7 @@ class Coordinator:
 
     @property
     def has_given_up(self) -> bool:
-        """True when the store took nothing for so long that all work was ended."""
+        """True when the store took nothing for long, even after the last job had ended."""
         return self._roster.has_given_up
 
     @property
@@ -408,9 +416,6 @@ class Coordinator:
         """Commit what ended, decide, commit what starts, open the gates."""
         self._planned = False
         self._commit_ends()
-        if self._roster.has_given_up:
-            for run in self._runs.values():
-                run.stop(StopCause.SHUTDOWN)
         if not self._roster.is_saved:
             return  # nothing new is started on a record that does not tell the truth
         decision = schedule(self._roster.snapshot(self.workers))
@@ -578,10 +583,6 @@ class Coordinator:
     def _commit_ends(self) -> None:
         ended, self._ended = self._ended, []
         changes: list[JobChange] = []
-        if self._roster.has_given_up:
-            for run, _ in ended:
-                self._runs.pop(run.job.uid, None)
-            return
         for run, ending in ended:
             self._runs.pop(run.job.uid, None)
             now = self.clock.now()

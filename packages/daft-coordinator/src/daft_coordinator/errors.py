@@ -55,9 +55,13 @@ class DependencyCycle(CoordinatorError):
 
 @define(repr=False)
 class CoordinatorUnavailable(CoordinatorError):
-    """No leader answers and none could be started. Committed rows stay `queued`."""
+    """No leader answers and none could be started. Committed rows stay `queued`.
+
+    is_told: whoever looks on has been told of it already.
+    """
 
     reason: str
+    is_told: bool = False
 
     def __str__(self) -> str:
         return f"the coordinator cannot be reached: {self.reason}"

@@ -6,7 +6,7 @@ again for 30 s, and left beside the log meanwhile, so that no end is lost whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import evolve
 
@@ -29,7 +29,7 @@ class Roster:
     """The jobs of every invocation that has work for us, and the changes still to be saved.
 
     told: called with a job whenever its row has changed. retry: called when it is time to save
-    again.
+    again. is_running: whether processes of ours live.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Roster:
         report: Callable[[str], None],
         told: Callable[[Job], None],
         retry: Callable[[], None],
+        is_running: Callable[[], bool],
     ) -> None:
         self._store = store
         self._owner = owner
@@ -50,11 +51,13 @@ class Roster:
         self._report = report
         self._told = told
         self._retry_callback = retry
+        self._is_running = is_running
         # The invocation that started a job longest ago comes first.
         self._held: dict[str, HeldInvocation] = {}
         self._where: dict[str, HeldInvocation] = {}  # by the uid of each of its jobs
         self._invocations: dict[str, Invocation] = {}  # for a store that loses their rows
         self._unsaved: list[JobChange] = []
+        self._unrecorded: dict[str, tuple[Job, ...]] = {}
         self._retry: Timer | None = None
         self._retry_until = 0.0
         self._retry_pause_s = RETRY_S
@@ -118,6 +121,22 @@ class Roster:
         if job is None:
             raise CoordinatorError(f"job {uid} is not handled here")
         return job
+
+    def held(self, invocation_id: str) -> Iterable[Job]:
+        """Return the jobs of an invocation; asked again, it tells of them as they are then.
+
+        Those of an invocation whose ends the store never took are remembered with their ends.
+        """
+        if invocation_id in self._unrecorded:
+            return self._unrecorded[invocation_id]
+        return self._held.get(invocation_id, ())
+
+    def _with_unsaved(self, held: HeldInvocation) -> tuple[Job, ...]:
+        jobs = {job.uid: job for job in held}
+        for change in self._unsaved:
+            if change.job_uid in jobs:
+                jobs[change.job_uid] = changed(jobs[change.job_uid], change)
+        return tuple(jobs.values())
 
     def is_waiting(self, uid: str) -> bool:
         """True while a job handled here has not ended."""
@@ -273,13 +292,17 @@ class Roster:
             self._retry_pause_s = RETRY_S
         self._unsaved = pending
         self._leave_results(fresh)
-        if self._clock.monotonic() < self._retry_until:
+        if self._clock.monotonic() < self._retry_until or self._is_running():
+            # Jobs are none the worse for a store that is away: they run on to their ends.
             self.retry_later()
             return
         # A record that lies is worse than none: answer for nothing more. The ends are in result
         # files, from which the next leader repairs the rows.
         self.has_given_up = True
         self._report(f"the store took nothing for {RETRY_LIMIT_S:g} s; giving up")
+        self._unrecorded.update(
+            (held.invocation_id, self._with_unsaved(held)) for held in self._held.values()
+        )
         self._unsaved = []
         self._held.clear()
         self._where.clear()

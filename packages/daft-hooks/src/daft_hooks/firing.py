@@ -343,7 +343,10 @@ class _Run:
         try:
             submission = engine.submit_background(invocation, environment=environment)
         except CoordinatorUnavailable as error:
-            self._firing.observer.notice(f"warning: {error}; background jobs run in the foreground")
+            if not error.is_told:
+                self._firing.observer.notice(
+                    f"warning: {error}; background jobs run in the foreground"
+                )
             engine.take_over(invocation.invocation_id, environment=environment)
             engine.wait(invocation.invocation_id)
             return ()
