@@ -452,6 +452,7 @@ def test_skip_hooks_leaves_out_and_warns_of_what_it_does_not_find(home: Any) -> 
 # --- jobs -------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-17", "terminal")
 def test_logs_follow_cancel_and_wait(home: Any, until: Any) -> None:
     project = home.repository(
         POST.format(
