@@ -56,13 +56,27 @@ def marked_tests() -> Iterator[tuple[str, str, str]]:
     for path in sorted(
         [*ROOT.glob("packages/*/tests/**/test_*.py"), *ROOT.glob("tests/**/test_*.py")]
     ):
-        for function in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(function, ast.FunctionDef):
-                continue
-            for call in function.decorator_list:
-                if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.fault":
-                    number, case = (ast.literal_eval(argument) for argument in call.args)
+        module = ast.parse(path.read_text())
+        constants = {
+            target.id: statement
+            for statement in module.body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+        for function in ast.walk(module):
+            if isinstance(function, ast.FunctionDef):
+                for number, case in _marks(function.decorator_list, constants):
                     yield number, case, f"{path.relative_to(ROOT)}::{function.name}"
+
+
+def _marks(decorators: list[ast.expr], constants: dict[str, ast.Assign]) -> Iterator[list[str]]:
+    """Yield what the markers in some decorators say, those of named parameters included."""
+    parts = [part for decorator in decorators for part in ast.walk(decorator)]
+    named = [constants[part.id] for part in parts if getattr(part, "id", None) in constants]
+    for part in (*parts, *(inner for one in named for inner in ast.walk(one))):
+        if isinstance(part, ast.Call) and ast.unparse(part.func) == "pytest.mark.fault":
+            yield [ast.literal_eval(argument) for argument in part.args]
 
 
 @pytest.fixture(scope="session")
