@@ -12,7 +12,10 @@ def main() -> None:
     from daft_cli import front
 
     code = front.main()
-    sys.stderr.flush()
+    try:
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody reads what we say; the code still tells
     # Taking the interpreter apart would cost as much as starting it.
     os._exit(code)
 
