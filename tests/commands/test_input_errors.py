@@ -165,3 +165,16 @@ def test_an_interrupted_hook_names_what_it_stopped(home: Any, until: Any) -> Non
     assert running.returncode == 130
     assert re.search(r"— long \S+ \(cancelled\)", errors)
     assert "✓ short" in errors
+
+
+def test_the_line_that_is_shown_is_the_one_that_stops_everything(home: Any) -> None:
+    project = home.repository(
+        "hooks:\n  post-clone:\n    jobs:\n      - {name: a, needs: [zz], run: x}\n"
+        '      - {name: b, run: x, tags: {a: "\x7f"}}\n'.replace("\x7f", "\\e[31m"),
+        trust=False,
+    )
+
+    done = home.daft("start", "x", cwd=project)
+
+    assert "daft.yml:5:33: hooks.post-clone.jobs[b].tags: expected a text" in done.stderr
+    assert "tip: the line reads: - {name: b, run: x, tags:" in done.stderr

@@ -57,7 +57,7 @@ def errors(text: str) -> list[str]:
         (HEAD + "      - {name: a, run: x, needs: a}\n", "daft.yml:4:34", "a -> a"),
         (HEAD + "      - {run: x, needs: [a]}\n      - {name: a, run: x}\n", "daft.yml:4:9", "no `name`"),
         (HEAD + "      - {name: a, run: x}\n      - {name: a, run: y}\n", "daft.yml:5:9", "second job 'a'"),
-        (HEAD + "      - {name: a, run: x, background: yes}\n", "daft.yml:4:39", "expected true or false"),
+        (HEAD + "      - {name: a, run: x, background: yes}\n", "daft.yml:4:39", "expected true or false (write true)"),
         (HEAD + "      - {name: a, run: x, timeout: 5y}\n", "daft.yml:4:36", "a duration is"),
         (HEAD + "      - {name: a, run: x, timeout: 0s}\n", "daft.yml:4:36", "more than nothing"),
         (HEAD + "      - {name: a, run: x, log: {max_log_size: 10XB}}\n", "daft.yml:4:47", "a size is"),

@@ -57,10 +57,12 @@ def _answer(error: Exception) -> tuple[int, str, tuple[str, ...]]:
 
 
 def _excerpt(error: BadConfiguration) -> tuple[str, ...]:
-    errors = [problem for problem in error.problems if problem.is_error]
-    if errors and errors[0].excerpt.strip():
-        return (f"the line reads: {errors[0].excerpt.strip()}",)
-    return ()
+    from daft_cli.terminal import harmless
+
+    line = "" if error.first is None else harmless(error.first.excerpt.strip())
+    if not line:
+        return ()
+    return (f"the line reads: {line if len(line) <= 120 else line[:117] + '...'}",)
 
 
 class Trouble(Exception):

@@ -63,11 +63,15 @@ class HooksError(Exception):
 
 
 class BadConfiguration(HooksError):
-    """`daft.yml` cannot be used. `problems` holds everything found, errors and warnings."""
+    """`daft.yml` cannot be used.
+
+    problems: everything found, errors and warnings. first: what makes the file unusable.
+    """
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
         errors = [problem for problem in problems if problem.severity is Severity.FATAL]
+        self.first = errors[0] if errors else None
         first = str(errors[0]) if errors else "no error"
         more = f" (and {len(errors) - 1} more; see `daft hooks validate`)" if errors[1:] else ""
         super().__init__(f"{first}{more}")

@@ -17,6 +17,12 @@ from .domain.globs import BadGlob, path_glob, ref_matches
 from .domain.quantities import seconds, size_bytes
 from .errors import Mark, Problem, Severity
 
+_MEANT = {
+    **dict.fromkeys(("yes", "on", "y"), "write true"),
+    **dict.fromkeys(("no", "off", "n"), "write false"),
+    **dict.fromkeys(("true", "false"), "without quotes"),
+}
+
 Marked = tuple[tuple[str, ...], tuple[Mark, ...]]
 
 
@@ -131,7 +137,8 @@ class Reader:
             return None
         if node.kind == "scalar" and isinstance(node.value, bool):
             return node.value
-        self.wrong(node, path, "true or false")
+        meant = _MEANT.get(node.text.lower()) if node.kind == "scalar" else None
+        self.wrong(node, path, f"true or false{'' if meant is None else f' ({meant})'}")
         return None
 
     def number(self, node: Node | None, path: str, least: int | None = None) -> int | None:
