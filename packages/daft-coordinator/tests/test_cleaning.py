@@ -38,6 +38,7 @@ from daft_protocol.frames import encode_frame
 from daft_protocol.jobs import Job, LogPolicy
 from daft_protocol.messages import Error
 from daft_protocol.status import EndReason, JobStatus
+from daft_store import COORDINATOR, Lineage, RepositoryPlaces, open_writer
 
 DAY = timedelta(days=1)
 
@@ -602,6 +603,30 @@ def test_a_pass_that_is_told_to_stop_stops_between_two_things(disk: World) -> No
     assert len(disk.history.tombstones()) == 3
     disk.clean()
     assert disk.history.tombstones() == ()
+
+
+def test_a_store_of_an_older_version_is_looked_at_as_it_is(tmp_path: Path) -> None:
+    root, repository = str(tmp_path / "state"), str(uuid.uuid4())
+    places = RepositoryPlaces(root, repository)
+    places.make(os.environ)
+    first = Lineage(name=COORDINATOR.name, steps=COORDINATOR.steps[:1])
+    db = open_writer(places.database, first)
+    db.execute(
+        "INSERT INTO invocations (repo_hash, invocation_id, trigger_command, hook_type, worktree,"
+        " created_at) VALUES (?, '0123456789abcdef', 't', 'h', 'main', '2026-01-01T00:00:00Z')",
+        (repository,),
+    )
+    sweep = Sweep(root, by_hand=True)
+
+    looked = sweep.look(repository, NOTHING_KEPT)
+
+    assert looked.plan is not None
+    assert [one.invocation_id for one in looked.plan.decision.evictions] == ["0123456789abcdef"]
+    assert db.pragma("user_version") == 1
+    db.close()
+    cleaned = sweep.clean(repository, NOTHING_KEPT)
+    assert cleaned.outcome is not None
+    assert cleaned.outcome.invocations == 1
 
 
 def contents(root: str) -> dict[str, bytes]:
