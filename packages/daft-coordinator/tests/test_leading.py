@@ -15,13 +15,14 @@ from typing import Any
 import psutil
 import pytest
 
-from daft_coordinator import CoordinatorClient, RetryRequest
+from daft_coordinator import Coordinator, CoordinatorClient, RetryRequest, Selection, StopPolicy
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.errors import CoordinatorUnavailable, RequestRefused
 from daft_coordinator.reactor import READ, Reactor
 from daft_coordinator.station import leader_lives
 from daft_protocol.frames import encode_frame
+from daft_protocol.jobs import Job
 from daft_protocol.messages import (
     Accepted,
     CancelAll,
@@ -83,7 +84,7 @@ def test_many_submitters_share_one_leader_and_each_job_runs_once(
 ) -> None:
     code = """
 import sys
-from daft_coordinator import CoordinatorClient, RetryRequest
+from daft_coordinator import Coordinator, CoordinatorClient, RetryRequest, Selection, StopPolicy
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
 root, repository, out, me = sys.argv[1:]
@@ -479,3 +480,68 @@ def test_a_leader_that_cannot_open_the_store_says_why(place: Place, fire: Make, 
 
     client.close()
     assert "another program" in Path(place.station.journal_path).read_text()
+
+
+NESTED = """
+import sys
+from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+from daft_protocol.messages import ListJobs, Wait
+root, repository = sys.argv[1:]
+store = SqliteJobStore.open(root, repository)
+with CoordinatorClient(open_station(root, repository), store) as client:
+    made = client.submit(InvocationSpec(
+        invocation_id=new_invocation_id(), hook_type="h", trigger_command="t", worktree="main",
+        jobs=(JobSpec(name="inner", command=":", working_dir="/", background=True),)))
+    # All there is: itself and what needs it among them, which nobody can wait for.
+    client.wait(Wait(job_uids=tuple(entry.job_uid for entry in client.jobs(ListJobs()))))
+    print(store.jobs_of(made.invocation_id)[0].status.value)
+"""
+
+
+@pytest.mark.fault("F-22", "it")
+def test_a_job_waits_for_jobs_it_submitted_even_with_one_worker(
+    place: Place, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_WORKERS", "1")
+    script = tmp_path / "nested.py"
+    script.write_text(NESTED)
+    command = f"{sys.executable} {script} {place.root} {place.repository} > {tmp_path}/said"
+    with place.client() as client:
+        made = client.submit(
+            fire(background(job, "outer", command), background(job, "last", ":", "outer"))
+        )
+        entries = client.wait(Wait(invocation_ids=(made.invocation_id,), timeout_ms=60_000))
+
+    assert [entry.status for entry in entries] == ["completed", "completed"]
+    assert (tmp_path / "said").read_text() == "completed\n"
+
+
+def test_a_leader_started_inside_of_a_job_outlives_it(
+    place: Place, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    """A foreground job that submits work and is stopped takes only itself along."""
+    inside = tmp_path / "inside.py"
+    inside.write_text(
+        NESTED.replace('command=":"', 'command="sleep 600"').replace("client.wait", "print")
+    )
+    command = f"{sys.executable} {inside} {place.root} {place.repository} && exec sleep 600"
+    spec = fire(job("front", command))
+    with Coordinator(place.store, kind="command", stop=StopPolicy(drain_s=0.3)) as coordinator:
+        coordinator.submit(spec)
+        inner: list[Job] = []
+        while not inner:
+            coordinator.reactor.wait(0.05)
+            inner = [
+                one
+                for one in place.store.unfinished()
+                if one.spec.background and one.status is JobStatus.RUNNING
+            ]
+        coordinator.cancel(Selection(job_name="front"), kill=True)
+        coordinator.wait(spec.invocation_id)
+
+    assert place.store.job(inner[0].uid).status is JobStatus.RUNNING
+    assert len(place.leaders()) == 1
+    with place.client() as client:
+        client.cancel(CancelAll(wait=True, kill=True))

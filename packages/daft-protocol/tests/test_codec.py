@@ -35,7 +35,7 @@ REQUESTS = [
     m.CancelMatching(hook="h", older_than_secs=1.5, job_uids=("u",), kill=True),
     m.TailLogs(job=m.TailTarget(job_name="j"), follow=True, since_seq=4),
     m.TailLogs(job_uid="u", from_end=True, kinds=("stdout",), heartbeat_ms=5),
-    m.Wait(job_uids=("a", "b"), timeout_ms=5),
+    m.Wait(job_uids=("a", "b"), timeout_ms=5, waiter="w"),
     m.Reconcile(),
     m.Evict(departures=(m.Departure(invocation_id="ab", expected=2, job_uids=("u",)),)),
     m.Evict(departures=(m.Departure(invocation_id="ab", expected=0),)),

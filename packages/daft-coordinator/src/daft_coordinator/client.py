@@ -54,7 +54,8 @@ from .errors import (
 )
 from .finding import ATTEMPTS, RECONCILE_S, LeaderFinder, pause
 from .link import ANSWER_S, Link
-from .ports import Clock, JobStore, Owner, ProcessControl
+from .nesting import check_depth
+from .ports import JOB_MARK, Clock, JobStore, Owner, ProcessControl
 from .station import Station
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class CoordinatorClient:
         Raises: as `submission.record`, with nothing recorded; CoordinatorUnavailable when no
         leader could take it: the rows are committed and stay `queued`.
         """
+        environment = dict(os.environ if environment is None else environment)
+        check_depth(environment)
         owner = self._register()
         jobs = submission.record(
             self._store,
@@ -141,7 +144,7 @@ class CoordinatorClient:
             return Submission(invocation_id=invocation.invocation_id, jobs=jobs)
         request = Submit(
             invocation_id=invocation.invocation_id,
-            environment=dict(os.environ if environment is None else environment),
+            environment=environment,
             secrets=submission.secrets_of(jobs),
             umask=_current_umask(),
             spec_version=SPEC_VERSION,
@@ -270,6 +273,7 @@ class CoordinatorClient:
                 job_uids=request.job_uids,
                 invocation_ids=request.invocation_ids,
                 timeout_ms=left_ms,
+                waiter=os.environ.get(JOB_MARK) or None,
             )
             try:
                 limit = None if left_ms is None else left_ms / 1000 + ANSWER_S
@@ -306,6 +310,7 @@ class CoordinatorClient:
             from_end=from_end,
             kinds=None if kinds is None else tuple(kinds),
             heartbeat_ms=HEARTBEAT_MS if follow else None,
+            waiter=os.environ.get(JOB_MARK) or None,
         )
         failures = 0
         while failures < ATTEMPTS:

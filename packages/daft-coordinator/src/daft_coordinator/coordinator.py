@@ -35,6 +35,7 @@ from .environment import job_environment
 from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
 from .interrupts import Interrupts
 from .joblog import FILE_NAME, JobLog, LogCursor
+from .nesting import Loans, check_depth
 from .observers import Plugins
 from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
 from .reactor import Reactor
@@ -128,6 +129,7 @@ class Coordinator:
             grace_s=self.policy.grace_s,
             note=self._write_note,
         )
+        self.loans = Loans(self._plan_soon)
         self._ended: list[tuple[JobRun, Ending]] = []
         self._planned = False
         self._listeners: list[Callable[[], None]] = []
@@ -148,6 +150,8 @@ class Coordinator:
         environment, umask: what its jobs inherit; None: this process's.
         Returns: its new jobs. Raises as `submission.record`; then nothing was recorded.
         """
+        environment = dict(os.environ) if environment is None else environment
+        check_depth(environment)
         jobs = submission.record(
             self.store,
             invocation,
@@ -161,7 +165,7 @@ class Coordinator:
         self._adopt(
             invocation.invocation_id,
             jobs,
-            environment=dict(os.environ) if environment is None else environment,
+            environment=environment,
             umask=umask,
             secrets=submission.secrets_of(jobs),
         )
@@ -418,7 +422,8 @@ class Coordinator:
         self._commit_ends()
         if not self._roster.is_saved:
             return  # nothing new is started on a record that does not tell the truth
-        decision = schedule(self._roster.snapshot(self.workers))
+        workers = self.workers and self.workers + self.loans.among(self._runs)
+        decision = schedule(self._roster.snapshot(workers))
         if decision.skip:
             self._skip(decision.skip)
         if decision.start:

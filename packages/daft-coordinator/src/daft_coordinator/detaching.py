@@ -8,12 +8,18 @@ import sys
 from collections.abc import Sequence
 
 from .errors import CoordinatorUnavailable
+from .nesting import DEPTH
+from .ports import JOB_MARK
 
 CLIENT_FD = 3
 """Where the new process finds its end of the connection."""
 
-# What would make its interpreter load code from the worktree it was started in.
-_STRIPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "VIRTUAL_ENV")
+_STRIPPED = (
+    # What would make its interpreter load code from the worktree it was started in.
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "VIRTUAL_ENV"),
+    # What a job is told about itself.
+    *(DEPTH, "DAFT_JOB_NAME", "DAFT_INVOCATION_ID", "DAFT_JOB_LOG", "DAFT_BACKGROUND"),
+)
 
 
 def start(module: str, words: Sequence[str]) -> tuple[int, socket.socket]:
@@ -24,6 +30,8 @@ def start(module: str, words: Sequence[str]) -> tuple[int, socket.socket]:
     ours, theirs = socket.socketpair()
     environment = {name: value for name, value in os.environ.items() if name not in _STRIPPED}
     environment["DAFT_IS_COORDINATOR"] = "1"
+    # Started inside of a job, it must outlive the job; see `ProcessControl.family`.
+    environment[JOB_MARK] = ""
     try:
         pid = os.posix_spawn(
             sys.executable,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from daft_protocol.jobs import Job
 
+from .nesting import DEPTH, depth_of
 from .ports import JOB_MARK
 
 REMOVED = frozenset(
@@ -49,6 +50,7 @@ def job_environment(
     environment["DAFT_BACKGROUND"] = "true" if job.spec.background else "false"
     if log_path is not None:
         environment["DAFT_JOB_LOG"] = log_path
+    environment[DEPTH] = str(depth_of(inherited) + 1)
     if job.spec.background:
         environment["DAFT_IS_COORDINATOR"] = "1"
     return environment

@@ -137,6 +137,20 @@ class StoreUnavailable(CoordinatorError):
 
 
 @define(repr=False)
+class NestedTooDeep(CoordinatorError):
+    """A job inside of jobs wanted to run more jobs. Nothing was recorded."""
+
+    depth: int
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"this runs inside of {self.depth} jobs already, and {self.limit} is the limit; "
+            "does a hook fire itself?"
+        )
+
+
+@define(repr=False)
 class RecordConflict(CoordinatorError):
     """What was to be added to a job store is there already, or what it belongs to is not.
 

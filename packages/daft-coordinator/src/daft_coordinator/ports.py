@@ -249,6 +249,8 @@ class ProcessControl(Protocol):
     def family(self, who: ProcessIdentity, job_uid: str) -> tuple[ProcessIdentity, ...]:
         """Return group members, descendants and whoever carries `JOB_MARK`, living ones.
 
+        A process with an empty `JOB_MARK` belongs to no job, and nor does what descends from it.
+
         Slower than `group_members`: it reads every process of this user.
         """
 

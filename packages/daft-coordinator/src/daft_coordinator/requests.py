@@ -33,6 +33,7 @@ from daft_protocol.status import JobStatus
 
 from . import cancel_requests, intake, tail_requests
 from .errors import AmbiguousAddress, CoordinatorError, JobNotFound, StoreUnavailable
+from .nesting import Loan, cannot_end_before
 from .ports import JobQuery
 from .server import Connection, Operation
 from .watching import Watching
@@ -157,7 +158,10 @@ def _wait(leader: Leader, request: Wait) -> Operation | Response:
     if missing or not (request.job_uids or request.invocation_ids):
         what = ", ".join(missing) or "nothing to wait for was named"
         return Error(code=messages.JOB_NOT_FOUND, message=f"cannot wait: {what}")
-    return _Waiting(leader, uids, request.timeout_ms)
+    if request.waiter is not None and (waiter := store.job(request.waiter)) is not None:
+        hopeless = cannot_end_before(waiter, store.jobs_of(waiter.invocation_id))
+        uids = [uid for uid in uids if uid not in hopeless]
+    return _Waiting(leader, uids, request.timeout_ms, waiter=request.waiter)
 
 
 class _Greeting:
@@ -205,9 +209,12 @@ class _Reconciling:
 class _Waiting(Watching):
     """Answers `Wait`."""
 
-    def __init__(self, leader: Leader, uids: list[str], timeout_ms: int | None) -> None:
+    def __init__(
+        self, leader: Leader, uids: list[str], timeout_ms: int | None, *, waiter: str | None
+    ) -> None:
         super().__init__(leader, uids, None if timeout_ms is None else timeout_ms / 1000)
         self._all = tuple(uids)
+        self._loan = Loan(leader.coordinator.loans, waiter)
 
     def poll(self, connection: Connection) -> bool:
         if self.still_pending():
@@ -216,3 +223,8 @@ class _Waiting(Watching):
         jobs = [job for uid in self._all if (job := store.job(uid)) is not None]
         connection.send(Jobs(jobs=tuple(entry(self.leader, job) for job in jobs)))
         return True
+
+    def close(self) -> None:
+        """Let go of the timers, and of the worker that was lent."""
+        super().close()
+        self._loan.end()

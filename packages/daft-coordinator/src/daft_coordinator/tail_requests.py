@@ -18,6 +18,7 @@ from daft_protocol.messages import (
 
 from .domain.targets import KnownJob, resolve
 from .joblog import LogCursor, last_record
+from .nesting import Loan
 from .ports import JobQuery
 from .reactor import Timer
 from .server import Connection, Operation
@@ -78,6 +79,7 @@ class _Tail:
         self._leader = leader
         self._job = job
         self._follow = request.follow
+        self._loan = Loan(leader.coordinator.loans, request.waiter if request.follow else None)
         self._kinds = None if request.kinds is None else frozenset(request.kinds)
         directory = leader.coordinator.store.log_directory(job)
         since_seq = request.since_seq or 0
@@ -116,7 +118,8 @@ class _Tail:
         return False
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and of the worker that was lent."""
+        self._loan.end()
         self._foreign.close()
         if self._beat is not None:
             self._beat.cancel()

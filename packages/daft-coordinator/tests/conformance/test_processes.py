@@ -45,6 +45,11 @@ class ScriptedBench(Bench):
     def lasts_with_child(self, *, leaves_group: bool) -> str:
         return self._with_child("last with child", leaves_group, lasts_s=NEVER)
 
+    def lasts_with_disowned_child(self) -> str:
+        ready = self._world.host.script_of(self.lasts())
+        child = Child(script=ready, leaves_group=True, disowns=True)
+        return self._world.script("last with stranger", lasts_s=NEVER, children=(child,))
+
     def ends_before_child(self, *, leaves_group: bool) -> str:
         return self._with_child("end before child", leaves_group, lasts_s=0)
 

@@ -209,6 +209,13 @@ class LosesEscapees(VirtualProcessControl):
     def family(self, who, job_uid):
         return self.group_members(who)
 
+class IgnoresDisowning(VirtualProcessControl):
+    def family(self, who, job_uid):
+        for process in self.host.living():
+            if process.mark == "":
+                process.mark = job_uid
+        return super().family(who, job_uid)
+
 class AdoptsEverybody(VirtualProcessControl):
     def family(self, who, job_uid):
         return tuple(process.identity for process in self.host.living())
@@ -308,6 +315,7 @@ NOTICED_BY = {
     "TrustsNumbers": "test_a_namesake_is_somebody_else",
     "SignalsLeadersOnly": "test_a_signal_reaches_the_whole_group",
     "LosesEscapees": "test_who_leaves_the_group_stays_in_the_family",
+    "IgnoresDisowning": "test_who_declares_to_be_nobodys_is_left_alone",
     "AdoptsEverybody": "test_a_stranger_is_not_of_the_family",
     "CallsZombiesAlive": "test_who_is_alive_is_told_as_far_as_it_is_known",
     "HasNoGate": "test_a_closed_gate_runs_nothing",

@@ -356,8 +356,8 @@ class StatusModel(RuleBasedStateMachine):
                 lane.lead()
             else:
                 lane.recovery.run()
-            lane.world.run(300)
-            assert [job for job in lane.jobs() if not job.status.is_final] == []
+            lane.world.run_until(lambda lane=lane: not lane.store.unfinished(), limit_s=10_000)
+            lane.world.run(60)
             for job in lane.jobs():
                 event(f"{job.status.value}, {job.end_reason and job.end_reason.value}")
                 if job.process is not None and "leaks" not in job.spec.command:

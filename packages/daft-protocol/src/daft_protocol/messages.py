@@ -169,6 +169,7 @@ class TailLogs:
     since_seq: leave out records with a smaller number. from_end: leave out all there are now.
     kinds: only records of these kinds; None: of all.
     follow: go on until the job has ended.
+    waiter: as for `Wait`.
     heartbeat_ms: send a `Heartbeat` this often while following, at most once a second.
     A reader that takes nothing for some seconds gets an `Error` OVERRUN instead of the rest.
     """
@@ -180,6 +181,7 @@ class TailLogs:
     from_end: bool = False
     kinds: tuple[str, ...] | None = None
     heartbeat_ms: int | None = None
+    waiter: str | None = None
 
 
 @frozen(kw_only=True)
@@ -187,11 +189,14 @@ class Wait:
     """Answer when the jobs named are final: `Jobs`; or with what there is when time is up.
 
     job_uids, invocation_ids: at least one of them; an invocation stands for all its jobs.
+    waiter: the job on whose behalf this is asked. It gives its worker back while it waits, and is
+        not kept waiting for itself or for what needs it.
     """
 
     job_uids: tuple[str, ...] = ()
     invocation_ids: tuple[str, ...] = ()
     timeout_ms: int | None = None
+    waiter: str | None = None
 
 
 @frozen(kw_only=True)

@@ -323,11 +323,12 @@ def _not_before(start: str, other: str) -> bool:
 
 
 def _descends(pid: int, ancestor: int, parents: Mapping[int, tuple[object, int]]) -> bool:
-    seen: set[int] = set()
+    """True for a descendant, unless it or somebody in between has declared to be no job's."""
+    seen: list[int] = []
     while pid in parents and pid not in seen:
         if pid == ancestor:
-            return True
-        seen.add(pid)
+            return not any(_carries(one, f"{JOB_MARK}=") for one in seen)
+        seen.append(pid)
         pid = parents[pid][1]
     return False
 

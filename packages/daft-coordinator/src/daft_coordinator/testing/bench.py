@@ -40,6 +40,13 @@ class Bench:
         child = "setsid sh -c 'echo ready; exec sleep 600'" if leaves_group else self.lasts()
         return f"({child}) & exec sleep 600"
 
+    def lasts_with_disowned_child(self) -> str:
+        """Return one that lasts, with a child outside of its group whose `JOB_MARK` is empty.
+
+        The child ends after some seconds: nobody would find it to stop it.
+        """
+        return f"({JOB_MARK}= setsid sh -c 'echo ready; exec sleep 5') & exec sleep 600"
+
     def ends_before_child(self, *, leaves_group: bool) -> str:
         """Return one that ends at once while its child, which says `ready`, lasts."""
         child = "setsid sh -c 'echo ready; exec sleep 600'" if leaves_group else self.lasts()

@@ -337,6 +337,18 @@ class ProcessControlSuite:
 
     @promised(
         ProcessControl.family,
+        "A process with an empty `JOB_MARK` belongs to no job, and nor does what descends from it.",
+    )
+    def test_who_declares_to_be_nobodys_is_left_alone(self, trials: Trials) -> None:
+        """Such as a leader that was started inside of a job and runs jobs of its own."""
+        made = trials.run_ready(trials.bench.lasts_with_disowned_child())
+
+        family = trials.processes.family(made.identity, trials.uid)
+
+        assert {member.pgid for member in family} == {made.identity.pgid}
+
+    @promised(
+        ProcessControl.family,
         "Return group members, descendants and whoever carries `JOB_MARK`, living ones.",
     )
     def test_a_stranger_is_not_of_the_family(self, trials: Trials) -> None:

@@ -57,6 +57,7 @@ class Child:
     leaves_group: it makes a group of its own (`setsid`).
     forks_twice: its parent is gone at once, so that nobody can tell whose child it was.
     hides_mark: it cleared its environment, and with it the job's mark.
+    disowns: it declares itself no job's, as a leader does that is started inside of one.
     holds_pipes: it keeps its parent's standard output and error open.
     """
 
@@ -65,4 +66,5 @@ class Child:
     leaves_group: bool = False
     forks_twice: bool = False
     hides_mark: bool = False
+    disowns: bool = False
     holds_pipes: bool = True

@@ -222,7 +222,7 @@ class VirtualHost:
             parent=INIT if child.forks_twice else parent.identity.pid,
             pgid=None if child.leaves_group else parent.identity.pgid,
         )
-        made.mark = None if child.hides_mark else parent.mark
+        made.mark = "" if child.disowns else None if child.hides_mark else parent.mark
         if child.holds_pipes:
             made.outlets = dict(parent.outlets)
             for outlet in made.outlets.values():

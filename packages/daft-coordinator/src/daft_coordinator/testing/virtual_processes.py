@@ -156,6 +156,8 @@ class VirtualProcessControl:
         while pid != INIT and pid in self.host.processes:
             if pid == ancestor.pid:
                 return True
+            if self.host.processes[pid].mark == "":
+                return False
             pid = self.host.processes[pid].parent
         return False
 
