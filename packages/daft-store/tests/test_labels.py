@@ -80,6 +80,16 @@ def test_no_answer_reads_the_whole_history(db: apsw.Connection, statement: str) 
     assert not [step for step in steps if step.split()[:2] in _WHOLE]
 
 
+@pytest.mark.parametrize("statement", [labels._NAMED, labels._OF_RUNS])
+def test_no_job_is_held_against_every_run(db: apsw.Connection, statement: str) -> None:
+    given = {"repo": "r", "limit": 5, "name": "z", "worktree": None, "ids": "[]"}
+
+    steps = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + statement, given)]
+
+    runs = next(step for step in steps if step.startswith("SEARCH i "))
+    assert "repo_hash=? AND invocation_id=?" in runs
+
+
 @pytest.mark.parametrize("table", dump.TABLES)
 def test_a_dump_is_of_one_repository_and_holds_no_environment(
     db: apsw.Connection, table: str

@@ -39,11 +39,12 @@ SELECT invocation_id, worktree FROM invocations
  WHERE repo_hash = :repo AND invocation_id >= :prefix AND invocation_id < :prefix || 'g'
  ORDER BY invocation_id LIMIT :limit
 """
-# Newest first. The columns of both are KNOWN_COLUMNS.
+# Newest first. The columns of both are KNOWN_COLUMNS. The cross join keeps the order of the two
+# tables: the other way round every run would be held against every job of the name.
 _NAMED = """
 SELECT jobs.job_uid, jobs.name, jobs.invocation_id, i.worktree, i.created_at
-  FROM jobs
-  JOIN invocations AS i
+  FROM jobs INDEXED BY jobs_by_name
+ CROSS JOIN invocations AS i
     ON i.repo_hash = jobs.repo_hash AND i.invocation_id = jobs.invocation_id
  WHERE jobs.repo_hash = :repo AND jobs.name = :name
    AND (:worktree IS NULL OR i.worktree = :worktree)
@@ -52,8 +53,8 @@ SELECT jobs.job_uid, jobs.name, jobs.invocation_id, i.worktree, i.created_at
 _OF_RUNS = """
 SELECT jobs.job_uid, jobs.name, jobs.invocation_id, i.worktree, i.created_at
   FROM json_each(:ids) AS wanted
-  JOIN invocations AS i ON i.repo_hash = :repo AND i.invocation_id = wanted.value
-  JOIN jobs ON jobs.repo_hash = :repo AND jobs.invocation_id = wanted.value
+ CROSS JOIN invocations AS i ON i.repo_hash = :repo AND i.invocation_id = wanted.value
+ CROSS JOIN jobs ON jobs.repo_hash = :repo AND jobs.invocation_id = wanted.value
  ORDER BY i.created_at DESC, jobs.invocation_id DESC, jobs.position, jobs.name
 """
 KNOWN_COLUMNS = ("job_uid", "name", "invocation_id", "worktree", "created_at")
