@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from daft_hooks import Event, Options, Plan, load_from, plan
+from daft_hooks import Event, Options, Placement, Plan, load_from, plan
 from daft_hooks.domain.changes import Listing
 from daft_hooks.domain.conditions import EVENTS_OWN, Facts
 from daft_hooks.domain.event import Merge, MergeSource, Move, environment_of
@@ -258,6 +259,21 @@ def test_the_environment_of_a_move_and_of_a_merge() -> None:
     assert merging["DAFT_MERGE_EPHEMERAL"] == "false"
     assert "DAFT_MERGE_RESULT" not in merging
     assert "DAFT_IS_MOVE" not in merging
+
+
+def test_jobs_of_a_tree_that_goes_away_are_not_sent_to_the_background() -> None:
+    loaded = load_from({"daft.yml": b"hooks: {post-merge: {jobs: [{name: a, run: x}]}}"}.get)
+    assert loaded is not None
+
+    def background(ephemeral: bool) -> int:
+        merge = evolve(MERGE, is_ephemeral=ephemeral)
+        options = Options(placement=Placement.BACKGROUND)
+        configuration = loaded.configuration
+        hook = configuration.hooks["post-merge"]
+        event = event_of("post-merge", merge=merge)
+        return len(plan(event, configuration, hook, Facts(), options).background)
+
+    assert (background(False), background(True)) == (1, 0)
 
 
 def test_a_directory_nobody_knows_fails_the_hook() -> None:

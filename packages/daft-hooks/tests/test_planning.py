@@ -329,3 +329,21 @@ def test_settings() -> None:
     assert found.timeout_s == 90
     assert len(found.warnings) == 1
     assert hook_settings({"daft.hooks.timeout": "soon"}).timeout_s == 300
+    assert hook_settings({"daft.hooks.timeout": "9" * 400}).timeout_s == 300
+
+
+def test_settings_under_old_names_count_where_there_is_no_new_one() -> None:
+    found = hook_settings(
+        {
+            "daft.hooks.postcreate.enabled": "false",
+            "daft.hooks.precreate.failmode": "warn",
+            "daft.hooks.preremove.enabled": "false",
+            "daft.hooks.worktreepreremove.enabled": "true",
+            "daft.hooks.postmerge.enabled": "perhaps",
+        }
+    )
+
+    assert found.disabled == {"worktree-post-create"}
+    assert found.fail_modes["worktree-pre-create"].value == "warn"
+    (warning,) = found.warnings
+    assert "daft.hooks.postMerge.enabled is 'perhaps', neither true nor false" in warning

@@ -120,7 +120,7 @@ def plan(
         for job in hook.jobs
     }
     running = [specs[job.name] for job in hook.jobs if job.name not in skips]
-    placed = place(hook, running, options.placement)
+    placed = place(hook, running, _placement(event, options.placement))
     if options.arguments:
         _check_takes_arguments(hook, placed)
     if options.is_attached and len(placed.foreground) == 1 and not placed.background:
@@ -137,6 +137,12 @@ def plan(
         unmatched=dropped.unmatched,
         origins=_origins(hook),
     )
+
+
+def _placement(event: Event, wanted: Placement) -> Placement:
+    """Return where jobs go. A tree that only the merge made goes away before they would run."""
+    short_lived = event.merge is not None and event.merge.is_ephemeral
+    return Placement.AUTO if short_lived and wanted is Placement.BACKGROUND else wanted
 
 
 def _check_takes_arguments(hook: HookConfig, placed: Placed) -> None:
