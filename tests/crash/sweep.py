@@ -46,7 +46,8 @@ from daft_coordinator.domain.retention import Wishes
 from daft_coordinator.domain.retry import RetryRequest
 from daft_coordinator.errors import CoordinatorError, CoordinatorUnavailable, RequestRefused
 from daft_coordinator.evictor import RepositoryEvictor
-from daft_coordinator.joblog import last_record, read_log
+from daft_coordinator.logfiles import last_record
+from daft_coordinator.logreader import read_log
 from daft_protocol import InvocationSpec, JobSpec
 from daft_protocol.jobs import Job, LogPolicy
 from daft_protocol.messages import CancelMatching, Wait

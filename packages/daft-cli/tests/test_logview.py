@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from daft_cli.formats import Template
 from daft_cli.logview import LogView
-from daft_coordinator.joblog import JobLog, read_log
+from daft_coordinator.joblog import JobLog
+from daft_coordinator.logreader import read_log
 from daft_protocol.records import LogRecord, RecordKind
 
 OUT, ERR, STATUS = RecordKind.STDOUT, RecordKind.STDERR, RecordKind.STATUS

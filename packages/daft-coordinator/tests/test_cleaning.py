@@ -28,7 +28,8 @@ from daft_coordinator.domain.policy import DeclaredPolicy
 from daft_coordinator.domain.retention import Wishes
 from daft_coordinator.errors import StoreFull
 from daft_coordinator.evictor import RepositoryEvictor
-from daft_coordinator.joblog import JobLog, LogCursor, read_log
+from daft_coordinator.joblog import JobLog
+from daft_coordinator.logreader import LogCursor, read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.station import LeaderLock, leader_lives
 from daft_coordinator.testing import VirtualClock, a_job, an_invocation, an_owner

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from daft_coordinator import Coordinator
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_coordinator.station import leader_lives
 from daft_coordinator.submission import record
 from daft_protocol.jobs import ProcessIdentity

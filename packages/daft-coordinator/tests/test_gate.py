@@ -9,7 +9,7 @@ import pytest
 
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from daft_coordinator import Coordinator, StopPolicy
 from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.joblog import JobLog, read_log
+from daft_coordinator.joblog import JobLog
+from daft_coordinator.logreader import read_log
 from daft_coordinator.pump import LINE_LIMIT_BYTES
 from daft_protocol.records import RecordKind
 from daft_protocol.status import JobStatus

@@ -10,7 +10,8 @@ import pytest
 
 from daft_coordinator import Coordinator, StopPolicy
 from daft_coordinator.errors import StoreUnavailable
-from daft_coordinator.joblog import JobLog, read_log
+from daft_coordinator.joblog import JobLog
+from daft_coordinator.logreader import read_log
 from daft_protocol.jobs import Job
 from daft_protocol.status import EndReason, JobStatus
 

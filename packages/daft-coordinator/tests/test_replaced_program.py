@@ -15,7 +15,7 @@ import pytest
 import daft_coordinator
 import daft_protocol
 import daft_store
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_coordinator.station import leader_lives
 from daft_protocol.messages import CancelMatching, ListJobs, Wait
 

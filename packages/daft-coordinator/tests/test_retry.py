@@ -29,7 +29,7 @@ from daft_coordinator.errors import (
     NotRetryable,
     StillRunning,
 )
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_coordinator.retrying import prepare
 from daft_coordinator.submission import record
 from daft_protocol import InvocationSpec, JobSpec, JobStatus

@@ -17,7 +17,7 @@ import pytest
 from daft_coordinator import Coordinator, Selection, StopPolicy, hookimpl
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.errors import DuplicateJob, SpawnFailed, StoreUnavailable
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_protocol import InvocationSpec, JobSpec, JobStatus, RecordKind
 from daft_protocol.jobs import BackgroundOutput, Job, LogPolicy, RunMode
 from daft_protocol.status import EndReason

@@ -20,7 +20,7 @@ from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.domain.reconcile import ObservedJob, Verdict, reconcile
 from daft_coordinator.errors import RequestRefused
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.reactor import Reactor
 from daft_coordinator.server import SEND_BUFFER_BYTES, WRITE_STALL_S, Connection

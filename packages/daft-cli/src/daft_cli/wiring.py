@@ -229,7 +229,7 @@ class Engine:
     def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
         """Return the last lines a job wrote to its standard error, or output if none."""
         from daft_coordinator.errors import StoreUnavailable
-        from daft_coordinator.joblog import read_log
+        from daft_coordinator.logreader import read_log
         from daft_protocol.records import RecordKind
 
         try:

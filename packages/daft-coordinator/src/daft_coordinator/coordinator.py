@@ -34,7 +34,9 @@ from .domain.schedule import SkipDecision, schedule
 from .environment import job_environment
 from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
 from .interrupts import Interrupts
-from .joblog import FILE_NAME, JobLog, LogCursor
+from .joblog import JobLog
+from .logfiles import FILE_NAME
+from .logreader import LogCursor
 from .nesting import Loans, check_depth
 from .observers import Plugins
 from .ports import Clock, JobChange, JobStore, Owner, ProcessControl

@@ -1,4 +1,4 @@
-"""A job's log on disk: the one place that writes it, and the one that reads it.
+"""A job's log on disk: the one place that writes it.
 
 `output.jsonl` takes the first 60 % of the limit. What comes later goes round in two segments
 of 20 % each, so that the newest part survives; at the end they are joined on behind one
@@ -7,26 +7,29 @@ of 20 % each, so that the newest part survives; at the end they are joined on be
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from daft_protocol.errors import BadRecord
 from daft_protocol.records import LogRecord, RecordKind, decode_record, encode_record
 
+from .logfiles import (
+    FILE_NAME,
+    SEGMENT_NAMES,
+    first_of,
+    last_of,
+    last_record,
+    read_end,
+    whole_lines,
+)
 from .pump import LineSplitter, encode_lines, encode_pieces
 
-FILE_NAME = "output.jsonl"
-SEGMENT_NAMES = ("output.tail-0.jsonl", "output.tail-1.jsonl")
 RING_LINES = 200
 """Lines kept in memory when sampling, so that a failing job still shows how it ended."""
 
 _HEAD_SHARE = 0.6
 _OPEN_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-_READ_BYTES = 256 * 1024
-_JOIN_BYTES = 32 * 1024
 
 
 class JobLog:
@@ -253,7 +256,7 @@ class JobLog:
         if self._fd is None:
             return
         assert self._directory is not None
-        head = _read_end(os.path.join(self._directory, FILE_NAME), 1)
+        head = read_end(os.path.join(self._directory, FILE_NAME), 1)
         self.bytes_written = os.fstat(self._fd).st_size
         if head and not head.endswith(b"\n"):
             self._put("\n", 0)
@@ -270,14 +273,14 @@ class JobLog:
         if self._fd is None:
             return
         # Numbers decide, not what we remember: a writer may have died while it was doing this.
-        joined = _last_of(os.path.join(self._directory, FILE_NAME))
+        joined = last_of(os.path.join(self._directory, FILE_NAME))
         behind = -1 if joined is None else joined.seq
         paths = [os.path.join(self._directory, name) for name in SEGMENT_NAMES]
-        firsts = sorted((first.seq, first.ts, path) for path in paths if (first := _first_of(path)))
+        firsts = sorted((first.seq, first.ts, path) for path in paths if (first := first_of(path)))
         if firsts and firsts[0][0] > behind + 1 and not _is_gap(joined):
             self._put(self._gap_before(firsts[0][0], firsts[0][1]), 1)
         for first, _, path in firsts:
-            for lines in _whole_lines(path):
+            for lines in whole_lines(path):
                 kept = lines if first > behind else [one for one in lines if _seq(one) > behind]
                 self._put(b"".join(kept).decode("ascii", "replace"), len(kept))
         for name in SEGMENT_NAMES:
@@ -314,207 +317,6 @@ def reopen(directory: str, *, limit_bytes: int) -> JobLog:
     return log
 
 
-class LogCursor:
-    """Reads a job's log from the start and goes on where it stopped, while it is being written.
-
-    Holds no memory but a partial line. A log that was truncated in the middle shows as a jump
-    in the numbers; a line that is no record is skipped and counted in `bad_lines`.
-    """
-
-    def __init__(self, directory: str, *, since_seq: int = 0) -> None:
-        self._directory = directory
-        self._since = since_seq
-        self._head: int | None = None
-        self._segments: dict[str, tuple[int, int]] = {}  # name -> (descriptor, inode size read)
-        self._partial = b""
-        self._given_until = -1  # the highest number that came out of a segment
-        self.bad_lines = 0
-
-    def read(self, limit_bytes: int = _READ_BYTES) -> list[LogRecord]:
-        """Return the next records, about `limit_bytes` of them; [] when there are none yet."""
-        if self._head is None:
-            try:
-                self._head = os.open(
-                    os.path.join(self._directory, FILE_NAME),
-                    os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW,
-                )
-            except FileNotFoundError:
-                return []
-            _say_it_is_read(self._head)
-        while True:
-            data = os.read(self._head, limit_bytes)
-            if not data:
-                return self._from_segments()
-            *lines, self._partial = (self._partial + data).split(b"\n")
-            if records := self._decode(lines):
-                return records
-
-    def close(self) -> None:
-        """Let go of the file. Calling it again does nothing."""
-        if self._head is not None:
-            os.close(self._head)
-            self._head = None
-
-    def _from_segments(self) -> list[LogRecord]:
-        """Return what a log over its limit holds beyond its head, oldest first."""
-        found: list[LogRecord] = []
-        for name in SEGMENT_NAMES:
-            path = os.path.join(self._directory, name)
-            try:
-                if os.path.getsize(path) == self._seen_size(name):
-                    continue
-                data = _read_all(path)
-            except FileNotFoundError:
-                continue
-            self._segments[name] = (0, len(data))
-            found += self._decode(data.split(b"\n")[:-1])
-        found.sort(key=lambda record: record.seq)
-        if found:
-            self._given_until = found[-1].seq
-        return found
-
-    def _seen_size(self, name: str) -> int:
-        return self._segments.get(name, (0, -1))[1]
-
-    def _decode(self, lines: list[bytes]) -> list[LogRecord]:
-        records: list[LogRecord] = []
-        for line in lines:
-            if not line:
-                continue
-            try:
-                record = decode_record(line)
-            except BadRecord:
-                self.bad_lines += 1
-                continue
-            # What came out of a segment comes a second time once that is joined to the head.
-            if record.seq > self._given_until and record.seq >= self._since:
-                records.append(record)
-        return records
-
-
-def _say_it_is_read(fd: int) -> None:
-    """Take a shared lock on a log: clean-up leaves it alone while that is held.
-
-    The kernel gives it back when we close the log, or die.
-    """
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        pass  # clean-up looks at it right now, or there are no locks here: open, it stays readable
-
-
-def is_being_read(directory: str) -> bool:
-    """True while somebody holds the log in `directory` open with a `LogCursor`."""
-    path = os.path.join(directory, FILE_NAME)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False  # no log, or none that anybody could read
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:
-    """Yield every record of a log as it is now."""
-    cursor = LogCursor(directory, since_seq=since_seq)
-    try:
-        while records := cursor.read():
-            yield from records
-    finally:
-        cursor.close()
-
-
-def first_record(directory: str) -> LogRecord | None:
-    """Return the first record of a log, None when there is none that can be read."""
-    path = os.path.join(directory, FILE_NAME)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return None  # no such file, or not readable: then it tells nothing
-    try:
-        return decode_record(os.pread(fd, _READ_BYTES, 0).partition(b"\n")[0])
-    except (BadRecord, OSError):
-        return None
-    finally:
-        os.close(fd)
-
-
-def last_record(directory: str) -> LogRecord | None:
-    """Return the record with the highest number, None when there is no log or it is empty."""
-    newest: LogRecord | None = None
-    for name in (FILE_NAME, *SEGMENT_NAMES):
-        try:
-            record = _last_of(os.path.join(directory, name))
-        except OSError:
-            continue  # no such file, or not readable: then it tells nothing
-        if record is not None and (newest is None or record.seq > newest.seq):
-            newest = record
-    return newest
-
-
-def _last_of(path: str) -> LogRecord | None:
-    """Return the last record of a file that is whole."""
-    # Two of the longest lines fit into the last size: a torn line and the record before it.
-    for size in (4096, 128 * 1024, 1024 * 1024):
-        for line in reversed(_read_end(path, size).split(b"\n")):
-            try:
-                return decode_record(line)
-            except BadRecord:
-                continue
-    return None
-
-
-def _read_end(path: str, size: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        whole = os.fstat(fd).st_size
-        return os.pread(fd, size, max(0, whole - size))
-    finally:
-        os.close(fd)
-
-
-def _read_all(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        parts = []
-        while data := os.read(fd, _READ_BYTES):
-            parts.append(data)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
-def _whole_lines(path: str) -> Iterator[list[bytes]]:
-    """Yield the lines of a segment that end, a piece of the file at a time."""
-    torn = b""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        while data := os.read(fd, _JOIN_BYTES):
-            *lines, torn = (torn + data).split(b"\n")
-            yield [line + b"\n" for line in lines]
-    finally:
-        os.close(fd)
-
-
-def _first_of(path: str) -> LogRecord | None:
-    """Return the first record of a segment, None when it has none."""
-    try:
-        for lines in _whole_lines(path):
-            for line in lines:
-                try:
-                    return decode_record(line)
-                except BadRecord:
-                    continue  # torn by a full disk
-    except FileNotFoundError:
-        pass
-    return None
-
-
 def _seq(line: bytes) -> int:
     try:
         return decode_record(line).seq
@@ -529,10 +331,3 @@ def _is_gap(record: LogRecord | None) -> bool:
         and not isinstance(record.data, str)
         and record.data.get("event") == "truncated"
     )
-
-
-def ending_of(record: LogRecord | None) -> Mapping[str, Any] | None:
-    """Return the data of a final record, None for any other."""
-    if record is None or not record.is_final or isinstance(record.data, str):
-        return None
-    return record.data

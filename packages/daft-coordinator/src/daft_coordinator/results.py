@@ -13,7 +13,7 @@ from typing import Any
 from daft_protocol.status import EndReason, JobStatus
 
 from .domain.lifecycle import Ending, classify
-from .joblog import ending_of, last_record
+from .logfiles import ending_of, last_record
 from .ports import JobChange
 
 FILE_NAME = "result.json"

@@ -17,7 +17,8 @@ from daft_protocol.messages import (
 )
 
 from .domain.targets import KnownJob, resolve
-from .joblog import LogCursor, last_record
+from .logfiles import last_record
+from .logreader import LogCursor
 from .nesting import Loan
 from .ports import JobQuery
 from .reactor import Timer

@@ -11,7 +11,7 @@ import pytest
 from daft_coordinator import Selection, StopPolicy
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.errors import SpawnFailed
-from daft_coordinator.joblog import read_log
+from daft_coordinator.logreader import read_log
 from daft_coordinator.ports import Spawned
 from daft_coordinator.recovery import Recovery
 from daft_coordinator.submission import record

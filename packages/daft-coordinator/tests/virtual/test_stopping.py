@@ -157,7 +157,7 @@ def test_more_output_than_a_pipe_holds_is_read_before_the_end(
     world: VirtualWorld, fire: Make, job: Make, tmp_path: Any
 ) -> None:
     from daft_coordinator.adapters.memory import MemoryJobStore
-    from daft_coordinator.joblog import read_log
+    from daft_coordinator.logreader import read_log
 
     store = MemoryJobStore(str(tmp_path))
     world.script("talks", lasts_s=1, says=(Says(b"a line\n" * 100_000),))

@@ -14,7 +14,8 @@ from typing import IO
 
 import click
 
-from daft_coordinator.joblog import FILE_NAME, LogCursor
+from daft_coordinator.logfiles import FILE_NAME
+from daft_coordinator.logreader import LogCursor
 from daft_protocol.jobs import Job
 from daft_protocol.records import LogRecord, RecordKind
 from daft_protocol.status import UNFINISHED

@@ -15,7 +15,7 @@ from ..domain.elapsed import ClockRecord
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
 from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
-from ..joblog import is_being_read
+from ..logreader import is_being_read
 from ..ports import JobChange
 
 if TYPE_CHECKING:

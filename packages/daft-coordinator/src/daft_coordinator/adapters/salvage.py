@@ -22,7 +22,7 @@ from daft_protocol.status import InvocationStatus, JobStatus, Source
 from daft_store import ledger
 from daft_store.places import RepositoryPlaces
 
-from ..joblog import FILE_NAME, first_record, last_record
+from ..logfiles import FILE_NAME, first_record, last_record
 from ..results import told_ending
 from . import rows
 

@@ -20,7 +20,8 @@ from ..domain.policy import DeclaredPolicy
 from ..domain.retention import KeptJob
 from ..errors import StoreUnavailable
 from ..history import JobHistory, LogDirectory, PassRecord, Place, RunningJob, Tombstone
-from ..joblog import JobLog, LogCursor
+from ..joblog import JobLog
+from ..logreader import LogCursor
 from ..ports import JobStore
 from .promises import promised
 from .samples import MORNING, a_job, a_process, an_invocation, an_owner
