@@ -28,6 +28,7 @@ SEAMS = (
     ("log", "daft_coordinator.joblog", "JobLog", "_open"),
     ("log", "daft_coordinator.joblog", "JobLog", "_put"),
     ("log", "daft_coordinator.joblog", "JobLog", "_join_segments"),
+    ("log", "daft_coordinator.joblog", "JobLog", "_keep_whole_records"),
     ("log", "daft_coordinator.joblog", "JobLog", "close"),
     ("log", "daft_coordinator.joblog", "JobLog", "remove"),
     ("result", "daft_coordinator.roster", None, "write_result"),
