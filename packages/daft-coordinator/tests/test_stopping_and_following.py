@@ -450,3 +450,56 @@ def test_what_needed_a_job_that_crashed_is_skipped_because_of_it() -> None:
     assert (adopting["f"], adopting["g"]) == (Verdict.ADOPT, Verdict.SKIP)
     stopping = one("f", JobStatus.CANCELLING, group_alive=True)
     assert reconcile([stopping], adopt=True) == {"f": Verdict.STOP_ORPHAN}
+
+
+# --- nobody leads -----------------------------------------------------------------------------
+
+
+def test_what_a_dead_leader_left_in_the_queue_is_cancelled_before_it_starts(
+    place: Any, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_WORKERS", "1")
+    with place.client() as client:
+        made = client.submit(
+            fire(
+                job("runs", f"trap '' TERM; touch {tmp_path}/up; sleep 60; sleep 60",
+                    background=True),
+                job("waits", f"touch {tmp_path}/started", background=True, tags=("t",)),
+                job("other", f"touch {tmp_path}/other", background=True),
+            )
+        )  # fmt: skip
+        running(place, made.jobs[0].uid, tmp_path / "up")
+        os.kill(client.hello().pid, signal.SIGKILL)
+        place.until(lambda: not leader_lives(place.station.lock_path))
+    by_name = {one.name: one.uid for one in made.jobs}
+
+    with place.client() as client:
+        with pytest.raises(RequestRefused, match="at least one predicate"):
+            client.cancel(CancelMatching())
+        first = client.cancel(CancelMatching(tag="t", wait=True))
+        assert not leader_lives(place.station.lock_path), "nothing needed one"
+        second = client.cancel(
+            CancelMatching(job_uids=(by_name["runs"], by_name["waits"]), wait=True, grace_ms=200)
+        )
+        client.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+    assert [(one.name, one.outcome) for one in first.results] == [("waits", "dequeued")]
+    assert {one.name: (one.outcome, one.status) for one in second.results} == {
+        "runs": ("signalled", "cancelled"), "waits": ("already finished", "cancelled"),
+    }  # fmt: skip
+    assert place.store.job(by_name["other"]).status is JobStatus.COMPLETED
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_foreground_job_is_cancelled_where_nobody_leads(
+    place: Any, foreground: Make, tmp_path: Path
+) -> None:
+    command = f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
+    process, uid = foreground(command)
+    running(place, uid, tmp_path / "up")
+
+    with place.client() as client:
+        answer = client.cancel(CancelMatching(hook="h", wait=True, grace_ms=100))
+
+    assert process.wait(30) == 0
+    assert [(one.outcome, one.status) for one in answer.results] == [("signalled", "cancelled")]

@@ -215,7 +215,17 @@ class CoordinatorClient:
         raise CoordinatorUnavailable("it is leaving, and does not leave")
 
     def cancel(self, request: CancelMatching | CancelAll, *, wait_s: float = 30.0) -> Cancelled:
-        """Ask the leader to stop jobs. With `request.wait` it answers when they are gone."""
+        """Stop jobs, with `request.wait` until they are gone.
+
+        Where nobody leads, what waits is taken off the queue here, before anybody starts it, and
+        a leader is started only for what still runs.
+        """
+        if self._link is None:
+            self._link = self._finder.knock()
+        if self._link is None:
+            done = self._cancel_without_leader(request, wait_s)
+            if done is not None:
+                return done
         answer = self._ask(request, answer_s=wait_s if request.wait else ANSWER_S)
         if isinstance(answer, Cancelled):
             return answer
@@ -405,6 +415,35 @@ class CoordinatorClient:
         inherited = dict(os.environ) if environment is None else environment
         retrial = retrying.prepare(self._store, request, environment=inherited, values=values)
         return self.submit(retrying.detached(retrial), environment=inherited)
+
+    def _cancel_without_leader(
+        self, request: CancelMatching | CancelAll, wait_s: float
+    ) -> Cancelled | None:
+        from . import standin, stops  # hardly ever needed
+
+        done = standin.cancel(
+            self._station,
+            self._store,
+            request,
+            processes=self._processes,
+            clock=self._clock,
+        )
+        if done is None:
+            return None
+        others = stops.not_stopped(self._store, request, done)
+        left = tuple(one.job_uid for one in done if one.outcome == "signalled")
+        if not left:
+            return stops.answer(done, others)
+        # Orphans among them need a leader: it answers once they are gone.
+        self.hello()
+        if not request.wait:
+            return stops.answer(done, others)
+        grace_ms = KILL_AFTER_S * 1000 if request.grace_ms is None else request.grace_ms
+        self.wait(Wait(job_uids=left, timeout_ms=int(grace_ms)))
+        if any(not (job := self._store.job(uid)) or not job.status.is_final for uid in left):
+            again = CancelMatching(job_uids=left, kill=True, wait=True)
+            self._ask(again, answer_s=wait_s)
+        return stops.answer(stops.settled(self._store, done), others)
 
     def _stop_all_of(
         self, worktree: str, kill_after_s: float, *, force: bool
