@@ -173,3 +173,28 @@ def test_wrong_words_are_answered(
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_script_changed_while_its_background_job_waits_never_runs(home: Any, until: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-post-create: {background: true, jobs: ["
+        "{name: first, run: 'until [ -e go ]; do sleep 0.05; done'},"
+        "{name: second, run: sh setup.sh, needs: [first]}]}}\n",
+        trust=False,
+    )
+    (project / "setup.sh").write_text("echo good >> ran\n")
+    home.git("add", "-A", cwd=project)
+    home.git("commit", "-qm", "script", cwd=project)
+    home.daft("hooks", "trust", "-f", cwd=project)
+    assert home.daft("start", "x", cwd=project).returncode == 0
+    tree = home.root / "project.x"
+    until(lambda: home.jobs(project)["first"]["status"] == "running", "the first job runs")
+
+    (tree / "setup.sh").write_text("echo evil >> ran\n")
+    (tree / "go").touch()
+    home.daft("jobs", "wait", cwd=tree)
+
+    assert home.jobs(project)["second"]["status"] == "failed"
+    logged = home.daft("jobs", "logs", "second", cwd=tree)
+    assert "setup.sh has changed since the hook was allowed to run" in logged.stdout + logged.stderr
+    assert not (tree / "ran").exists()

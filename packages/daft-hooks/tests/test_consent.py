@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daft_hooks import FireStatus, allow, deny
+from daft_hooks.domain.scripts import mentioned_in
 from daft_hooks.domain.trust import Verdict
+from daft_hooks.gitfiles import Tracked
 from daft_protocol.status import JobStatus
 
 GOOD = "#!/bin/sh\necho good >> ran\n"
@@ -223,6 +228,87 @@ def test_a_script_swapped_for_a_link_or_removed_before_the_start_never_runs(stag
 
     assert outcome.status is FireStatus.FAILED
     assert stage.ran() == []
+
+
+@pytest.mark.parametrize("what", ["condition", "list of files"])
+def test_what_changes_before_a_later_condition_never_runs(stage: Any, what: str) -> None:
+    swap = "skip: [{run: 'cp evil.sh setup.sh; false'}]"
+    second = "skip: [{run: sh setup.sh}]"
+    if what == "list of files":
+        second = "glob: ['*'], files: sh setup.sh"
+    consented(
+        stage,
+        {
+            "daft.yml": hook(
+                f"{{name: a, run: 'true', {swap}}}", f"{{name: b, run: 'true', {second}}}"
+            ),
+            "setup.sh": GOOD,
+            "evil.sh": EVIL,
+        },
+    )
+
+    outcome = stage.fire()
+
+    assert outcome.status is FireStatus.FAILED
+    assert "`sh setup.sh` was not run" in outcome.reason
+    assert stage.ran() == []
+
+
+WORDS = st.sampled_from(["tools", "a b", "x", "deep", "é"])
+WAYS = [
+    "sh {quoted}",
+    "FOO=1 bash -eu {quoted} arg",
+    "cd {directory} && sh ./{name}",
+    "pushd {directory}; . ./{name}",
+    'D={directory}; sh "$D"/{name}',
+    'D={directory} && E=${{D}}; sh "${{E}}"/{name}',
+    'sh "$DAFT_WORKTREE_PATH"/{quoted}',
+    "if true; then\n  sh {quoted}\nfi",
+    "x=$(sh {quoted}); echo $x",
+    "x=`sh {quoted}`",
+    "true || sh {quoted} || true",
+    "env A=b sh {quoted}",
+    "find . | xargs sh {quoted}",
+    'read d; sh "$d/"{name}',
+    'sh "$(cat where)/"{name}',
+    "f() {{ sh {quoted}; }}; f",
+    "nohup sh {quoted} &",
+    "make --file={quoted}",
+    "sh < {quoted}",
+    "eval 'sh {directory}/{name}'",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    directories=st.lists(WORDS, min_size=1, max_size=3),
+    name=st.sampled_from(["run", "run.sh", "a b.sh"]),
+    way=st.sampled_from(WAYS),
+)
+def test_a_tracked_file_is_found_however_the_shell_is_told_to_run_it(
+    directories: list[str], name: str, way: str
+) -> None:
+    path = "/".join((*directories, name))
+    if way.startswith("eval") and " " in path:
+        return  # quoted twice: the shell itself would not find it
+    command = way.format(
+        quoted=shlex.quote(path),
+        directory=shlex.quote("/".join(directories)),
+        name=shlex.quote(name),
+    )
+
+    found = mentioned_in(command)
+
+    fits = Tracked(modes={path: "100755"})
+    assert path in found.paths or any(fits.matching(one, ()) for one in found.patterns), command
+
+
+@settings(max_examples=300, deadline=2000)
+@given(st.text(st.sampled_from("ab$(){}`'\"\\;&|=*?[]/.\n cdsh-"), max_size=400))
+def test_no_text_is_too_much_to_read(text: str) -> None:
+    found = mentioned_in(text)
+
+    assert not any("\0" in name for name in found.paths)
 
 
 def test_a_job_may_change_what_other_jobs_run_when_no_consent_is_asked_for(stage: Any) -> None:

@@ -156,6 +156,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             firing.environment,
             warn=firing.observer.notice,
             plugins=firing.plugins,
+            pinned=None if firing.consenting is None else loaded.pinned.files,
         )
     except UnplannableHook as error:
         return FireOutcome(

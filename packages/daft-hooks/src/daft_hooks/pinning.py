@@ -43,6 +43,11 @@ class Pinned:
         names = self.of_job.get(key, frozenset()) | self.of_job.get(GENERAL, frozenset())
         return {path: digest for name in names for path, digest in self.paths[name].items()}
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Path -> SHA-256 of every file that anything here may execute."""
+        return {path: digest for found in self.paths.values() for path, digest in found.items()}
+
 
 def pin(configuration: Configuration, worktree: str, elsewhere: Iterable[str] = ()) -> Pinned:
     """Return what the jobs of `configuration` execute when they run the files of `worktree`.

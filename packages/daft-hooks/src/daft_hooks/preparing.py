@@ -22,18 +22,22 @@ def prepare(
     warn: Callable[[str], None],
     may_run: bool = True,
     plugins: Iterable[object] | None = None,
+    pinned: Mapping[str, str] | None = None,
 ) -> Plan:
     """Return what a fire does: what runs is what this says.
 
     Asks git and the file system, and runs the commands of conditions and of `files:`, but only
     those whose answers matter. environment: what jobs inherit. may_run: False runs none of them.
-    plugins: who supplies `uses:` jobs; None: the installed packages.
+    plugins: who supplies `uses:` jobs; None: the installed packages. pinned: files that commands
+    may execute, as consent was given for them.
     Raises: UnplannableHook for jobs that cannot run; BadSelection.
     """
     if options.placement is Placement.OFF or options.selectors.skips_whole(hook.name):
         # Nobody was asked to consent to a fire that nobody wants: find out nothing.
         return plan(event, configuration, hook, Facts(), options)
-    facts = probes.gather(event, environment, warn=warn, may_run=may_run, plugins=plugins)
+    facts = probes.gather(
+        event, environment, warn=warn, may_run=may_run, plugins=plugins, pinned=pinned
+    )
     made = plan(event, configuration, hook, facts, options)
     running = {spec.name: spec for spec in (*made.foreground, *made.background)}
     if running:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from daft_coordinator.environment import REMOVED
+from daft_coordinator.pins import why_changed
 from daft_protocol.jobs import JobSpec
 
 from .domain.changes import Listing
@@ -62,6 +63,7 @@ def gather(
     warn: Callable[[str], None],
     may_run: bool = True,
     plugins: Iterable[object] | None = None,
+    pinned: Mapping[str, str] | None = None,
 ) -> Facts:
     """Return the facts a plan may ask about.
 
@@ -69,14 +71,22 @@ def gather(
     asks for their answers, one after another, before any job. A condition that cannot start or
     takes too long counts as failed, with a warning. may_run: False runs none of them; a
     condition counts as failed then, with a warning. plugins: who supplies `uses:` jobs; None:
-    the installed packages, loaded only when a job asks.
+    the installed packages, loaded only when a job asks. pinned: path -> SHA-256 of files that
+    commands may execute; none is run once one of these has changed.
     """
     full = {**environment, **environment_of(event)}
     # As for jobs: a git hook that called us must not point their git at its own repository.
     for_commands = {name: value for name, value in full.items() if name not in REMOVED}
 
+    def check(command: str) -> None:
+        # One command may have taken its time, or changed what the next one executes.
+        changed = why_changed(pinned or {})
+        if changed is not None:
+            raise UnplannableHook(f"`{command}` was not run: {changed}")
+
     def succeeded(command: Command) -> bool:
         if may_run:
+            check(command[0])
             return _succeeds(*command, event.cwd, for_commands, warn)
         warn(f"condition `{command[0]}` was not run: nobody has consented to these hooks")
         return False
@@ -87,6 +97,7 @@ def gather(
                 raise KeyError(source)
             return _changed_by(event.merge, event.git_dir, for_commands)
         if may_run:
+            check(source)
             return _listed(source, event.cwd, for_commands)
         return Listing(error=f"`{source}` was not run: nobody has consented to these hooks")
 

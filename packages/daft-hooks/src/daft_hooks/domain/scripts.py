@@ -39,9 +39,8 @@ _UNKNOWN_PROGRAM = re.compile(
     rf"\s*(?:\w+=\S*\s+)*[\"']?([^\s;&|()\"'`=]*{_UNKNOWN})[\"']?(?=[\s;&|)}}]|$)"
 )
 _SHELL_SYNTAX = re.compile(r"[\s;&|()<>\"'`=,]+")
-_WORD = re.compile(r"(?:[^\s;&|()<>\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
+_WORD = re.compile(r"(?:[^\s;&|()<>\"'\\`]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|\\(.)")
-_QUOTES = re.compile(r"[\"'\\]")
 _GLOB = re.compile(r"[*?\[]")
 _OPEN = re.compile(rf"(?:[{_UNKNOWN}*?]|\[[^\]/]*\]?)+")
 _GOES_TO = ("cd", "pushd", "-C")
@@ -250,11 +249,15 @@ def _quoted_words(command: str) -> list[str]:
     """Return the words that the shell joins out of quoted parts: a path may hold blanks."""
     if len(command) > 2 * _MAX_CHARS or not any(char in command for char in "\"'\\"):
         return []
-    return [
-        _QUOTED.sub(lambda part: part[1] or part[2] or part[3] or "", word)
-        for word in _WORD.findall(command)
-        if _QUOTES.search(word)
-    ]
+    words: list[str] = []
+    for word in _WORD.findall(command):
+        plain = _QUOTED.sub(lambda part: part[1] or part[2] or part[3] or "", word)
+        words.append(plain)
+        if " " in plain or "\n" in plain:
+            words += plain.split()  # `eval` and `sh -c` read it as words once more
+        if "=" in plain:
+            words.append(plain.partition("=")[2])  # `--file='a b.sh'`
+    return words
 
 
 def _named(names: Iterable[str]) -> frozenset[str]:
