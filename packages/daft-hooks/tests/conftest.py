@@ -10,13 +10,13 @@ import pytest
 
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.domain.policy import DeclaredPolicy
 from daft_coordinator.errors import CoordinatorUnavailable
 from daft_coordinator.submission import record
 from daft_hooks import Consenting, Event, FireOutcome, Firing, Loaded, fire, load
 from daft_hooks.domain.replay import SkippedFire
 from daft_hooks.domain.trust import TrustEntry, TrustLevel
-from daft_protocol.jobs import InvocationSpec, Job
+from daft_hooks.embedding import CoordinatorEngine
+from daft_protocol.jobs import InvocationSpec
 
 
 class Repository:
@@ -136,30 +136,18 @@ class Watcher:
         return [call[1:] for call in self.seen if call[0] == name]
 
 
-class LocalEngine:
-    """Runs every job here, with real processes and a record in memory."""
+class LocalEngine(CoordinatorEngine):
+    """Runs every job here, with real processes and a record in memory; there is no leader."""
 
     def __init__(self, *plugins: object) -> None:
-        self.coordinator = Coordinator(MemoryJobStore(), plugins=plugins)
+        super().__init__(Coordinator(MemoryJobStore(), plugins=plugins), on_interrupt=True)
         self.skipped: list[InvocationSpec] = []
-        self.declared: list[DeclaredPolicy] = []
-
-    def submit(
-        self, invocation: InvocationSpec, *, environment: Mapping[str, str]
-    ) -> tuple[Job, ...]:
-        return self.coordinator.submit(invocation, environment=environment)
-
-    def wait(self, invocation_id: str) -> tuple[Job, ...]:
-        return self.coordinator.wait(invocation_id, timeout_s=60, on_interrupt=True)
 
     def submit_background(
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]
     ) -> Any:
         record(self.coordinator.store, invocation, owner=None, now=self.coordinator.clock.now())
         raise CoordinatorUnavailable("there is no leader here")
-
-    def take_over(self, invocation_id: str, *, environment: Mapping[str, str]) -> tuple[Job, ...]:
-        return self.coordinator.take_over(invocation_id, environment=environment)
 
     def skipped_fire(self, invocation: InvocationSpec) -> None:
         self.skipped.append(invocation)
@@ -168,12 +156,6 @@ class LocalEngine:
         self.skipped = [
             one for one in self.skipped if (one.hook_type, one.worktree) != (hook, worktree)
         ]
-
-    def declare_retention(self, declared: DeclaredPolicy) -> None:
-        self.declared.append(declared)
-
-    def error_tail(self, job: Job, lines: int) -> tuple[str, ...]:
-        return ()
 
 
 class Stage:
