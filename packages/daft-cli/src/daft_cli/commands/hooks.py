@@ -15,7 +15,7 @@ _ELSEWHERE = {
     "deny": "hooks_consent",
     "list": "hooks_consent",
     "reset": "hooks_consent",
-    "status": "hooks_consent",
+    "status": "hooks_status",
     "replay": "hooks_replay",
     "run": "hooks_run",
     "plan": "hooks_run",
@@ -62,7 +62,7 @@ class _Verbs(click.Group):
 def command(context: click.Context) -> int | None:
     """Consent to hooks, look at them, run them."""
     if context.invoked_subcommand is None:
-        from .hooks_consent import status
+        from .hooks_status import status
 
         result: int = context.invoke(status, path=".")
         sys.stderr.write("All of `daft hooks`: daft hooks --help\n")

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from daft_hooks import consent
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain import showing
 from daft_hooks.domain.config import HookConfig
@@ -30,7 +29,7 @@ from ..formats import FORMATS, Template, write_rows
 from ..options import PLACEMENTS, speaking
 from ..place import discover
 from ..terminal import harmless, warn
-from .hooks_shared import standing_in
+from .hooks_shared import present_consent, standing_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -205,12 +204,7 @@ def _commit(worktree: str, name: str) -> str:
 def _prepared(
     session: Session, event: Event, loaded: Loaded, hook: HookConfig, narrowing: Narrowing
 ) -> Plan:
-    now = consent.consent_for(
-        session.registry,
-        session.repository.common_dir,
-        loaded.seen_in(event.worktree_path),
-        remote_url=session.remote_url(),
-    )
+    now = present_consent(session, loaded.seen_in(event.worktree_path))
     return prepare(
         event,
         loaded.configuration,
@@ -295,9 +289,7 @@ def _write_template(rows: Mapping[str, Sequence[Mapping[str, str]]], text: str) 
 
 
 def _note_missing_consent(session: Session, loaded: Loaded) -> None:
-    now = consent.consent_for(
-        session.registry, session.repository.common_dir, loaded, remote_url=session.remote_url()
-    )
+    now = present_consent(session, loaded)
     if not now.allowed:
         session.presenter.notice(f"note: {now.reason}; running because you said so")
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 
+import click
+
+from daft_hooks import consent
+from daft_hooks.discovery import Loaded
+from daft_hooks.domain.trust import Consent
 from daft_worktree.worktrees import Worktree
 
-from ..context import Session
+from ..context import Session, default_trust
 from ..failures import Trouble
 from ..place import discover
+from ..terminal import harmless
 
 
 def session_at(path: str) -> Session:
@@ -37,3 +43,42 @@ def any_worktree(session: Session) -> str:
         return here.path
     live = (one.path for one in session.repository.worktrees if not one.is_bare and not one.missing)
     return next(live, session.repository.project_root)
+
+
+def seen_hooks(session: Session, worktree: str) -> Loaded | None:
+    """Return the hooks of a worktree with what they run now, None for none.
+
+    Raises: BadConfiguration.
+    """
+    loaded = session.with_scripts(session.load(worktree), worktree)
+    return None if loaded is None else loaded.seen_in(worktree)
+
+
+def present_consent(session: Session, loaded: Loaded) -> Consent:
+    """Return whether `loaded`, as seen in a worktree, may run now."""
+    return consent.consent_for(
+        session.registry,
+        session.repository.common_dir,
+        loaded,
+        remote_url=session.remote_url(),
+        default=default_trust(),
+    )
+
+
+def changes_since(session: Session, loaded: Loaded) -> tuple[str, ...]:
+    """Return what is not as it was when consent was given."""
+    return consent.changes_since_consent(session.registry, session.repository.common_dir, loaded)
+
+
+def show_replays(session: Session) -> None:
+    """Say how to make up for what was skipped while nobody had consented."""
+    skipped = session.registry.skipped(session.repository.common_dir)
+    trees = {tree.worktree_id: tree for tree in session.repository.worktrees if not tree.missing}
+    waiting = [fire for fire in skipped if fire.worktree_id in trees]
+    if not waiting:
+        return
+    click.echo("Hooks that did not run meanwhile:")
+    for fire in waiting:
+        tree = trees[fire.worktree_id]
+        click.echo(f"  daft -C {tree.path} hooks run {fire.hook}   # in {harmless(tree.label)}")
+    click.echo("To run them all: daft hooks replay")

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 import click
 from attrs import evolve
 
-from daft_hooks import consent
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain.config import HookConfig
 from daft_hooks.domain.event import Event
@@ -33,7 +32,7 @@ from ..place import discover
 from ..presenter import Presenter
 from ..terminal import duration, harmless, warn
 from .hooks_run import count_of
-from .hooks_shared import standing_in
+from .hooks_shared import present_consent, standing_in
 
 DEFAULT_TASK = "run"
 COLUMNS = ("task", "job_name", "description", "tags")
@@ -175,12 +174,7 @@ def _prepare(
 
 
 def _note_missing_consent(session: Session, loaded: Loaded, here: Worktree) -> None:
-    now = consent.consent_for(
-        session.registry,
-        session.repository.common_dir,
-        loaded.seen_in(here.path),
-        remote_url=session.remote_url(),
-    )
+    now = present_consent(session, loaded.seen_in(here.path))
     if not now.allowed:
         sys.stderr.write(f"note: {now.reason}; running because you said so\n")
 
