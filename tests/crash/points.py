@@ -60,8 +60,8 @@ SEAMS = (
     # leading
     ("lock", "daft_coordinator.station", "LeaderLock", "describe"),
     ("lock", "daft_coordinator.station", "LeaderLock", "release"),
-    ("door", "daft_coordinator.leader", "Leader", "_open_door"),
-    ("door", "daft_coordinator.leader", "Leader", "_close_door"),
+    ("door", "daft_coordinator.door", "Door", "open"),
+    ("door", "daft_coordinator.door", "Door", "close"),
     ("recovery", "daft_coordinator.recovery", "Recovery", "run"),
 )  # fmt: skip
 """Kind, module, class (None: a function of the module), name."""

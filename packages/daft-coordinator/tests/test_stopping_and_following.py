@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +26,7 @@ from daft_coordinator.logreader import read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.reactor import Reactor
 from daft_coordinator.server import SEND_BUFFER_BYTES, WRITE_STALL_S, Connection
-from daft_coordinator.station import leader_lives
+from daft_coordinator.station import LeaderLock, leader_lives
 from daft_coordinator.submission import record
 from daft_coordinator.testing import VirtualClock
 from daft_protocol.codec import decode_response, encode_request
@@ -503,3 +505,57 @@ def test_a_foreground_job_is_cancelled_where_nobody_leads(
 
     assert process.wait(30) == 0
     assert [(one.outcome, one.status) for one in answer.results] == [("signalled", "cancelled")]
+
+
+# --- the place where a leader is met ----------------------------------------------------------
+
+tells = pytest.mark.skipif(not hasattr(fcntl, "F_NOTIFY"), reason="this system tells nobody")
+
+
+@tells
+@pytest.mark.parametrize("how", ["removed", "replaced", "cleared"])
+def test_a_socket_that_vanished_is_put_back(place: Any, fire: Make, job: Make, how: str) -> None:
+    path = place.station.socket_path
+    with place.client() as client:
+        made = client.submit(fire(job("a", "sleep 60", background=True)))
+        running(place, made.jobs[0].uid)
+        leader = client.hello().pid
+
+    if how == "removed":
+        os.unlink(path)
+    elif how == "replaced":
+        Path(f"{path}.other").touch()
+        os.rename(f"{path}.other", path)
+    else:
+        for found in Path(place.root).iterdir():
+            if found.is_file() or found.is_socket():
+                found.unlink()
+    place.until(lambda: os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode))
+
+    place.until(lambda: leader_lives(place.station.lock_path))  # a new lock file is locked, too
+    with place.client() as client:
+        assert client.hello().pid == leader
+        client.cancel(CancelAll(wait=True))
+
+
+@tells
+def test_who_has_lost_the_lock_takes_nothing_more_and_finishes(
+    place: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    with place.client() as client:
+        made = client.submit(
+            fire(job("a", f"while ! test -e {tmp_path}/go; do sleep 0.02; done", background=True))
+        )
+        running(place, made.jobs[0].uid)
+        first = client.hello().pid
+    other = LeaderLock.try_acquire(f"{place.station.lock_path}.other")
+    assert other is not None
+
+    # As if the file had been deleted, and the next leader had locked another one.
+    os.rename(f"{place.station.lock_path}.other", place.station.lock_path)
+    place.until(lambda: "another coordinator leads" in Path(place.station.journal_path).read_text())
+    (tmp_path / "go").touch()
+    place.until(lambda: first not in [one.pid for one in place.leaders()])
+    other.release()
+
+    assert place.store.job(made.jobs[0].uid).status is JobStatus.COMPLETED

@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 from daft_protocol.messages import Request, Response
 
-from . import requests
+from . import door, requests
 from .coordinator import Coordinator
+from .door import Door
 from .errors import CoordinatorError
 from .history import JobHistory
 from .reactor import READ, Timer
@@ -26,8 +27,6 @@ from .server import MAX_CONNECTIONS, Connection, Operation
 from .station import LeaderLock, Station, check_peer
 
 LINGER_S = 2.0
-_ACCEPT_AGAIN_S = 0.2
-_QUEUE = 1024  # callers that may wait to be taken; the system may allow fewer
 
 
 class Leader:
@@ -63,8 +62,18 @@ class Leader:
         self._report = report
         self._linger_s = linger_s
         self._linger: Timer | None = None
-        self._listener: socket.socket | None = None
-        self._inode: int | None = None
+        self._door = Door(
+            station.socket_path,
+            directories=(
+                os.path.dirname(station.socket_path),
+                os.path.dirname(station.lock_path),
+            ),
+            reactor=coordinator.reactor,
+            admit=self._admit,
+            vanished=self._lost,
+            is_sound=lambda: lock.is_at(station.lock_path),
+            report=report,
+        )
         self._connections: dict[Connection, None] = {}  # the oldest first
         self._poll_planned = False
         self._finished = False
@@ -80,7 +89,7 @@ class Leader:
         """
         signals_read, restore = self._catch_signals()
         try:
-            self._open_door()
+            self._door.open()
             self._lock.describe(f"{os.getpid()} daft {self.version}\n")
             repairs = self.recovery.run()
             if repairs:
@@ -89,7 +98,7 @@ class Leader:
             while not self._finished:
                 self.coordinator.reactor.wait()
         finally:
-            self._close_door()
+            self._door.close()
             for connection in list(self._connections):
                 connection.close()
             self.coordinator.reactor.unwatch(signals_read.fileno())
@@ -113,51 +122,7 @@ class Leader:
 
     # --- the door -----------------------------------------------------------------------------
 
-    def _open_door(self) -> None:
-        """Bind under another name, then rename over: clients never meet a half-made socket."""
-        path = self.station.socket_path
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        temporary = f"{path}.{os.urandom(3).hex()}"
-        try:
-            listener.bind(temporary)
-            os.chmod(temporary, 0o600)
-            listener.listen(_QUEUE)
-            listener.setblocking(False)
-            self._inode = os.stat(temporary).st_ino
-            os.rename(temporary, path)
-        except OSError:
-            listener.close()
-            raise
-        self._listener = listener
-        self.coordinator.reactor.watch(listener.fileno(), READ, lambda _: self._accept())
-
-    def _close_door(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is None:
-            return
-        self.coordinator.reactor.unwatch(listener.fileno())
-        try:
-            # Only our own: somebody may have put another one in its place.
-            if os.stat(self.station.socket_path).st_ino == self._inode:
-                os.unlink(self.station.socket_path)
-        except FileNotFoundError:
-            pass  # the state directory was cleared under us
-        listener.close()
-
-    def _accept(self) -> None:
-        assert self._listener is not None
-        try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            # Out of descriptors, most likely. Waiting costs the clients a moment; going on at
-            # once would spin.
-            self._report(f"cannot accept a connection: {error.strerror}")
-            fd = self._listener.fileno()
-            self.coordinator.reactor.unwatch(fd)
-            self.coordinator.reactor.call_after(_ACCEPT_AGAIN_S, self._listen_again)
-            return
+    def _admit(self, sock: socket.socket) -> None:
         if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
             sock.close()
             return
@@ -177,10 +142,22 @@ class Leader:
                 return True
         return False
 
-    def _listen_again(self) -> None:
-        if self._listener is not None:
-            fd = self._listener.fileno()
-            self.coordinator.reactor.watch(fd, READ, lambda _: self._accept())
+    def _lost(self) -> None:
+        """Somebody has cleared the place where we are met: put it back, unless another leads."""
+        try:
+            os.makedirs(os.path.dirname(self.station.lock_path), mode=0o700, exist_ok=True)
+            if not self._lock.renew(self.station.lock_path):
+                # A lock file that is not ours any more let somebody else in: ours is the past.
+                self._report("another coordinator leads here now; finishing what runs")
+                self.is_leaving = True
+                self._door.close()
+                self.poll_soon()
+                return
+            self._door.open()
+        except OSError as error:
+            self._report(f"the socket is gone and cannot be put back: {error}")
+            return
+        self._report("the socket had vanished and was put back")
 
     def _greet(self, sock: socket.socket, *, patient: bool = False) -> None:
         connection = Connection(
@@ -244,13 +221,13 @@ class Leader:
         self._linger = None
         if self._finished or self._has_work:
             return
-        self._close_door()
+        self._door.close()
         # The door is closed, the lock is still ours: whoever committed before finding it closed
         # is seen now; whoever comes later finds the lock free in a moment.
         if not self.is_leaving and not self.recovery.has_given_up:
             self.recovery.run()
             if self._has_work:
-                self._open_door()
+                self._door.open()
                 return
         self._finished = True
 
@@ -267,13 +244,17 @@ class Leader:
             for number, handler in (
                 (signals.SIGTERM, lambda *_: None),
                 (signals.SIGINT, lambda *_: None),
+                (door.SIGNAL, lambda *_: None),
                 (signals.SIGHUP, signals.SIG_IGN),
             )
         }
 
         def ready(_: int) -> None:
-            reader.recv(64)
-            self.shut_down()
+            caught = set(reader.recv(1024))
+            if caught & {signals.SIGTERM, signals.SIGINT}:
+                self.shut_down()
+            if door.SIGNAL in caught:
+                self._door.look()
 
         def restore() -> None:
             signals.set_wakeup_fd(old_wakeup)

@@ -55,6 +55,24 @@ class LeaderLock:
             raise
         return cls(fd)
 
+    def is_at(self, path: str) -> bool:
+        """True while the file at `path` is the one that is locked."""
+        try:
+            return self._fd is not None and os.path.samestat(os.stat(path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+    def renew(self, path: str) -> bool:
+        """Make sure of the lock where its file may have been deleted; False: another has it."""
+        if self.is_at(path):
+            return True
+        again = None if self._fd is None else LeaderLock.try_acquire(path)
+        if again is None:
+            return False
+        self.release()
+        self._fd, again._fd = again._fd, None
+        return True
+
     def describe(self, text: str) -> None:
         """Write who holds it, for people who look into the file."""
         if self._fd is not None:
