@@ -13,8 +13,12 @@ import pytest
 from daft_coordinator import CoordinatorClient
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_coordinator.joblog import last_record
+from daft_coordinator.ports import JobQuery
 from daft_coordinator.station import Station
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+from daft_protocol.jobs import Job
+from daft_protocol.status import JobStatus
 
 
 def a_job(name: str, command: str = ":", *needs: str, **other: Any) -> JobSpec:
@@ -89,6 +93,35 @@ class Place:
         pids = {one.pid for one in found}
         # A job's process looks like its leader for the moment before it becomes a shell.
         return [one for one in found if is_alive(one) and parent_of(one) not in pids]
+
+    def check_invariants(self) -> None:
+        """Fail if the record lies: when no leader lives, all that is said must be true.
+
+        Nothing is unfinished, no process of a job lives, and no log tells another end than its
+        row.
+        """
+        jobs: list[Job] = []
+        after = None
+        while True:
+            page, after = self.store.find_jobs(JobQuery(after=after))
+            jobs += page
+            if after is None:
+                break
+        assert {job.name: job.status for job in jobs if not job.status.is_final} == {}
+        marks = {f"DAFT_JOB_ID={job.uid}".encode() for job in jobs}
+        for process in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                assert marks.isdisjoint(process.read_bytes().split(b"\0")), process
+            except OSError:
+                continue  # gone, or not ours
+        for job in jobs:
+            last = last_record(self.store.log_directory(job) or "")
+            if last is not None and last.event == "finished" and last.data.get("exit_code") == 0:
+                assert job.status in (JobStatus.COMPLETED, JobStatus.CANCELLED), job
+            if last is not None and last.event == "finished":
+                assert job.exit_code == last.data.get("exit_code"), job
+            if last is not None and last.event == "signaled":
+                assert job.term_signal == last.data.get("signal"), job
 
     def until(self, holds: Callable[[], bool], limit_s: float = 30) -> None:
         """Wait for something only the outside can show; fail when it does not come."""

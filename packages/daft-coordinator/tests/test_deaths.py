@@ -62,6 +62,14 @@ if die_at == "never":
 """
 
 
+@pytest.fixture(autouse=True)
+def invariants(place: Place) -> Iterator[None]:
+    """Whatever died: once the last leader has left, the record is whole and true."""
+    yield
+    place.until(lambda: not leader_lives(place.station.lock_path))
+    place.check_invariants()
+
+
 Submitter = Callable[[str], int]
 
 

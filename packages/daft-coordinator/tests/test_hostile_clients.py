@@ -224,7 +224,7 @@ def test_five_hundred_jobs_of_twenty_submitters_run_once_each_in_order(
             assert when[fire_of, before, "ended"] < when[fire_of, after, "began"]
     place.until(lambda: not leader_lives(place.station.lock_path))
     assert place.store.owners() == ()
-    assert place.store.unfinished() == ()
+    place.check_invariants()
     assert not os.path.exists(place.station.socket_path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import psutil
 import pytest
 
 from daft_coordinator import Coordinator, CoordinatorClient, StopPolicy
@@ -244,6 +245,54 @@ def test_a_deleted_state_directory_is_made_again_with_the_rows_of_what_runs(
         "also": ("completed", 0),
         "then": ("completed", 0),
     }
+
+
+@pytest.mark.fault("F-20", "store")
+def test_ends_of_one_moment_are_all_recorded_in_the_store_that_is_made_again(
+    place: Place, fire: Make, job: Make
+) -> None:
+    spec = fire(job("a", "sleep 0.2; exit 1"), job("b", "sleep 0.2; exit 2"), job("c", "sleep 0.2"))
+    with Coordinator(place.store, stop=QUICK, workers=3, report=lambda line: None) as coordinator:
+        coordinator.submit(spec)
+        while {one.status for one in coordinator.jobs(spec.invocation_id)} != {JobStatus.RUNNING}:
+            coordinator.reactor.wait(1)
+        processes = [one.process for one in coordinator.jobs(spec.invocation_id)]
+        shutil.rmtree(place.root)
+        while not all(is_zombie(process.pid) for process in processes if process):
+            os.sched_yield()
+
+        jobs = coordinator.wait(spec.invocation_id, timeout_s=60)
+
+    assert [one.exit_code for one in jobs] == [1, 2, 0]
+    assert [one.exit_code for one in place.store.jobs_of(spec.invocation_id)] == [1, 2, 0]
+
+
+def is_zombie(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.fault("F-20", "store")
+def test_who_submits_after_the_state_directory_is_gone_gets_a_leader_of_its_own(
+    place: Place, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    """The old one takes nothing new: its lock keeps nobody out any more."""
+    go = tmp_path / "go"
+    waits = f"while ! [ -e {go} ]; do sleep 0.05; done"
+    with place.client() as client:
+        old = client.submit(fire(background(job, "old", f"{waits}; exit 4")))
+        place.until(lambda: place.store.jobs_of(old.invocation_id)[0].status is JobStatus.RUNNING)
+        shutil.rmtree(place.root)
+
+        # Over the connection that it has: refused, and answered by another.
+        new = client.submit(fire(background(job, "new", "exit 5")))
+        (entry,) = client.wait(Wait(invocation_ids=(new.invocation_id,)))
+        go.touch()
+    place.until(lambda: place.leaders() == [])
+
+    assert entry.exit_code == 5
+    (ended,) = place.store.jobs_of(old.invocation_id)
+    assert (ended.status, ended.exit_code) == (JobStatus.FAILED, 4)
+    place.check_invariants()
 
 
 @pytest.mark.fault("F-20", "job")

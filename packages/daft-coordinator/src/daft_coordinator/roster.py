@@ -270,6 +270,8 @@ class Roster:
         job = self.refresh(change.job_uid)
         if not done and job is None and self.restore(change.job_uid):
             return change
+        if not done and job is not None and job.status in change.allowed:
+            return change  # its row came back with that of another job of its invocation
         if done or job is None or job.status.is_final:
             return None
         # Refused, yet not final: somebody else asked for a stop while it was ending.
