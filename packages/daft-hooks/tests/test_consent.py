@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daft_hooks import FireStatus, allow, deny
+from daft_hooks import FireStatus, allow, deny, load
 from daft_hooks.domain.scripts import mentioned_in
 from daft_hooks.domain.trust import Verdict
 from daft_hooks.gitfiles import Tracked
@@ -59,6 +59,11 @@ CALLS = [
     ("changed directory", "{name: a, run: 'cd tools && sh setup.sh'}", "tools/setup.sh"),
     ("own name", "{name: a, run: 'sh ../repository/setup.sh'}", "setup.sh"),
     ("module", "{name: a, run: 'python3 -m tools.setup'}", "tools/setup.py"),
+    ("path of programs", "{name: a, run: 'chmod +x tools/setup.sh; setup.sh', env: {PATH: 'tools:/usr/bin:/bin'}}",
+     "tools/setup.sh"),
+    ("path set in the command", "{name: a, run: 'chmod +x tools/deep/it; PATH=$PWD/tools/deep:$PATH it'}",
+     "tools/deep/it"),
+    ("directory behind an option", "{name: a, run: 'cd -- tools && sh setup'}", "tools/setup"),
     ("root", "{name: a, run: 'sh setup.sh', root: tools}", "tools/setup.sh"),
     ("source worktree", "{name: a, run: 'sh $DAFT_SOURCE_WORKTREE/setup.sh'}", "setup.sh"),
 ]  # fmt: skip
@@ -156,6 +161,23 @@ def test_a_file_that_comes_where_there_was_none_never_runs(stage: Any) -> None:
 
     assert stage.fire().consent is not None
     assert stage.ran() == []
+
+
+def test_a_script_of_the_worktree_beside_it_counts(stage: Any, tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    consented(stage, {"daft.yml": hook("{name: a, run: sh ../beside/setup.sh}"), "setup.sh": GOOD})
+    stage.repository.git("worktree", "add", "-q", "--detach", str(beside))
+    facts = {"source_worktree": str(beside)}
+    loaded = load(str(stage.repository.path))
+    assert loaded is not None
+    seen = loaded.seen_in(str(stage.repository.path), (str(beside),))
+    allow(stage.registry, stage.common_dir, seen, remote_url=None)
+    assert stage.fire(**facts).status is FireStatus.RAN
+
+    (beside / "setup.sh").write_text(EVIL)
+
+    assert stage.fire(**facts).consent is not None
+    assert stage.ran() == ["good"]
 
 
 def test_a_submodule_that_moved_on_never_runs(stage: Any, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ _UNKNOWN_PROGRAM = re.compile(
 _SHELL_SYNTAX = re.compile(r"[\s;&|()<>\"'`=,]+")
 _WORD = re.compile(r"(?:[^\s;&|()<>\"'\\`]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|\\(.)")
+_PROGRAM_NAME = re.compile(r"[\w.+-]+")
 _GLOB = re.compile(r"[*?\[]")
 _OPEN = re.compile(rf"(?:[{_UNKNOWN}*?]|\[[^\]/]*\]?)+")
 _GOES_TO = ("cd", "pushd", "-C")
@@ -115,7 +116,9 @@ def mentioned_in(
     patterns: set[str] = set()
     readings = {_VARIABLE_DIRECTORY.sub("", text)}  # `$PWD/x`, `{worktree_path}/x`
     programs: set[str] = set()
+    searched: set[str] = set()
     if len(text) <= _MAX_CHARS:
+        searched = _searched_directories(text, variables or {})
         expanded = _expanded(text, variables or {})
         readings.add(expanded)
         programs = set(_UNKNOWN_PROGRAM.findall(expanded))
@@ -138,11 +141,31 @@ def mentioned_in(
                 else:
                     paths.add(path)
         paths.update(_modules(words, directories))
+        for word in filter(_PROGRAM_NAME.fullmatch, words if searched else ()):
+            for directory in searched:
+                path = posixpath.normpath(posixpath.join(directory, word))
+                if _UNKNOWN in path:
+                    patterns.update(_as_patterns(path))
+                else:
+                    paths.add(path)
     return Mentions(
         paths=_named(paths),
         patterns=frozenset(patterns),
-        goes_elsewhere=any(name in text for name in _ELSEWHERE),
+        goes_elsewhere=any(name in text for name in _ELSEWHERE)
+        or any(path.startswith("../") for path in paths),
     )
+
+
+def _searched_directories(text: str, variables: Mapping[str, str]) -> set[str]:
+    """Return where else programs are looked for: directories that the text puts into PATH."""
+    values = [value for name, value in _ASSIGNMENT.findall(text) if name == "PATH"]
+    others = {name: value for name, value in variables.items() if name != "PATH"}
+    found: set[str] = set()
+    for value in (*values, variables.get("PATH", "")):
+        for part in _expanded(value.strip("\"'"), others).split(":"):
+            if _says_something(part) or part == ".":
+                found.add(part)
+    return found
 
 
 def _says_something(name: str) -> bool:
@@ -206,8 +229,10 @@ def _expanded(text: str, variables: Mapping[str, str]) -> str:
 def _directories(words: list[str], roots: Iterable[str]) -> set[str]:
     """Return where the words may be relative to, after any of the changes of directory."""
     directories = set(roots)
-    for going, target in zip(words, words[1:], strict=False):
+    for place, going in enumerate(words):
         if going in _GOES_TO:
+            behind = (word for word in words[place + 1 : place + 4] if not word.startswith("-"))
+            target = next(behind, ".")
             directories |= {posixpath.join(start, target) for start in tuple(directories)}
         if len(directories) > _MAX_DIRECTORIES:
             return {".", _UNKNOWN}
