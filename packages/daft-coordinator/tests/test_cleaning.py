@@ -372,6 +372,36 @@ def test_a_log_somebody_reads_stays_until_they_have_done(disk: World) -> None:
     assert disk.clean(NOTHING_KEPT).jobs == 1
 
 
+def test_a_log_that_is_written_stays_even_without_a_row(disk: World) -> None:
+    """A store that was lost under a running job has no row of it."""
+    [job] = disk.record(1, "a")
+    home = Path(str(disk.store.log_directory(job))).parent
+    (home / "lost").mkdir()
+    log = JobLog(str(home / "lost"), limit_bytes=1000)
+    old(home / "lost")
+
+    disk.clean()
+    assert (home / "lost").exists()
+
+    log.close()
+    disk.clean()
+    assert not (home / "lost").exists()
+
+
+def test_logs_beside_a_store_that_was_damaged_are_kept_for_a_week(disk: World) -> None:
+    [job] = disk.record(1, "a")
+    home = Path(str(disk.store.log_directory(job))).parent
+    (home.parent / "coordinator.db.corrupt-20260101T000000-abcd").touch()
+    for name, days in (("young", 6), ("old", 8)):
+        (home / name).mkdir()
+        old(home / name, days * 86400)
+
+    disk.clean()
+
+    assert (home / "young").exists()
+    assert not (home / "old").exists()
+
+
 @pytest.mark.fault("F-31", "it")
 def test_a_log_that_goes_under_its_reader_ends_cleanly(disk: World) -> None:
     [job] = disk.record(30, "a")

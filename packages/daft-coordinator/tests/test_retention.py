@@ -116,7 +116,7 @@ def test_what_is_protected_stays_however_old_and_large(protected: KeptInvocation
 def test_what_somebody_reads_stays() -> None:
     run = a_run(1, 90)
 
-    assert decide(snapshot(run, read={run.invocation_id})) == Decision()
+    assert decide(snapshot(run, in_use={run.invocation_id})) == Decision()
 
 
 def test_each_worktree_keeps_its_newest() -> None:
@@ -231,6 +231,19 @@ def test_directories_nobody_accounts_for_go_after_an_hour() -> None:
     assert decide(snapshot(strays=(old, new))).strays == (old,)
 
 
+def test_beside_a_record_that_was_damaged_they_are_kept_as_long_as_a_job() -> None:
+    stray = StrayDirectory(invocation_id="0" * 16, dir_name="x", age_s=7 * DAY - 1, bytes=5)
+    old = evolve(stray, age_s=7 * DAY + 1)
+
+    assert decide(snapshot(strays=(stray, old), was_replaced=True)).strays == (old,)
+
+
+def test_a_directory_that_somebody_uses_stays() -> None:
+    stray = StrayDirectory(invocation_id="0" * 16, dir_name="x", age_s=90 * DAY, bytes=5)
+
+    assert decide(snapshot(strays=(stray,), in_use={"0" * 16})).strays == ()
+
+
 def test_nothing_goes_while_the_clock_is_not_believed() -> None:
     run = a_run(1, 400)
 
@@ -280,7 +293,7 @@ def any_snapshot(draw: st.DrawFn) -> Snapshot:
             max_total_size_bytes=draw(st.sampled_from([0, 500, 10**9])),
         ),
         living_worktrees=draw(st.sampled_from([None, ("main",), ()])),
-        read=draw(st.sets(st.sampled_from([f"{number:016x}" for number in range(8)]))),
+        in_use=draw(st.sets(st.sampled_from([f"{number:016x}" for number in range(8)]))),
         ages_hold=draw(st.sampled_from([True, True, True, False])),
     )
 
@@ -315,7 +328,7 @@ def test_nothing_protected_ever_goes(seen: Snapshot, wish: Wishes) -> None:
     for eviction in decide(seen, wish).evictions:
         run = by_id[eviction.invocation_id]
         assert not run.pinned
-        assert run.invocation_id not in seen.read
+        assert run.invocation_id not in seen.in_use
         assert all(job.status not in UNFINISHED for job in run.jobs)
         last = max([run.created_at, *(job.ended_at for job in run.jobs)])
         assert retention.age_s(last, NOW) >= retention.FRESH_S

@@ -275,21 +275,28 @@ def test_without_a_directory_there_is_nothing(tmp_path: Path) -> None:
     assert list(shelf.survey()) == []
     assert shelf.leftovers() == ()
     assert shelf.set_aside(ID, "") is None
-    assert not shelf.is_read(ID, "a")
+    assert not shelf.is_in_use(ID, "a")
     assert not (tmp_path / "none").exists()
 
 
-def test_a_log_is_read_while_somebody_holds_a_shared_lock(places: RepositoryPlaces) -> None:
+def test_a_log_is_in_use_while_somebody_holds_a_shared_lock(places: RepositoryPlaces) -> None:
     shelf = LogShelf(places)
     folder = a_log(places, ID, "a", 10)
-    assert not shelf.is_read(ID, "a")
+    a_log(places, ID, "b", 10)
+    (folder / "second").touch()
+    os.mkfifo(folder / "pipe")
+    assert not shelf.is_in_use(ID, "a")
 
-    with open(folder / "output.jsonl", "rb") as reader:
-        fcntl.flock(reader, fcntl.LOCK_SH)
-        assert shelf.is_read(ID, "a")
+    for name in ("output.jsonl", "second"):
+        with open(folder / name, "rb") as reader:
+            fcntl.flock(reader, fcntl.LOCK_SH)
+            assert shelf.is_in_use(ID, "a")
+            assert shelf.is_in_use(ID, "")
+            assert not shelf.is_in_use(ID, "b")
 
-    assert not shelf.is_read(ID, "a")
-    assert not shelf.is_read(ID, "none")
+    assert not shelf.is_in_use(ID, "a")
+    assert not shelf.is_in_use(ID, "none")
+    assert not shelf.is_in_use("f" * 16, "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may delete anything")

@@ -101,14 +101,18 @@ class Cleaning:
         while True:
             decision = retention.decide(snapshot, wishes)
             # Only logs that would go are asked after: to ask for all would open every file.
-            read = {
-                one.invocation_id
-                for one in decision.evictions
-                if any(self._history.is_read(one.invocation_id, job.dir_name) for job in one.jobs)
-            }
-            if not read:
+            going = [
+                *(
+                    (one.invocation_id, job.dir_name)
+                    for one in decision.evictions
+                    for job in one.jobs
+                ),
+                *((stray.invocation_id, stray.dir_name) for stray in decision.strays),
+            ]
+            in_use = {where[0] for where in going if self._history.is_in_use(*where)}
+            if not in_use:
                 return Plan(decision=decision, clock=clock, snapshot=snapshot)
-            snapshot = evolve(snapshot, read={*snapshot.read, *read})
+            snapshot = evolve(snapshot, in_use={*snapshot.in_use, *in_use})
 
     def carry_out(
         self, plan: Plan, evictor: Evictor, *, enough: Callable[[], bool] = lambda: False
@@ -178,6 +182,7 @@ class Cleaning:
             invocations=kept,
             policy=policy.effective(self._history.policy()),
             living_worktrees=self._living,
+            was_replaced=self._history.was_replaced(),
             strays=tuple(_strays(directories.values(), clock.reading.wall_at)),
             ages_hold=trusted,
         )

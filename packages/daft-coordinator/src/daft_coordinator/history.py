@@ -132,11 +132,14 @@ class JobHistory(Protocol):
 
     # --- files --------------------------------------------------------------------------------
 
+    def was_replaced(self) -> bool:
+        """True when the record stands in for one that was damaged, so that rows may be missing."""
+
     def directories(self) -> Iterator[LogDirectory]:
         """Yield every directory that holds logs, measured. No link is followed."""
 
-    def is_read(self, invocation_id: str, dir_name: str) -> bool:
-        """True while somebody reads the log in that directory."""
+    def is_in_use(self, invocation_id: str, dir_name: str) -> bool:
+        """True while somebody reads or writes a log in that directory."""
 
     def set_aside(self, invocation_id: str, dir_name: str) -> str | None:
         """Rename a directory so that no row leads to it; return its new name, None: it is gone."""

@@ -23,6 +23,7 @@ from .logfiles import (
     read_end,
     whole_lines,
 )
+from .loglease import hold
 from .pump import LineSplitter, encode_lines, encode_pieces
 
 RING_LINES = 200
@@ -303,6 +304,8 @@ class JobLog:
             self._fd = os.open(os.path.join(self._directory, name), flags, 0o600)
         except OSError as error:
             self._note_trouble(error)
+            return
+        hold(self._fd)
 
     def _note_trouble(self, error: OSError) -> None:
         if self.trouble is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ from daft_protocol.errors import BadRecord
 from daft_protocol.records import LogRecord, decode_record
 
 from .logfiles import FILE_NAME, READ_BYTES, SEGMENT_NAMES, read_all
+from .loglease import hold
 
 
 class LogCursor:
@@ -38,7 +38,7 @@ class LogCursor:
                 )
             except FileNotFoundError:
                 return []
-            _say_it_is_read(self._head)
+            hold(self._head)
         while True:
             data = os.read(self._head, limit_bytes)
             if not data:
@@ -98,30 +98,3 @@ def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:
             yield from records
     finally:
         cursor.close()
-
-
-def is_being_read(directory: str) -> bool:
-    """True while somebody holds the log in `directory` open with a `LogCursor`."""
-    path = os.path.join(directory, FILE_NAME)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False  # no log, or none that anybody could read
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def _say_it_is_read(fd: int) -> None:
-    """Take a shared lock on a log: clean-up leaves it alone while that is held.
-
-    The kernel gives it back when we close the log, or die.
-    """
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        pass  # clean-up looks at it right now, or there are no locks here: open, it stays readable

@@ -165,7 +165,7 @@ class LeavesNoTombstones(MemoryHistory):
         return ()
 
 class SeesNoReader(MemoryHistory):
-    def is_read(self, invocation_id, dir_name):
+    def is_in_use(self, invocation_id, dir_name):
         return False
 
 class MeasuresWhatLinksPointTo(MemoryHistory):
@@ -305,7 +305,7 @@ NOTICED_BY = {
     "ListsTheOldest": "test_the_newest_invocations_come_first",
     "IgnoresPins": "test_what_is_not_as_it_was_stays_whole",
     "LeavesNoTombstones": "test_rows_go_and_leave_tombstones",
-    "SeesNoReader": "test_an_open_log_is_read",
+    "SeesNoReader": "test_an_open_log_is_in_use",
     "MeasuresWhatLinksPointTo": "test_directories_are_measured",
     "ForgetsTheSources": "test_what_files_declare_comes_together",
     "KeepsThreePasses": "test_fifty_passes_are_kept",

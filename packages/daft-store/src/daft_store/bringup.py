@@ -19,6 +19,7 @@ from .places import check_private_directory, check_private_file, private_directo
 WRITER_BUSY_MS = 5000
 READER_BUSY_MS = 300
 SIDE_FILES = ("-wal", "-shm")
+_SET_ASIDE = ".corrupt-"
 
 # Run one by one: apsw stops a multi-statement text at the first statement that yields a row.
 _WRITER_PRAGMAS = (
@@ -146,7 +147,7 @@ def set_aside_corrupt(path: str) -> str:
 
     The caller makes sure that nobody else has it open (it holds the leader's lock).
     """
-    kept = f"{path}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
+    kept = f"{path}{_SET_ASIDE}{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
     os.rename(path, kept)
     for suffix in SIDE_FILES:
         try:
@@ -154,6 +155,15 @@ def set_aside_corrupt(path: str) -> str:
         except FileNotFoundError:
             continue
     return kept
+
+
+def was_set_aside(path: str) -> bool:
+    """True when a damaged file of this path was moved away and is still kept."""
+    start = os.path.basename(path) + _SET_ASIDE
+    try:
+        return any(name.startswith(start) for name in os.listdir(os.path.dirname(path)))
+    except FileNotFoundError:
+        return False
 
 
 def translated(error: apsw.Error, path: str) -> StoreError:

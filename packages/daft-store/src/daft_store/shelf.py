@@ -20,7 +20,6 @@ from .errors import NotOurs, PathOutsideState
 from .places import RepositoryPlaces, check_private_directory
 
 DELETING = ".deleting-"
-LOG_NAME = "output.jsonl"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HEX = frozenset("0123456789abcdef")
 
@@ -83,8 +82,7 @@ class LogShelf:
         """
         if not is_invocation_id(invocation_id):
             raise PathOutsideState(invocation_id)
-        if dir_name.startswith(".") or "/" in dir_name or "\0" in dir_name:
-            raise PathOutsideState(dir_name)
+        _check_name(dir_name)
         aside = f"{DELETING}{invocation_id}-{os.urandom(4).hex()}"
         with self._opened() as base:
             if base is None:
@@ -115,25 +113,25 @@ class LogShelf:
         with self._opened() as base:
             return 0 if base is None else _delete(base, name)
 
-    def is_read(self, invocation_id: str, dir_name: str) -> bool:
-        """True while somebody reads the job's log and has said so with a shared lock on it."""
-        path = os.path.join(invocation_id, dir_name, LOG_NAME)
-        if not is_invocation_id(invocation_id) or "/" in dir_name:
-            raise PathOutsideState(path)
+    def is_in_use(self, invocation_id: str, dir_name: str) -> bool:
+        """True while somebody holds a shared lock on a file of a job, as who uses its log does.
+
+        dir_name: empty for any job of the invocation.
+        """
+        if not is_invocation_id(invocation_id):
+            raise PathOutsideState(invocation_id)
+        _check_name(dir_name)
         with self._opened() as base:
             if base is None:
                 return False
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=base)
+                fd = os.open(os.path.join(invocation_id, dir_name), _DIRECTORY, dir_fd=base)
             except OSError:
-                return False  # no log, or none that can be read
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
-        finally:
-            os.close(fd)
-        return False
+                return False  # gone, or nothing that could be one of ours
+            try:
+                return _holds_lock(fd)
+            finally:
+                os.close(fd)
 
     @contextmanager
     def _opened(self) -> Iterator[int | None]:
@@ -188,6 +186,33 @@ def clear_discarded(root: str) -> int:
 def is_invocation_id(name: str) -> bool:
     """True for 16 lower-case hex digits."""
     return len(name) == 16 and _HEX.issuperset(name)
+
+
+def _check_name(dir_name: str) -> None:
+    if dir_name.startswith(".") or "/" in dir_name or "\0" in dir_name:
+        raise PathOutsideState(dir_name)
+
+
+def _holds_lock(directory: int) -> bool:
+    """True when some file in or below `directory` is locked by somebody."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            try:
+                fd = os.open(entry.name, flags, dir_fd=directory)
+            except OSError:
+                continue  # gone, a link, or nothing we could read: nobody uses it as a log
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if _holds_lock(fd):
+                        return True
+                    continue
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+            finally:
+                os.close(fd)
+    return False
 
 
 def _measured(base: int, name: str) -> ShelvedInvocation | None:

@@ -15,7 +15,7 @@ from ..domain.elapsed import ClockRecord
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
 from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
-from ..logreader import is_being_read
+from ..loglease import is_used
 from ..ports import JobChange
 
 if TYPE_CHECKING:
@@ -151,6 +151,10 @@ class MemoryHistory:
 
     # --- files --------------------------------------------------------------------------------
 
+    def was_replaced(self) -> bool:
+        """Return False: nothing of it can be damaged alone."""
+        return False
+
     def directories(self) -> Iterator[LogDirectory]:
         """Yield every directory that holds logs, measured. No link is followed."""
         for invocation in _folders(self._log_root):
@@ -162,11 +166,13 @@ class MemoryHistory:
                     beside += entry.stat(follow_symlinks=False).st_size
             yield _measured(invocation.name, "", invocation, beside)
 
-    def is_read(self, invocation_id: str, dir_name: str) -> bool:
-        """True while somebody reads the log in that directory."""
+    def is_in_use(self, invocation_id: str, dir_name: str) -> bool:
+        """True while somebody reads or writes a log in that directory."""
         if self._log_root is None:
             return False
-        return is_being_read(os.path.join(self._log_root, invocation_id, dir_name))
+        home = os.path.join(self._log_root, invocation_id)
+        names = [dir_name] if dir_name else [entry.name for entry in _folders(home)]
+        return any(is_used(os.path.join(home, name)) for name in names)
 
     def set_aside(self, invocation_id: str, dir_name: str) -> str | None:
         """Rename a directory so that no row leads to it; return its new name, None: it is gone."""

@@ -274,6 +274,11 @@ class SqliteHistory:
 
     # --- files --------------------------------------------------------------------------------
 
+    def was_replaced(self) -> bool:
+        """True when the record stands in for one that was damaged, so that rows may be missing."""
+        with self._guarded():
+            return bringup.was_set_aside(self._places.database)
+
     def directories(self) -> Iterator[LogDirectory]:
         """Yield every directory that holds logs, measured. No link is followed."""
         with self._guarded():
@@ -283,10 +288,10 @@ class SqliteHistory:
                 for name, job in found.jobs.items():
                     yield _directory(found.invocation_id, name, job.bytes, job.modified_at)
 
-    def is_read(self, invocation_id: str, dir_name: str) -> bool:
-        """True while somebody reads the log in that directory."""
+    def is_in_use(self, invocation_id: str, dir_name: str) -> bool:
+        """True while somebody reads or writes a log in that directory."""
         with self._guarded():
-            return self._shelf.is_read(invocation_id, dir_name)
+            return self._shelf.is_in_use(invocation_id, dir_name)
 
     def set_aside(self, invocation_id: str, dir_name: str) -> str | None:
         """Rename a directory so that no row leads to it; return its new name, None: it is gone."""

@@ -86,7 +86,9 @@ class Snapshot:
     """Everything the decision depends on.
 
     living_worktrees: labels of worktrees that exist; None: not known, all count as living.
-    read: ids of invocations whose logs somebody is reading.
+    in_use: ids of invocations with a log that somebody reads or writes.
+    was_replaced: the record stands in for one that was damaged: directories without a row may
+        have had one, and are kept as long as a job usually is.
     ages_hold: whether the wall clock may be believed; if not, nothing is removed.
     """
 
@@ -94,7 +96,8 @@ class Snapshot:
     invocations: Sequence[KeptInvocation]
     policy: RetentionPolicy = field(factory=RetentionPolicy)
     living_worktrees: Collection[str] | None = None
-    read: Collection[str] = ()
+    in_use: Collection[str] = ()
+    was_replaced: bool = False
     strays: Sequence[StrayDirectory] = ()
     ages_hold: bool = True
 
@@ -173,7 +176,12 @@ def decide(snapshot: Snapshot, wishes: Wishes | None = None) -> Decision:
         for invocation in free
         if (eviction := _outlived(invocation, snapshot, wish, floor)) is not None
     ]
-    strays = tuple(stray for stray in snapshot.strays if stray.age_s > STRAY_S)
+    limit_s = DEFAULT_RETENTION_S if snapshot.was_replaced else STRAY_S
+    strays = tuple(
+        stray
+        for stray in snapshot.strays
+        if stray.age_s > limit_s and stray.invocation_id not in snapshot.in_use
+    )
     left = _bytes_left(snapshot, evictions, strays)
     over = max(0, left - snapshot.policy.max_total_size_bytes)
     if over and not wish.is_narrow:
@@ -196,7 +204,7 @@ def may_be_discarded(snapshot: Snapshot, *, is_gone: bool, told_at: datetime) ->
     if not is_gone or not snapshot.ages_hold:
         return False
     changes = (told_at, *(_last_change(one) for one in snapshot.invocations))
-    kept = any(one.pinned or one.invocation_id in snapshot.read for one in snapshot.invocations)
+    kept = any(one.pinned or one.invocation_id in snapshot.in_use for one in snapshot.invocations)
     unfinished = any(job.status in UNFINISHED for one in snapshot.invocations for job in one.jobs)
     return not (kept or unfinished) and age_s(max(changes), snapshot.taken_at) > GONE_REPOSITORY_S
 
@@ -219,7 +227,7 @@ def _stale(snapshot: Snapshot) -> Iterable[StaleJob]:
 
 def _is_protected(invocation: KeptInvocation, snapshot: Snapshot) -> bool:
     """True for what no rule may touch."""
-    if invocation.pinned or invocation.invocation_id in snapshot.read:
+    if invocation.pinned or invocation.invocation_id in snapshot.in_use:
         return True
     if any(job.status in UNFINISHED for job in invocation.jobs):
         return True

@@ -422,20 +422,37 @@ class JobHistorySuite:
         assert {one.invocation_id for one in found.values()} == {job.invocation_id}
         assert all(one.modified_at.tzinfo is not None for one in found.values())
 
-    @promised(JobHistory.is_read, "True while somebody reads the log in that directory.")
-    def test_an_open_log_is_read(self, store: JobStore, history: JobHistory) -> None:
-        """By whoever follows it, until that is over."""
+    @promised(JobHistory.is_in_use, "True while somebody reads or writes a log in that directory.")
+    def test_an_open_log_is_in_use(self, store: JobStore, history: JobHistory) -> None:
+        """By whoever reads it or writes it, also beyond its first part, until that is over."""
         job = ended(store, "one")[0]
         folder = logged(store, job)
-        assert not history.is_read(job.invocation_id, job.dir_name)
+        where = (job.invocation_id, job.dir_name)
+        assert not history.is_in_use(*where)
 
         cursor = LogCursor(str(folder))
         cursor.read()
-        assert history.is_read(job.invocation_id, job.dir_name)
+        assert history.is_in_use(*where)
         cursor.close()
+        assert not history.is_in_use(*where)
 
-        assert not history.is_read(job.invocation_id, job.dir_name)
-        assert not history.is_read(job.invocation_id, "none")
+        log = JobLog(str(folder), limit_bytes=4000)
+        assert history.is_in_use(*where)
+        assert history.is_in_use(job.invocation_id, "")
+        for _ in range(100):
+            log.output("stdout", b"a line of some length\n", 0)
+        assert history.is_in_use(*where)
+        log.close()
+        assert not history.is_in_use(*where)
+        assert not history.is_in_use(job.invocation_id, "none")
+
+    @promised(
+        JobHistory.was_replaced,
+        "True when the record stands in for one that was damaged, so that rows may be missing.",
+    )
+    def test_a_sound_record_is_no_replacement(self, history: JobHistory) -> None:
+        """One that was never damaged is the first of its kind."""
+        assert not history.was_replaced()
 
     @promised(
         JobHistory.set_aside,
