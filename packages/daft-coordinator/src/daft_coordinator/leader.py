@@ -57,7 +57,7 @@ class Leader:
         self.history = history
         self.version = version
         self.followers: dict[str, int] = {}
-        self._was_told_to_leave = False
+        self.is_leaving = False
         self._lock = lock
         self._report = report
         self._linger_s = linger_s
@@ -81,15 +81,6 @@ class Leader:
         coordinator.on_log(self._logged)
         if client is not None:
             self._greet(client, patient=True)
-
-    @property
-    def is_leaving(self) -> bool:
-        """True when nothing new is taken: on request, or when the right to lead is lost.
-
-        That is so once the state directory was deleted: somebody else may lead there by now, and
-        what runs here is only brought to its end.
-        """
-        return self._was_told_to_leave or not self._lock.is_in_place
 
     def run(self) -> bool:
         """Lead until idle. Returns with the door closed and the lock released.
@@ -118,7 +109,7 @@ class Leader:
 
     def shut_down(self) -> None:
         """Stop all jobs, record their ends, and leave as soon as that is done."""
-        self._was_told_to_leave = True
+        self.is_leaving = True
         self.coordinator.shutdown()
         self.recovery.stop_adopted()
         self.poll_soon()
@@ -181,8 +172,6 @@ class Leader:
         self._stay()
 
     def _handle(self, connection: Connection, request: Request) -> Operation | Response:
-        if not self._lock.is_in_place:
-            self._close_door()  # so that the next one who calls starts a leader where one may lead
         return requests.handle(self, request)
 
     def _troubled(self, error: Exception) -> None:

@@ -41,7 +41,6 @@ class LeaderLock:
     """The right to lead. The kernel takes it back when the holder dies, however it dies."""
 
     _fd: int | None
-    _path: str
 
     @classmethod
     def try_acquire(cls, path: str) -> LeaderLock | None:
@@ -54,17 +53,7 @@ class LeaderLock:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return None
             raise
-        return cls(fd, path)
-
-    @property
-    def is_in_place(self) -> bool:
-        """True while the file that is held is the one others would try to hold."""
-        if self._fd is None:
-            return False
-        try:
-            return os.path.samestat(os.fstat(self._fd), os.stat(self._path))
-        except FileNotFoundError:
-            return False
+        return cls(fd)
 
     def is_at(self, path: str) -> bool:
         """True while the file at `path` is the one that is locked."""
