@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
+
+from daft_protocol.jobs import JobSpec
 
 from . import probes
 from .domain.conditions import Facts
@@ -10,6 +13,7 @@ from .domain.config import Configuration, HookConfig
 from .domain.event import Event
 from .domain.planning import Options, Placement, Plan, plan
 from .domain.specs import rc_path, script_path
+from .errors import Mark, UnplannableHook
 
 
 def prepare(
@@ -41,8 +45,8 @@ def prepare(
     made = plan(event, configuration, hook, facts, options)
     running = {spec.name: spec for spec in (*made.foreground, *made.background)}
     if running:
-        probes.check_rc(hook.name, rc_path(event, configuration))
-        probes.check_scripts(
+        _check_rc(hook.name, rc_path(event, configuration))
+        _check_scripts(
             hook.name,
             [
                 (
@@ -55,5 +59,44 @@ def prepare(
                 if job.script is not None and job.name in running
             ],
         )
-        probes.check_directories(hook.name, running.values(), made.origins)
+        _check_directories(hook.name, running.values(), made.origins)
     return made
+
+
+def _check_scripts(hook: str, scripts: Iterable[tuple[JobSpec, str, bool, Mark]]) -> None:
+    """Look at the files jobs are about to execute: (job, path, whether something runs it, mark).
+
+    Raises: UnplannableHook for the first that is missing or cannot be executed as it is.
+    """
+    for job, path, has_runner, mark in scripts:
+        where = f"job '{job.name}' of {hook}: {path}"
+        if not os.path.exists(path):
+            raise UnplannableHook(f"{where} does not exist; create it, or correct `script`", mark)
+        if os.path.isdir(path):
+            raise UnplannableHook(f"{where} is a directory; name a file in it", mark)
+        if not has_runner and not os.access(path, os.X_OK):
+            raise UnplannableHook(
+                f"{where} is not executable; `chmod +x` it, or say `runner: sh`", mark
+            )
+
+
+def _check_rc(hook: str, path: str | None) -> None:
+    """Look at the shell file all jobs read. Raises: UnplannableHook when it is missing."""
+    if path is not None and not os.path.isfile(path):
+        raise UnplannableHook(f"{hook}: `rc` names {path}, which is no file; create or remove it")
+
+
+def _check_directories(hook: str, specs: Iterable[JobSpec], marks: Mapping[str, Mark]) -> None:
+    """Look at the directories jobs are about to run in.
+
+    One that waits for another job is left alone: that may be what makes its directory.
+    Raises: UnplannableHook for the first that is missing.
+    """
+    for job in specs:
+        if job.needs or job.after or os.path.isdir(job.working_dir):
+            continue
+        what = "is no directory" if os.path.exists(job.working_dir) else "does not exist"
+        raise UnplannableHook(
+            f"job '{job.name}' of {hook}: {job.working_dir} {what}; correct `root`",
+            marks.get(job.name),
+        )

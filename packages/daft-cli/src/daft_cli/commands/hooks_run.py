@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -25,17 +25,15 @@ from daft_worktree.worktrees import Worktree
 
 from ..context import Session
 from ..failures import Trouble
-from ..formats import FORMATS, Template, write_rows
+from ..formats import FORMATS
 from ..options import PLACEMENTS, speaking
 from ..place import discover
 from ..terminal import harmless, warn
+from .hooks_list import list_hooks
 from .hooks_shared import present_consent, standing_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-COLUMNS = ("job_name", "description", "tags")
-SECTIONED = ("json", "yaml", "markdown")
-"""Formats that can hold a section per hook."""
 PLAN_FORMATS = ("text", "json", "mermaid")
 
 
@@ -92,7 +90,7 @@ def run(
         here = standing_in(session)
         loaded = _loaded(session, here)
         if hook is None:
-            return _list_hooks(loaded.configuration.hooks, form, template)
+            return list_hooks(loaded.configuration.hooks, form, template)
         configured = _hook_of(loaded, hook)
         event = _event(session, here, hook, sources, target)
         narrowing = Narrowing(jobs=frozenset(jobs), tags=frozenset(tags), with_needs=with_needs)
@@ -227,62 +225,6 @@ def _show(made: Plan, form: str, *, verbose: bool) -> None:
         lines = showing.as_text(made, verbose=verbose).splitlines()
         text = "".join(f"{harmless(line)}\n" for line in lines)
     sys.stdout.write(text)
-
-
-def _list_hooks(hooks: Mapping[str, HookConfig], form: str | None, template: str | None) -> int:
-    if form is not None and form not in SECTIONED:
-        raise Trouble(
-            f"the list of hooks does not support {form}",
-            tips=(f"supported: {', '.join(SECTIONED)}, and --template",),
-        )
-    rows = {
-        hook.name: [
-            {"job_name": job.name, "description": job.description, "tags": ",".join(job.tags)}
-            for job in hook.jobs
-        ]
-        for hook in hooks.values()
-    }
-    if template is not None:
-        _write_template(rows, template)
-    elif form is not None:
-        _write_sections(rows, form)
-    else:
-        click.echo("Available hooks:")
-        for hook in hooks.values():
-            click.echo(f"  {hook.name} ({count_of(hook)})")
-        click.echo("Run one with: daft hooks run <hook>")
-    return 0
-
-
-def count_of(hook: HookConfig) -> str:
-    """Return how many jobs a hook or task has, in words."""
-    return "1 job" if len(hook.jobs) == 1 else f"{len(hook.jobs)} jobs"
-
-
-def _write_sections(rows: Mapping[str, Sequence[Mapping[str, str]]], form: str) -> None:
-    if form == "json":
-        import json
-
-        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-    elif form == "yaml":
-        import yaml
-
-        sys.stdout.write(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True))
-    else:
-        for hook, jobs in rows.items():
-            sys.stdout.write(f"## {hook}\n\n")
-            write_rows(form, jobs, COLUMNS)
-            sys.stdout.write("\n")
-
-
-def _write_template(rows: Mapping[str, Sequence[Mapping[str, str]]], text: str) -> None:
-    try:
-        template = Template(text, ("hook", *COLUMNS))
-    except ValueError as error:
-        raise click.UsageError(f"--template: {error}") from error
-    for hook, jobs in rows.items():
-        for job in jobs:
-            sys.stdout.write(template.line({"hook": hook, **job}))
 
 
 # --- running ----------------------------------------------------------------------------------

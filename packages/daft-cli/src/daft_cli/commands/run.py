@@ -31,7 +31,7 @@ from ..formats import FORMATS, write_rows
 from ..place import discover
 from ..presenter import Presenter
 from ..terminal import duration, harmless, warn
-from .hooks_run import count_of
+from .hooks_list import count_of
 from .hooks_shared import present_consent, standing_in
 
 DEFAULT_TASK = "run"

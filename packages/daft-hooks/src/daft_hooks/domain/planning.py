@@ -9,19 +9,18 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
-from daft_coordinator.domain import graph
-from daft_coordinator.errors import DependencyCycle, UnknownDependency
 from daft_protocol.jobs import JobSpec, RunMode, Skip
 from daft_protocol.status import SkipKind
 
-from ..errors import BadSelection, Mark, UnplannableHook
+from ..errors import Mark, UnplannableHook
 from .changes import Listing, is_file_aware, selected, why_nothing
 from .conditions import EVENTS_OWN, Facts, UnknownChanges, reason_to_skip
 from .config import Condition, Configuration, HookConfig, JobConfig
 from .event import Event
 from .globs import BadGlob
-from .placing import Placed, Placement, mode_of, place
-from .selection import Narrowing, Selectors, drop, names_of, tags_of, untracked
+from .placing import Placement, mode_of, place
+from .selection import Narrowing, Selectors, drop, untracked
+from .soundness import check_narrowing, check_soundness, check_takes_arguments
 from .specs import Making, make_spec, making
 from .templates import substitute
 
@@ -97,8 +96,8 @@ def plan(
     whole = _whole(made, options)
     if whole is not None:
         return whole
-    _check_soundness(hook)
-    _check_narrowing(hook, options.narrowing)
+    check_soundness(hook)
+    check_narrowing(hook, options.narrowing)
     dropped = drop(
         hook.jobs,
         exclude_tags=hook.exclude_tags,
@@ -122,7 +121,7 @@ def plan(
     running = [specs[job.name] for job in hook.jobs if job.name not in skips]
     placed = place(hook, running, _placement(event, options.placement))
     if options.arguments:
-        _check_takes_arguments(hook, placed)
+        check_takes_arguments(hook, placed)
     if options.is_attached and len(placed.foreground) == 1 and not placed.background:
         alone = evolve(placed.foreground[0], interactive=True, timeout_s=None)
         placed = evolve(placed, foreground=(alone,))
@@ -143,27 +142,6 @@ def _placement(event: Event, wanted: Placement) -> Placement:
     """Return where jobs go. A tree that only the merge made goes away before they would run."""
     short_lived = event.merge is not None and event.merge.is_ephemeral
     return Placement.AUTO if short_lived and wanted is Placement.BACKGROUND else wanted
-
-
-def _check_takes_arguments(hook: HookConfig, placed: Placed) -> None:
-    """Refuse words that no job, several, or the wrong kind of job would get."""
-    running = [spec.name for spec in (*placed.foreground, *placed.background)]
-    if len(running) != 1:
-        names = ", ".join(running) or "none"
-        raise BadSelection(
-            f"arguments go to one job, and '{hook.name}' would run {len(running)} ({names}); "
-            "choose one with `--job`"
-        )
-    job = next(job for job in hook.jobs if job.name == running[0])
-    what = None
-    if placed.background:
-        what = "runs in the background"
-    elif job.script is not None:
-        what = "runs a script, which has `args` for that"
-    elif not job.takes_arguments:
-        what = "is more than one command or line"
-    if what is not None:
-        raise BadSelection(f"job '{job.name}' of '{hook.name}' takes no arguments: it {what}")
 
 
 def _whole(made: Making, options: Options) -> Plan | None:
@@ -226,38 +204,6 @@ def hopeless(plan: Plan, failed: Mapping[str, str]) -> tuple[JobSpec, ...]:
         )
         for spec in plan.background
     )
-
-
-def _check_soundness(hook: HookConfig) -> None:
-    """Refuse what decoding has found wrong, and a graph nobody could run."""
-    if hook.faults:
-        first = hook.faults[0]
-        where = f"{first.path}: " if first.path else ""
-        raise UnplannableHook(f"{where}{first.message}", first.mark)
-    names = [job.name for job in hook.jobs]
-    by_name = {job.name: job for job in hook.jobs}
-    empty_groups = {group for job in hook.jobs for group in job.groups}
-    try:
-        graph.check(
-            names,
-            {job.name: (*job.needs, *job.after) for job in hook.jobs},
-            known=empty_groups - set(names),
-        )
-    except DependencyCycle as error:
-        raise UnplannableHook(str(error), by_name[error.cycle[0]].mark) from error
-    except UnknownDependency as error:
-        job = by_name[error.name]
-        raise UnplannableHook(str(error), job.needs_marks[job.needs.index(error.needs)]) from error
-
-
-def _check_narrowing(hook: HookConfig, narrowing: Narrowing) -> None:
-    names, tags = names_of(hook.jobs), sorted(tags_of(hook.jobs))
-    for name in sorted(narrowing.jobs - names):
-        known = ", ".join(job.name for job in hook.jobs) or "none"
-        raise BadSelection(f"no job '{name}' in hook '{hook.name}' (jobs: {known})")
-    for tag in sorted(narrowing.tags - set(tags)):
-        known = ", ".join(tags) or "none"
-        raise BadSelection(f"no job tagged '{tag}' in hook '{hook.name}' (tags: {known})")
 
 
 def _own_skip(made: Making, job: JobConfig, changed: dict[str, tuple[str, ...]]) -> Skip | None:
