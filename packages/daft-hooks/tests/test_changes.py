@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import psutil
 import pytest
 from attrs import evolve
 
-from daft_hooks import Event, Options, Placement, Plan, load_from, plan
+from daft_hooks import Event, Options, Placement, Plan, inquiries, load_from, plan
 from daft_hooks.domain.changes import Listing
 from daft_hooks.domain.conditions import EVENTS_OWN, Facts
 from daft_hooks.domain.event import Merge, MergeSource, Move, environment_of
@@ -289,3 +290,25 @@ def test_a_directory_nobody_knows_fails_the_hook() -> None:
         mode="merge",
     )
     assert planned(job, merge=one).foreground[0].working_dir == "/w/a"
+
+
+def test_nothing_is_left_of_a_command_that_was_given_up(
+    repository: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inquiries, "LISTING_TIMEOUT_S", 0.3)
+    repository.commit({})
+    path = str(repository.path)
+    facts = gather(event_of("pre-merge", cwd=path), {"PATH": "/usr/bin:/bin"}, warn=print)
+
+    # The shell ends at once; its child holds the pipe.
+    listing = facts.listings["sleep 60 & echo $! > pid"]
+
+    assert "took over 0.3 s" in (listing.error or "")
+    pid = int((repository.path / "pid").read_text())
+    try:
+        child = psutil.Process(pid)
+        child.wait(10)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        assert child.status() == psutil.STATUS_ZOMBIE, "killed, and nobody collects it here"

@@ -126,8 +126,9 @@ def _start(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing of a command behind."""
-    if process.poll() is None:
+    """Leave nothing behind of a command that was given up."""
+    # Not asked whether it lives: that would give its number away, and leave its children.
+    if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for stream in (process.stdout, process.stderr):
