@@ -191,6 +191,31 @@ hooks:
     assert "job 'a' needs API_TOKEN" in missing.stderr
 
 
+def test_a_retry_that_was_killed_is_in_nobodys_way(home: Any, until: Any) -> None:
+    project = home.repository(
+        "hooks:\n  worktree-post-create:\n    jobs:\n"
+        "      - {name: a, run: 'touch $OUT.up; while test -e $OUT.slow; do sleep 0.05; done; exit 1'}\n"
+    )
+    out = str(home.root / "out")
+    home.daft("start", "feat", cwd=project, OUT=out)
+    tree = home.root / "project.feat"
+    Path(f"{out}.up").unlink()
+    Path(f"{out}.slow").touch()
+    home.environment["OUT"] = out
+    killed = home.start_daft("jobs", "retry", cwd=tree)
+    until(lambda: Path(f"{out}.up").exists(), "the job runs again")
+    beside = home.daft("jobs", "retry", "a", "--exclusive", cwd=tree)
+    killed.kill()
+    killed.communicate()
+    Path(f"{out}.slow").unlink()
+
+    done = home.daft("jobs", "retry", "a", "--exclusive", cwd=tree)
+
+    assert beside.returncode == 1
+    assert "already running for this worktree: a" in beside.stderr
+    assert "(1 failed)" in done.stdout, done.stderr
+
+
 def test_a_job_that_still_runs_is_not_retried_and_a_crashed_one_is(home: Any, until: Any) -> None:
     project = home.repository(
         "hooks:\n  worktree-post-create:\n    jobs:\n"

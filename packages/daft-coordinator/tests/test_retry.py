@@ -423,6 +423,7 @@ def test_a_retry_means_the_run_that_fits(
         ("", {"worktree": "gone"}, "No invocations found for worktree 'gone'"),
         ("", {"hook": "pre-merge"}, "No invocations of pre-merge found"),
         ("zz", {}, "No failed job named 'zz'"),
+        ("", {"invocation": "00"}, "No invocation '00': nothing recorded fits"),
         ("v:db", {"worktree": "w"}, "names worktree 'v', --worktree says 'w'"),
     ],
 )

@@ -150,7 +150,8 @@ def _prepare(session: Session, request: RetryRequest, *, current: bool) -> Retri
     """Return what is to be run. Raises: Trouble, CoordinatorError."""
     store = session.jobs.store()
     jobs = store.jobs_of(request.invocation_id)
-    if any(not job.status.is_final for job in jobs) and not session.jobs.leader_lives():
+    unfinished = any(one.worktree == jobs[0].worktree for one in store.unfinished())
+    if unfinished and not session.jobs.leader_lives():
         # Nobody may be left to end them: the record comes first.
         session.jobs.repair()
         jobs = store.jobs_of(request.invocation_id)
@@ -288,14 +289,18 @@ def _went_wrong(job: Job) -> bool:
 
 
 def _summary(invocation_id: str, done: list[Job], running: int) -> str:
-    completed = [job for job in done if job.status is JobStatus.COMPLETED]
-    skipped = [job for job in done if job.status is JobStatus.SKIPPED]
+    by_status = {
+        status: [job for job in done if job.status is status]
+        for status in (JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.SKIPPED)
+    }
+    completed = by_status[JobStatus.COMPLETED]
     counted = (
         (sum(not job.spec.background for job in completed), "foreground done"),
         (sum(job.spec.background for job in completed), "background done"),
         (running, "background running"),
-        (len(done) - len(completed) - len(skipped), "failed"),
-        (len(skipped), "skipped"),
+        (len(done) - sum(map(len, by_status.values())), "failed"),
+        (len(by_status[JobStatus.CANCELLED]), "cancelled"),
+        (len(by_status[JobStatus.SKIPPED]), "skipped"),
     )
     parts = ", ".join(f"{count} {what}" for count, what in counted if count)
     return (

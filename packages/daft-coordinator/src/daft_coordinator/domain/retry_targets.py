@@ -80,7 +80,9 @@ def find(
             ) from error
         if text and _is_hook(text, fitting):
             return _latest(fitting, hook=text, worktree=here)
-        raise NoSuchRun(f"No failed job named '{given.job or text}': {error.reason}") from error
+        job = given.job or text
+        what = f"failed job named '{job}'" if job else f"invocation '{given.invocation}'"
+        raise NoSuchRun(f"No {what}: {error.reason}") from error
     said = " ".join(word for word in (text, given.invocation, given.job) if word)
     return RetryTarget(invocation_id=target.invocation_id, job=target.job_name, said=said)
 
