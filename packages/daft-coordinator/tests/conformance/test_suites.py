@@ -357,3 +357,12 @@ def test_a_broken_adapter_fails_the_right_test(adapter: str, noticed: dict[str, 
 
 def test_no_broken_adapter_goes_unnamed(noticed: dict[str, set[str]]) -> None:
     assert set(noticed) == set(NOTICED_BY)
+
+
+def test_virtual_time_needs_no_pytest() -> None:
+    code = (
+        "import sys; import daft_coordinator.testing as t; t.VirtualWorld(); t.a_job; t.Bench;"
+        "assert 'pytest' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

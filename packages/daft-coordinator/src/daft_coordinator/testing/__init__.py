@@ -47,6 +47,9 @@ _MODULE_OF = {
     "an_owner": "samples",
 }
 
+_PARTS = ("store_changing_suite", "store_reading_suite", "store_recording_suite")
+"""Modules that hold parts of a suite."""
+
 __all__ = [
     "NEVER",
     "Bench",
@@ -74,5 +77,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if module.endswith("_suite") and "pytest" in sys.modules:
         # So that a failing adapter is told what differed, not only that something did.
-        sys.modules["pytest"].register_assert_rewrite(f"{__name__}.{module}")
+        rewritten = [f"{__name__}.{one}" for one in (module, *_PARTS)]
+        sys.modules["pytest"].register_assert_rewrite(
+            *(one for one in rewritten if one not in sys.modules)
+        )
     return getattr(import_module(f".{module}", __name__), name)

@@ -14,6 +14,8 @@ from ..ports import Owner
 
 MORNING = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
 """When what these functions make was made, unless told otherwise."""
+LATER = MORNING + timedelta(minutes=5, microseconds=123456)
+"""When something happened to it."""
 
 
 def an_invocation(**given: Any) -> Invocation:
