@@ -528,7 +528,7 @@ def test_a_job_starts_only_while_the_files_it_is_bound_to_are_unchanged(
 ) -> None:
     script = tmp_path / "script"
     script.write_text("agreed")
-    pinned = {str(script): hashlib.sha256(b"agreed").hexdigest()}
+    seals = {str(script): hashlib.sha256(b"agreed").hexdigest()}
 
     def bound(name: str, command: str, *needs: str) -> JobSpec:
         return JobSpec(
@@ -537,7 +537,7 @@ def test_a_job_starts_only_while_the_files_it_is_bound_to_are_unchanged(
             working_dir=str(tmp_path),
             needs=needs,
             background=True,
-            pinned=pinned,
+            seals=seals,
         )
 
     jobs = run(
@@ -549,7 +549,7 @@ def test_a_job_starts_only_while_the_files_it_is_bound_to_are_unchanged(
         ),
     )
 
-    assert jobs["a"].spec.pinned == pinned
+    assert jobs["a"].spec.seals == seals
     assert [one.status.value for one in jobs.values()] == ["completed", "failed", "skipped"]
     assert jobs["b"].end_reason is EndReason.SPAWN_FAILED
     assert "script has changed since" in (jobs["b"].end_detail or "")
@@ -567,7 +567,7 @@ def test_a_bound_file_that_cannot_be_compared_keeps_the_job_from_starting(
     if broken == "unreadable":
         os.symlink("/proc/self/mem", script)
     spec = JobSpec(
-        name="a", command="touch ran", working_dir=str(tmp_path), pinned={str(script): "0"}
+        name="a", command="touch ran", working_dir=str(tmp_path), seals={str(script): "0"}
     )
 
     assert run(store, fire(spec))["a"].status is JobStatus.FAILED

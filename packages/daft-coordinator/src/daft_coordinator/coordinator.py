@@ -25,7 +25,7 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord
 from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
 
-from . import defaults, pins, retrying, runner, submission
+from . import defaults, retrying, runner, seals, submission
 from .cancellation import Cancellation
 from .domain.cancel import Manner, Selection
 from .domain.lifecycle import Ending, StopCause, could_not_start
@@ -504,7 +504,7 @@ class Coordinator:
             self._roster.had_its_turn(run.job.invocation_id)
             self._roster.follow(run.job)
             # As late as can be: what was looked at earlier may be another file by now.
-            refused = pins.why_changed(run.job.spec.pinned)
+            refused = seals.why_changed(run.job.spec.seals)
             if refused is not None:
                 self._refuse(run, refused)
                 continue

@@ -17,7 +17,7 @@ from .domain.config import Configuration, HookConfig, JobConfig
 from .domain.trust import FILE
 from .errors import UnreadableConfiguration
 from .gitfiles import MAX_FILE_BYTES, CommittedFiles
-from .pinning import Pinned, pin
+from .sealing import Sealed, seal
 from .sources import MAIN_NAMES, ReadFile, read_sources
 
 
@@ -27,14 +27,14 @@ class Loaded:
 
     files: names read, the main one first. commands: "hook/job" -> what it would run, to show
     what changed. digest: of everything that would run by it, once it was `seen_in` a worktree.
-    pinned: the files that its jobs execute there.
+    sealed: the files that its jobs execute there.
     """
 
     decoded: Decoded
     files: tuple[str, ...]
     digest: str
     commands: Mapping[str, str] = field(factory=dict)
-    pinned: Pinned = field(factory=Pinned)
+    sealed: Sealed = field(factory=Sealed)
     _root: Node = field(repr=False)
 
     @property
@@ -45,7 +45,7 @@ class Loaded:
     @property
     def runs(self) -> dict[str, str]:
         """Everything that consent is given to, by name: commands, and contents of files."""
-        files = {FILE + name: ",".join(sorted(d)) for name, d in self.pinned.contents.items()}
+        files = {FILE + name: ",".join(sorted(d)) for name, d in self.sealed.contents.items()}
         return {**self.commands, **dict(sorted(files.items()))}
 
     @property
@@ -54,13 +54,13 @@ class Loaded:
         return self.decoded.checked()
 
     def seen_in(self, worktree: str, elsewhere: Iterable[str] = ()) -> Loaded:
-        """Return the same, with digest and `pinned` as they are now for jobs in `worktree`.
+        """Return the same, with digest and `sealed` as they are now for jobs in `worktree`.
 
         The digest covers the merged configuration and each file of the repository that it makes
         jobs execute. elsewhere: other worktrees that commands may reach by their variables.
         """
-        pinned = pin(self.decoded.configuration, worktree, elsewhere)
-        return evolve(self, digest=_digest(self._root, pinned.contents), pinned=pinned)
+        sealed = seal(self.decoded.configuration, worktree, elsewhere)
+        return evolve(self, digest=_digest(self._root, sealed.contents), sealed=sealed)
 
     def also(self, hooks: Mapping[str, HookConfig]) -> Loaded:
         """Return the same with hooks that no file of the configuration defines."""

@@ -29,9 +29,9 @@ from .domain.trust import Consent
 from .errors import RegistryUnavailable, UnplannableHook
 from .hooktypes import HOOK_TYPES, FailMode
 from .legacy import with_scripts
-from .pinning import Pinned
 from .ports import FireObserver, JobEngine
 from .preparing import prepare
+from .sealing import Sealed
 from .settings import HookSettings
 
 ERROR_LINES = 20
@@ -156,7 +156,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             firing.environment,
             warn=firing.observer.notice,
             plugins=firing.plugins,
-            pinned=None if firing.consenting is None else loaded.pinned.files,
+            seals=None if firing.consenting is None else loaded.sealed.files,
         )
     except UnplannableHook as error:
         return FireOutcome(
@@ -172,7 +172,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             reason=made.skip_reason,
         )
     if firing.consenting is not None:
-        made = _pinned(made, loaded.pinned, event)
+        made = _sealed(made, loaded.sealed, event)
     if not whole and loaded.files:  # executable files alone declare nothing
         source = os.path.join(event.worktree_path, loaded.files[0])
         firing.engine().declare_retention(declared_policy(found.configuration, hook, source))
@@ -213,13 +213,13 @@ def _look_up(event: Event, loaded: Loaded | None, settings: HookSettings) -> _Fo
     )
 
 
-def _pinned(made: Plan, pinned: Pinned, event: Event) -> Plan:
+def _sealed(made: Plan, sealed: Sealed, event: Event) -> Plan:
     """Bind every job to the files that consent was given for: whatever changes them ends it."""
     prefix = "" if event.task is None else "task "
 
     def bound(specs: tuple[JobSpec, ...]) -> tuple[JobSpec, ...]:
         return tuple(
-            evolve(spec, pinned=pinned.files_of(f"{prefix}{made.hook}/{spec.name}"))
+            evolve(spec, seals=sealed.files_of(f"{prefix}{made.hook}/{spec.name}"))
             for spec in specs
         )
 

@@ -26,13 +26,13 @@ def prepare(
     warn: Callable[[str], None],
     may_run: bool = True,
     plugins: Iterable[object] | None = None,
-    pinned: Mapping[str, str] | None = None,
+    seals: Mapping[str, str] | None = None,
 ) -> Plan:
     """Return what a fire does: what runs is what this says.
 
     Asks git and the file system, and runs the commands of conditions and of `files:`, but only
     those whose answers matter. environment: what jobs inherit. may_run: False runs none of them.
-    plugins: who supplies `uses:` jobs; None: the installed packages. pinned: files that commands
+    plugins: who supplies `uses:` jobs; None: the installed packages. seals: files that commands
     may execute, as consent was given for them.
     Raises: UnplannableHook for jobs that cannot run; BadSelection.
     """
@@ -40,7 +40,7 @@ def prepare(
         # Nobody was asked to consent to a fire that nobody wants: find out nothing.
         return plan(event, configuration, hook, Facts(), options)
     facts = probes.gather(
-        event, environment, warn=warn, may_run=may_run, plugins=plugins, pinned=pinned
+        event, environment, warn=warn, may_run=may_run, plugins=plugins, seals=seals
     )
     made = plan(event, configuration, hook, facts, options)
     running = {spec.name: spec for spec in (*made.foreground, *made.background)}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from daft_coordinator.environment import REMOVED
-from daft_coordinator.pins import why_changed
+from daft_coordinator.seals import why_changed
 
 from . import inquiries
 from .domain.changes import Listing
@@ -56,7 +56,7 @@ def gather(
     warn: Callable[[str], None],
     may_run: bool = True,
     plugins: Iterable[object] | None = None,
-    pinned: Mapping[str, str] | None = None,
+    seals: Mapping[str, str] | None = None,
 ) -> Facts:
     """Return the facts a plan may ask about.
 
@@ -64,7 +64,7 @@ def gather(
     asks for their answers, one after another, before any job. A condition that cannot start or
     takes too long counts as failed, with a warning. may_run: False runs none of them; a
     condition counts as failed then, with a warning. plugins: who supplies `uses:` jobs; None:
-    the installed packages, loaded only when a job asks. pinned: path -> SHA-256 of files that
+    the installed packages, loaded only when a job asks. seals: path -> SHA-256 of files that
     commands may execute; none is run once one of these has changed.
     """
     full = {**environment, **environment_of(event)}
@@ -73,7 +73,7 @@ def gather(
 
     def check(command: str) -> None:
         # One command may have taken its time, or changed what the next one executes.
-        changed = why_changed(pinned or {})
+        changed = why_changed(seals or {})
         if changed is not None:
             raise UnplannableHook(f"`{command}` was not run: {changed}")
 

@@ -84,7 +84,7 @@ def values_today(
     }
 
 
-def pinned(made: Retrial, loaded: Loaded, *, is_elsewhere: bool) -> Retrial:
+def sealed(made: Retrial, loaded: Loaded, *, is_elsewhere: bool) -> Retrial:
     """Bind the jobs of a retry to the files that today's consent is for.
 
     A file that only the record names stays bound to what it was. is_elsewhere: the user has
@@ -94,9 +94,9 @@ def pinned(made: Retrial, loaded: Loaded, *, is_elsewhere: bool) -> Retrial:
     specs = tuple(
         evolve(
             spec,
-            pinned={
-                **({} if is_elsewhere else spec.pinned),
-                **loaded.pinned.files_of(f"{task}{made.source.hook_type}/{spec.name}"),
+            seals={
+                **({} if is_elsewhere else spec.seals),
+                **loaded.sealed.files_of(f"{task}{made.source.hook_type}/{spec.name}"),
             },
         )
         for spec in made.invocation.jobs

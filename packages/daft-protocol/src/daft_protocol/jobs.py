@@ -90,7 +90,7 @@ class JobSpec:
     timeout_s: seconds of running time, None for no limit.
     priority: lower starts first among jobs that are ready and equally urgent.
     skip: set when the job is only recorded, not run.
-    pinned: absolute path -> SHA-256 in hex of files it executes; it is started only while each
+    seals: absolute path -> SHA-256 in hex of files it executes; it is started only while each
         of them holds just that.
     """
 
@@ -112,7 +112,7 @@ class JobSpec:
     priority: int = 0
     log: LogPolicy = field(factory=LogPolicy)
     skip: Skip | None = None
-    pinned: Mapping[str, str] = field(factory=dict)
+    seals: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)

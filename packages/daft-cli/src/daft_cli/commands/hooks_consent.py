@@ -176,8 +176,8 @@ def _show(
     if commands:
         for line in command_lines(loaded.commands.items()):
             click.echo(line)
-        if loaded.pinned.contents:
-            click.echo(f"Scripts: {', '.join(spelled(n) for n in sorted(loaded.pinned.contents))}")
+        if loaded.sealed.contents:
+            click.echo(f"Scripts: {', '.join(spelled(n) for n in sorted(loaded.sealed.contents))}")
     return present_consent(session, loaded), level
 
 

@@ -61,8 +61,8 @@ def status(path: str, short: bool, form: str | None) -> int:
             meaning = "Hooks run, as long as what they run is what you agreed to."
         click.echo(f"             {meaning}")
         click.echo(f"Files:       {', '.join(harmless(name) for name in loaded.files)}")
-        if loaded.pinned.contents:
-            names = ", ".join(spelled(name) for name in sorted(loaded.pinned.contents))
+        if loaded.sealed.contents:
+            names = ", ".join(spelled(name) for name in sorted(loaded.sealed.contents))
             click.echo(f"Scripts:     {names}")
         for name in hooks:
             row = _hook_row(session, name, loaded)

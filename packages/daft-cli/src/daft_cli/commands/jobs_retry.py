@@ -187,7 +187,7 @@ def _prepare(session: Session, request: RetryRequest, *, current: bool) -> Retri
         raise Trouble(str(error), tips=tips) from error
     if loaded is None or by_hand:
         return made
-    return retrial.pinned(made, loaded, is_elsewhere=request.working_dir is not None)
+    return retrial.sealed(made, loaded, is_elsewhere=request.working_dir is not None)
 
 
 def _place(session: Session, source: Invocation) -> Worktree | None:

@@ -176,7 +176,7 @@ def job_of(row: JobRow) -> Job:
             keep_every_nth=rest.get("keep_every_nth", 1),
         ),
         skip=None if skip is None else Skip(kind=SkipKind(skip["kind"]), reason=skip["reason"]),
-        pinned=rest.get("pinned", {}),
+        seals=rest.get("seals", {}),
     )
     retry_of = None
     if row.retry_of_invocation is not None and row.retry_of_name is not None:
@@ -227,7 +227,7 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
         "priority": spec.priority,
         "after": list(spec.after),
         "max_parallel": job.max_parallel,
-        "pinned": dict(spec.pinned),
+        "seals": dict(spec.seals),
         # The first version is what a row without one has.
         "spec_version": job.spec_version if job.spec_version != 1 else 0,
     }

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 _READ_BYTES = 256 * 1024
 
 
-def why_changed(pinned: Mapping[str, str]) -> str | None:
-    """Return what is wrong with the first file that is not as pinned, None when all are.
+def why_changed(seals: Mapping[str, str]) -> str | None:
+    """Return what is wrong with the first file that is not as sealed, None when all are.
 
-    pinned: path -> SHA-256 of its content in hex, see `JobSpec.pinned`.
+    seals: path -> SHA-256 of its content in hex, see `JobSpec.seals`.
     """
-    if not pinned:
+    if not seals:
         return None
     import hashlib  # large, and most jobs have no such files
 
-    for path, expected in pinned.items():
+    for path, expected in seals.items():
         try:
             if not os.path.isfile(path):
                 return f"{path} is gone, or no file any more, since the hook was allowed to run"

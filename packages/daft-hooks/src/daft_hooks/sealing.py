@@ -26,7 +26,7 @@ _UNREADABLE = "unreadable"
 
 
 @frozen(kw_only=True)
-class Pinned:
+class Sealed:
     """The files that jobs execute, as they are now.
 
     contents: name -> SHA-256 of the content in hex. A name is relative to its worktree.
@@ -49,7 +49,7 @@ class Pinned:
         return {path: digest for found in self.paths.values() for path, digest in found.items()}
 
 
-def pin(configuration: Configuration, worktree: str, elsewhere: Iterable[str] = ()) -> Pinned:
+def seal(configuration: Configuration, worktree: str, elsewhere: Iterable[str] = ()) -> Sealed:
     """Return what the jobs of `configuration` execute when they run the files of `worktree`.
 
     elsewhere: further directories that commands may reach by the variables they are given.
@@ -66,7 +66,7 @@ def pin(configuration: Configuration, worktree: str, elsewhere: Iterable[str] = 
             for other in others:
                 reached |= other.reach(wanted, found)
         of_job[key] = frozenset(reached)
-    return Pinned(
+    return Sealed(
         contents={name: frozenset(found.paths[name].values()) for name in found.paths},
         paths=found.paths,
         of_job=of_job,
