@@ -96,7 +96,8 @@ hooks:
     ended = [process.communicate(timeout=60) for process in running]
 
     assert [process.returncode for process in running] == [0, 0, 0, 0], ended
-    assert len(home.leaders()) == 1
+    # The one that lost the race for the lock is on its way out.
+    until(lambda: len(home.leaders()) == 1, "one leader is left")
     until(
         lambda: (
             len((home.root / "counted").read_text().split()) >= 4
@@ -188,7 +189,7 @@ def test_an_untrusted_repository_runs_nothing(home: Any) -> None:
     assert started.returncode == 0
     for done in (cloned, started):
         assert done.stderr.count("Untrusted repo") == 1
-        assert "daft hooks trust" in done.stderr
+        assert "daft -C copy hooks trust" in done.stderr
     assert not list(home.root.rglob("evil"))
 
 
