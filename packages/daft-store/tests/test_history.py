@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 import pytest
 
-from daft_store import COORDINATOR, RepositoryPlaces, history, ledger, open_writer
+from daft_store import COORDINATOR, RepositoryPlaces, history, ledger, open_writer, policies
 from daft_store.errors import NotOurs, PathOutsideState
 from daft_store.history import EvictionRow, PassRow
 from daft_store.places import known_repositories
@@ -114,14 +114,14 @@ def test_the_history_of_passes_keeps_the_last_fifty(db: apsw.Connection) -> None
 
 def test_two_processes_that_merge_policies_at_once_lose_nothing(path: str) -> None:
     """Read, merge and write are one transaction: no field is lost between them."""
-    names = history.POLICY_FIELDS
+    names = policies.POLICY_FIELDS
     errors: list[BaseException] = []
 
     def set_field(field: str) -> None:
         try:
             db = open_writer(path, COORDINATOR)
             for value in range(40):
-                history.merge_policy(
+                policies.merge_policy(
                     db, REPO, lambda known, value=value: {**known, field: (value, "f")}
                 )
             db.close()
@@ -136,15 +136,15 @@ def test_two_processes_that_merge_policies_at_once_lose_nothing(path: str) -> No
 
     assert errors == []
     db = open_writer(path, COORDINATOR)
-    assert history.policy(db, REPO) == dict.fromkeys(names, (39, "f"))
+    assert policies.policy(db, REPO) == dict.fromkeys(names, (39, "f"))
     db.close()
 
 
 def test_a_policy_that_stays_as_it_is_is_not_written(db: apsw.Connection) -> None:
-    history.merge_policy(db, REPO, lambda _: {"keep_last": (5, "f")})
+    policies.merge_policy(db, REPO, lambda _: {"keep_last": (5, "f")})
     before = db.total_changes()
 
-    history.merge_policy(db, REPO, lambda known: known)
+    policies.merge_policy(db, REPO, lambda known: known)
     history.describe_repository(db, REPO, "/r/.git", AT)
     written = db.total_changes()
     history.describe_repository(db, REPO, "/r/.git", AT)

@@ -1,4 +1,4 @@
-"""A clean-up pass: observe, ask the core, carry out the answer.
+"""A clean-up pass: look (`survey`), ask the core, carry out the answer.
 
 Rows go first, in transactions of whoever may write them: us, under the leader's lock, or the
 leader, which is asked. Their directories go afterwards and need no lock, because no row leads
@@ -16,23 +16,21 @@ from typing import Protocol
 from attrs import define, evolve, field, frozen
 
 from daft_protocol.departures import Departure
-from daft_protocol.jobs import ProcessIdentity
 
-from .domain import elapsed, policy, retention
-from .domain.elapsed import ClockReading, ClockRecord, Trust
+from .domain import elapsed, retention
+from .domain.elapsed import ClockRecord, Trust
 from .domain.retention import (
     Decision,
     Eviction,
-    KeptInvocation,
-    KeptJob,
     Snapshot,
     StaleJob,
     StrayDirectory,
     Wishes,
 )
 from .errors import CoordinatorError, StoreFull, StoreUnavailable
-from .history import JobHistory, LogDirectory, PassRecord, RunningJob, Tombstone
+from .history import JobHistory, PassRecord, Tombstone
 from .ports import Clock, ProcessControl
+from .survey import Surveyor, reading
 
 BATCH = 25
 """Invocations per transaction. With twenty jobs each it takes about 15 ms, in which a leader does
@@ -90,14 +88,14 @@ class Cleaning:
     ) -> None:
         self._history = history
         self._clock = clock
-        self._processes = processes
         self._by_hand = by_hand
-        self._living = living_worktrees
+        self._surveyor = Surveyor(history, processes=processes, living_worktrees=living_worktrees)
 
     def plan(self, wishes: Wishes | None = None) -> Plan:
         """Return what a pass would do now. Changes nothing. Raises: StoreUnavailable."""
-        clock = elapsed.compare(self._history.clock(), self._reading())
-        snapshot = self._observe(clock)
+        clock = elapsed.compare(self._history.clock(), reading(self._clock))
+        trusted = clock.trust is Trust.STEADY or (self._by_hand and clock.trust is Trust.UNKNOWN)
+        snapshot = self._surveyor.look(clock.reading.wall_at, ages_hold=trusted)
         while True:
             decision = retention.decide(snapshot, wishes)
             # Only logs that would go are asked after: to ask for all would open every file.
@@ -142,69 +140,6 @@ class Cleaning:
                 break
         self._finish(plan, done)
         return done
-
-    # --- observing ----------------------------------------------------------------------------
-
-    def _reading(self) -> ClockReading:
-        return ClockReading(
-            wall_at=self._clock.now(),
-            since_boot_s=self._clock.since_boot(),
-            boot_id=self._clock.boot_id(),
-        )
-
-    def _observe(self, clock: ClockRecord) -> Snapshot:
-        # Files before rows: a directory whose row was not there yet would look like a stray.
-        directories = {
-            (one.invocation_id, one.dir_name): one for one in self._history.directories()
-        }
-        running = {job.uid: job for job in self._history.running()}
-        kept: list[KeptInvocation] = []
-        for invocation in self._history.invocations():
-            beside = directories.pop((invocation.invocation_id, ""), None)
-            jobs = [
-                self._measured(
-                    job,
-                    directories.pop((invocation.invocation_id, job.dir_name), None),
-                    running.get(job.uid),
-                )
-                for job in invocation.jobs
-            ]
-            kept.append(
-                evolve(
-                    invocation,
-                    jobs=tuple(jobs),
-                    other_bytes=0 if beside is None else beside.bytes,
-                )
-            )
-        trusted = clock.trust is Trust.STEADY or (self._by_hand and clock.trust is Trust.UNKNOWN)
-        return Snapshot(
-            taken_at=clock.reading.wall_at,
-            invocations=kept,
-            policy=policy.effective(self._history.policy()),
-            living_worktrees=self._living,
-            was_replaced=self._history.was_replaced(),
-            strays=tuple(_strays(directories.values(), clock.reading.wall_at)),
-            ages_hold=trusted,
-        )
-
-    def _measured(
-        self, job: KeptJob, directory: LogDirectory | None, running: RunningJob | None
-    ) -> KeptJob:
-        measured = evolve(job, log_bytes=None if directory is None else directory.bytes)
-        if running is None:
-            return measured
-        owner, process = running.owner, running.process
-        return evolve(
-            measured,
-            owner_gone=owner is None or self._processes.is_alive(owner) is False,
-            process_gone=process is None or self._is_gone(process, job.uid),
-        )
-
-    def _is_gone(self, process: ProcessIdentity, uid: str) -> bool:
-        """True when neither the process of a job nor anything it started is left."""
-        if self._processes.is_alive(process) is not False:
-            return False
-        return not self._processes.family(process, uid)
 
     # --- carrying out -------------------------------------------------------------------------
 
@@ -334,27 +269,4 @@ def _departure(eviction: Eviction) -> Departure:
         invocation_id=eviction.invocation_id,
         expected=eviction.expected,
         job_uids=None if eviction.whole else tuple(job.uid for job in eviction.jobs),
-    )
-
-
-def _strays(left: Collection[LogDirectory], taken_at: datetime) -> Iterator[StrayDirectory]:
-    """Return the directories no row accounts for; one that goes whole is named once, in whole."""
-    whole = {one.invocation_id: one for one in left if not one.dir_name}
-    extra = dict.fromkeys(whole, 0)
-    for directory in left:
-        if directory.dir_name and directory.invocation_id in whole:
-            extra[directory.invocation_id] += directory.bytes
-        elif directory.dir_name:
-            yield _stray(directory, taken_at)
-    for invocation_id, directory in whole.items():
-        stray = _stray(directory, taken_at)
-        yield evolve(stray, bytes=stray.bytes + extra[invocation_id])
-
-
-def _stray(directory: LogDirectory, taken_at: datetime) -> StrayDirectory:
-    return StrayDirectory(
-        invocation_id=directory.invocation_id,
-        dir_name=directory.dir_name,
-        age_s=retention.age_s(directory.modified_at, taken_at),
-        bytes=directory.bytes,
     )

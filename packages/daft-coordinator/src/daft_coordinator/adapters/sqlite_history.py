@@ -16,11 +16,12 @@ import daft_store
 from daft_protocol.departures import Departure
 from daft_protocol.jobs import DEFAULT_RETENTION_S, ProcessIdentity
 from daft_protocol.status import EndReason, JobStatus
-from daft_store import bringup, history, ledger
+from daft_store import bringup, history, ledger, policies
 from daft_store.errors import StoreError
-from daft_store.history import ClockRow, EvictionRow, PassRow, PolicyFields
+from daft_store.history import ClockRow, EvictionRow, PassRow
 from daft_store.moments import from_text, to_text
 from daft_store.places import RepositoryPlaces
+from daft_store.policies import PolicyFields
 from daft_store.shelf import LogShelf
 from daft_store.texts import storable
 
@@ -175,7 +176,7 @@ class SqliteHistory:
     def policy(self) -> StoredPolicy:
         """Return what is set of the repository's policy, and by which file."""
         with self._guarded():
-            return _policy_of(history.policy(self._db, self._repo))
+            return _policy_of(policies.policy(self._db, self._repo))
 
     def declare(self, declared: DeclaredPolicy) -> None:
         """Take over what a configuration file says, see `domain.policy.merge`."""
@@ -186,7 +187,7 @@ class SqliteHistory:
             return {_COLUMNS[field]: value for field, value in made.items()}
 
         with self._guarded():
-            history.merge_policy(self._db, self._repo, merged)
+            policies.merge_policy(self._db, self._repo, merged)
 
     def describe(self, common_dir: str) -> None:
         """Remember where the repository is, unless its path cannot be stored.
