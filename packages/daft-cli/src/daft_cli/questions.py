@@ -99,7 +99,7 @@ def notice(
         there = "" if _stands_in(where) else f"-C {shlex.quote(spelled(show_path(where)))} "
         lines.append(f"   To run them, trust this repo:       daft {there}hooks trust")
         if replay:
-            lines.append("   Then replay this worktree's setup:  daft hooks replay")
+            lines.append(f"   Then replay this worktree's setup:  daft {there}hooks replay")
     return "\n".join(lines) + "\n"
 
 
