@@ -129,6 +129,19 @@ def test_a_retry_asks_the_same_consent_as_the_fire(failed: tuple[Any, Path, str]
     assert "not retried: the repository is denied" in denied.stderr
 
 
+def test_who_wants_to_be_asked_is_asked_for_a_retry(failed: tuple[Any, Path, str]) -> None:
+    home, tree, out = failed
+    assert home.daft("hooks", "prompt", "-f", cwd=tree).returncode == 0
+
+    nobody = home.daft("jobs", "retry", cwd=tree, OUT=out)
+    code, shown = home.on_terminal("jobs", "retry", cwd=tree, OUT=out, typed=(("good:", "n\n"),))
+    again, more = home.on_terminal("jobs", "retry", cwd=tree, OUT=out, typed=(("good:", "y\n"),))
+
+    assert "not retried: consent is to be asked for each time" in nobody.stderr
+    assert (code, "not retried" in shown) == (1, True)
+    assert (again, "Retried 3 job(s)" in more) == (1, True)
+
+
 def test_a_script_that_was_repaired_runs_once_it_is_consented_to(home: Any) -> None:
     project = home.repository(
         "hooks: {worktree-post-create: {jobs: [{name: a, run: ./setup.sh}]}}\n", trust=False

@@ -12,7 +12,7 @@ from daft_coordinator.retrying import Retrial
 from daft_protocol.jobs import Job, JobSpec
 from daft_protocol.status import Source
 
-from .consent import Consenting, consent_for
+from .consent import Consenting, consent_for, obtain
 from .discovery import Loaded
 from .domain.event import Event
 from .domain.planning import Plan
@@ -25,16 +25,28 @@ from .preparing import prepare
 _BY_HAND = frozenset({Source.MANUAL, Source.TASK})
 
 
-def permission(consenting: Consenting, common_dir: str, loaded: Loaded | None) -> Consent:
+def permission(
+    consenting: Consenting,
+    common_dir: str,
+    loaded: Loaded | None,
+    *,
+    origin: Source,
+    event: Event | None = None,
+) -> Consent:
     """Return whether recorded jobs may run again: as for a fire of what `loaded` says today.
 
     loaded: None when there is no configuration any more; then nothing can differ from what was
         consented to last, and only that consent itself counts.
+    origin: what made the invocation in the first place. event: what the user is asked about, if
+        that is wanted and nobody has to ask for less, see `was_run_by_hand`.
     """
     try:
-        return _consent(consenting, common_dir, loaded)
+        consent = _consent(consenting, common_dir, loaded)
     except RegistryUnavailable as error:
         return Consent(verdict=Verdict.UNTRUSTED, reason=str(error))
+    if consent.allowed or was_run_by_hand(consent, origin) or loaded is None or event is None:
+        return consent
+    return obtain(event, loaded, consenting)
 
 
 def was_run_by_hand(consent: Consent, origin: Source) -> bool:

@@ -20,6 +20,7 @@ from daft_coordinator.errors import (
 from daft_coordinator.retrying import Retrial, prepare
 from daft_hooks import discovery, retrial
 from daft_hooks.discovery import Loaded
+from daft_hooks.domain.event import Event
 from daft_hooks.firing import FireOutcome, FireStatus
 from daft_hooks.hooktypes import HOOK_TYPES
 from daft_protocol.jobs import Invocation, Job, JobSpec
@@ -150,17 +151,18 @@ def _prepare(session: Session, request: RetryRequest, *, current: bool) -> Retri
     """Return what is to be run. Raises: Trouble, CoordinatorError."""
     store = session.jobs.store()
     jobs = store.jobs_of(request.invocation_id)
-    unfinished = any(one.worktree == jobs[0].worktree for one in store.unfinished())
-    if unfinished and not session.jobs.leader_lives():
-        # Nobody may be left to end them: the record comes first.
+    source = store.invocation(request.invocation_id)
+    if source is not None and any(one.worktree == source.worktree for one in store.unfinished()):
+        # Whoever ran them may have died: the record comes first.
         session.jobs.repair()
         jobs = store.jobs_of(request.invocation_id)
-    source = store.invocation(request.invocation_id)
-    if source is None:
+    if source is None or not jobs:
         raise Trouble(f"invocation {request.invocation_id[:8]} was cleaned away meanwhile")
     place = _place(session, source)
-    loaded = _load(session, place)
-    by_hand = _check_consent(session, loaded, _origin(session, source, jobs))
+    at = _spokesman(session, place)
+    loaded = _load(session, at)
+    event = None if at is None else _event(session, source, at)
+    by_hand = _check_consent(session, loaded, event, _origin(session, source, jobs))
     values: Mapping[str, Mapping[str, str]] = {}
     if current or any(job.removed_env for job in jobs):
         today = _specs_today(session, source, jobs, place, loaded, needed=current)
@@ -198,12 +200,15 @@ def _place(session: Session, source: Invocation) -> Worktree | None:
     return next(iter((*by_path, *by_label)), None)
 
 
-def _load(session: Session, place: Worktree | None) -> Loaded | None:
-    """Return the configuration that consent is about: the worktree's, else that of where we are."""
-    at = place or session.repository.current
-    if at is None:
-        live = (one for one in session.repository.worktrees if not (one.is_bare or one.missing))
-        at = next(live, None)
+def _spokesman(session: Session, place: Worktree | None) -> Worktree | None:
+    """Return the worktree whose configuration consent is about: its own, else where we are."""
+    if place is not None:
+        return place
+    live = (one for one in session.repository.worktrees if not (one.is_bare or one.missing))
+    return session.repository.current or next(live, None)
+
+
+def _load(session: Session, at: Worktree | None) -> Loaded | None:
     loaded = None if at is None else discovery.load(at.path)
     if at is None or loaded is None:
         return None
@@ -221,9 +226,18 @@ def _origin(session: Session, source: Invocation, jobs: tuple[Job, ...]) -> Sour
     return Source.HOOK if source.source is Source.RETRY else source.source
 
 
-def _check_consent(session: Session, loaded: Loaded | None, origin: Source) -> bool:
+def _event(session: Session, source: Invocation, at: Worktree) -> Event:
+    task = None if source.hook_type in HOOK_TYPES else source.hook_type
+    return session.event(source.hook_type, "hooks-jobs-retry", at, task=task)
+
+
+def _check_consent(
+    session: Session, loaded: Loaded | None, event: Event | None, origin: Source
+) -> bool:
     """Refuse a retry without consent; True when it needs none. Raises: Trouble."""
-    consent = retrial.permission(session.consenting(), session.repository.common_dir, loaded)
+    consent = retrial.permission(
+        session.consenting(), session.repository.common_dir, loaded, origin=origin, event=event
+    )
     if consent.allowed:
         return False
     if retrial.was_run_by_hand(consent, origin):
@@ -249,9 +263,7 @@ def _specs_today(
             gone = f"worktree '{source.worktree}' is gone" if place is None else "no daft.yml"
             raise Trouble(f"--current: {gone}; leave it out to run what was recorded")
         return {}
-    task = None if source.hook_type in HOOK_TYPES else source.hook_type
-    event = session.event(source.hook_type, "hooks-jobs-retry", place, task=task)
-    return retrial.specs_today(event, loaded, session.firing())
+    return retrial.specs_today(_event(session, source, place), loaded, session.firing())
 
 
 # --- what came of it --------------------------------------------------------------------------
