@@ -85,8 +85,7 @@ def faults(session: nox.Session) -> None:
         "2",
         "-m",
         "fault",
-        "--fault-table",
-        "docs/faults.md",
+        "--fault-table=docs/faults.md",
         *session.posargs,
         env={"DAFT_WHEELS": str(WHEELS), "DAFT_FAULTS": "full", "PYTHONDONTWRITEBYTECODE": ""},
     )

@@ -101,6 +101,7 @@ def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.fault("F-29", "skew")
 def test_newer_work_waits_until_the_older_leader_has_finished(
     place: Place, fire: Make, job: Make, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_newer_work_waits_until_the_older_leader_has_finished(
     assert place.store.owners() == ()
 
 
+@pytest.mark.fault("F-29", "skew")
 def test_a_job_that_waits_for_an_older_leader_can_be_cancelled(
     place: Place, fire: Make, job: Make, tmp_path: Path
 ) -> None:
