@@ -106,6 +106,19 @@ def test_what_needed_no_stop_is_told_apart_from_what_is_not_there(
     }  # fmt: skip
 
 
+def test_a_strict_cancel_of_nothing_is_refused_with_a_leader_and_without(
+    place: Any, fire: Make, job: Make
+) -> None:
+    with place.client() as client:
+        for _ in range(2):
+            with pytest.raises(RequestRefused, match="no unfinished job fits") as caught:
+                client.cancel(CancelMatching(hook="none", strict=True))
+            assert caught.value.code == "NO_MATCH"
+            assert client.cancel(CancelMatching(hook="none")).count == 0
+            client.submit(fire(job("a", "sleep 60", background=True)))
+        client.cancel(CancelAll(wait=True))
+
+
 FOREGROUND = """
 import sys
 from daft_coordinator import Coordinator

@@ -52,6 +52,8 @@ def matching(leader: Leader, request: CancelMatching) -> Operation | Response:
         )
     coordinator = leader.coordinator
     done = coordinator.cancel(stops.selection_of(request), manner=stops.manner_of(request))
+    if request.strict and not done:
+        return Error(code=messages.NO_MATCH, message=stops.NO_MATCH)
     others = stops.not_stopped(coordinator.store, request, done)
     if request.wait and done:
         return Cancelling(leader, done, request.grace_ms, others=others)

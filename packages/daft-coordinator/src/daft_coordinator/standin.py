@@ -41,6 +41,9 @@ def cancel(
         return None
     try:
         with Coordinator(store, kind="command", processes=processes, clock=clock) as here:
-            return here.cancel(stops.selection_of(request), manner=manner)
+            done = here.cancel(stops.selection_of(request), manner=manner)
     finally:
         lock.release()
+    if isinstance(request, CancelMatching) and request.strict and not done:
+        raise RequestRefused(messages.NO_MATCH, stops.NO_MATCH)
+    return done

@@ -9,6 +9,8 @@ from daft_protocol.messages import CancelAll, Cancelled, CancelMatching, CancelR
 from .domain.cancel import CancelAction, Manner, Selection
 from .ports import JobStore
 
+NO_MATCH = "no unfinished job fits"
+
 
 def selection_of(request: CancelMatching | CancelAll) -> Selection:
     """Return which jobs are meant."""

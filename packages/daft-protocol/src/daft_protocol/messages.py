@@ -127,6 +127,7 @@ class CancelMatching:
     kill: SIGKILL at once instead of SIGTERM, grace, SIGKILL. signal: name of the first signal
         instead of SIGTERM. grace_ms: until SIGKILL; None: as the coordinator does it.
     wait: answer only when all are final or cannot be stopped.
+    strict: answer with an `Error` NO_MATCH when nothing unfinished fits.
     """
 
     hook: str | None = None
@@ -140,6 +141,7 @@ class CancelMatching:
     grace_ms: int | None = None
     wait: bool = False
     signal: str | None = None
+    strict: bool = False
 
     @property
     def has_predicate(self) -> bool:
