@@ -57,11 +57,14 @@ def test_a_listing_tells_of_a_damaged_store_and_repairs_nothing(home: Any, until
     damaged(store)
     before = {path: path.read_bytes() for path in store.parent.glob("coordinator.db*")}
 
-    done = home.daft("jobs", cwd=project)
+    listed = home.daft("jobs", cwd=project)
+    shown = home.daft("jobs", "logs", "back", cwd=home.root / "project.first")
 
-    assert done.returncode == 4
-    assert str(store) in done.stderr
-    assert "Traceback" not in done.stderr
+    assert listed.returncode == 4
+    assert shown.returncode != 0
+    for done in (listed, shown):
+        assert f"{store} is damaged" in done.stderr
+        assert "Traceback" not in done.stderr
     assert {path: path.read_bytes() for path in store.parent.glob("coordinator.db*")} == before
 
 

@@ -58,7 +58,7 @@ def test_a_store_that_cannot_be_listed_is_not_called_empty(path: str, tmp_path: 
     os.unlink(path)
 
     Path(path).write_bytes(b"not a database at all" * 500)
-    assert code() == "unreadable"
+    assert code() == "damaged"
     os.unlink(path)
 
     db = open_writer(path, COORDINATOR)

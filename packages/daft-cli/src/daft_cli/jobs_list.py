@@ -265,7 +265,7 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
     except Exception as error:
         if type(error).__module__ != "apsw":
             raise
-        sys.stderr.write(f"error: {path}: {error}\n")
+        sys.stderr.write(f"error: {listing.trouble(path, error)}\n")
         return 4
 
 

@@ -38,7 +38,7 @@ def repair(root: str, repository: str) -> bool:
 
     store = None
     try:
-        store = SqliteJobStore.open(root, repository, report=warn)
+        store = SqliteJobStore.open(root, repository, repairs=False, report=warn)
         with CoordinatorClient(
             open_station(root, repository), store, version=__version__
         ) as client:
@@ -93,12 +93,17 @@ class RepositoryJobs:
             return False
         return os.path.exists(RepositoryPlaces(self._root, known).database)
 
-    def store(self) -> SqliteJobStore:
-        """Open the store, making it if there is none. Raises: StoreError, OSError."""
+    def store(self, *, repairs: bool = False) -> SqliteJobStore:
+        """Open the store, making it if there is none. Raises: StoreError, OSError.
+
+        repairs: for who has something to record; a damaged store is then set aside.
+        """
         if self._store is None:
             from daft_coordinator.adapters.sqlite import SqliteJobStore
 
-            self._store = SqliteJobStore.open(self._root, self._identity(), report=warn)
+            self._store = SqliteJobStore.open(
+                self._root, self._identity(), repairs=repairs, report=warn
+            )
         return self._store
 
     def station(self) -> Station:
@@ -301,7 +306,7 @@ class Engine:
 
         if self._store is None:
             try:
-                self._store = self._sqlite = self._jobs.store()
+                self._store = self._sqlite = self._jobs.store(repairs=True)
             except (StoreError, OSError) as error:
                 self._do_without_store(error)
         assert self._store is not None

@@ -126,7 +126,10 @@ class StoreCorrupt(StoreError):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path} is damaged ({self.reason}); move it away to start anew"
+        return (
+            f"{self.path} is damaged ({self.reason}); "
+            "the next hook that runs keeps it under another name and starts anew"
+        )
 
 
 @define(repr=False)

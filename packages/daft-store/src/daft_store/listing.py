@@ -179,7 +179,7 @@ def open_listing(path: str) -> apsw.Connection | None:
         application = db.pragma("application_id") & 0xFFFFFFFF
         fresh = version == 0 and application == 0 and not db.execute(_HAS_TABLES).get
     except apsw.Error as error:
-        raise ListingError("unreadable", f"{path}: {error}") from error
+        raise trouble(path, error) from error
     if fresh:
         db.close()
         return None
@@ -189,6 +189,21 @@ def open_listing(path: str) -> apsw.Connection | None:
         db.close()
         raise
     return db
+
+
+def trouble(path: str, error: Exception) -> ListingError:
+    """Return what an error of SQLite means to somebody who wanted a list."""
+    match error:
+        case apsw.NotADBError() | apsw.CorruptError():
+            said = f"{path} is damaged ({error})"
+            return ListingError(
+                "damaged",
+                f"{said}; the next hook that runs keeps it under another name and starts anew",
+            )
+        case apsw.BusyError() | apsw.LockedError():
+            return ListingError("busy", f"{path} is in use by another process; try again")
+        case _:
+            return ListingError("unreadable", f"{path}: {error}")
 
 
 def check_header(path: str, application: int, version: int) -> None:

@@ -71,6 +71,7 @@ class SqliteJobStore:
         repository: str,
         *,
         leads: bool = False,
+        repairs: bool = True,
         busy_ms: int = bringup.WRITER_BUSY_MS,
         report: Callable[[str], None] = lambda line: None,
     ) -> SqliteJobStore:
@@ -78,12 +79,13 @@ class SqliteJobStore:
 
         A damaged one is set aside when no leader lives, and a new one takes in what logs tell.
         leads: the caller holds the leader's lock, now and for as long as the store is open.
+        repairs: False leaves a damaged one alone, and raises StoreCorrupt.
         busy_ms: how long a statement may wait for another process.
         report: told one line of whatever had to be left out or put right.
         Raises: StoreError.
         """
         places = RepositoryPlaces(state_root, repository)
-        file = StoreFile(places, report=report, leads=leads, busy_ms=busy_ms)
+        file = StoreFile(places, report=report, leads=leads, repairs=repairs, busy_ms=busy_ms)
         return cls(file, places, report=report)
 
     @property

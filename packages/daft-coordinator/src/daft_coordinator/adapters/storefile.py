@@ -22,6 +22,7 @@ class StoreFile:
     leads: the caller holds the leader's lock for as long as this lives, so it may set a damaged
         file aside at any moment. Others may do so only when they open it, and only if the lock
         is free: a living leader has it open.
+    repairs: False for who only looks: a damaged file is then told of and left as it is.
     busy_ms: how long one statement may wait for another process.
     """
 
@@ -31,11 +32,13 @@ class StoreFile:
         *,
         report: Callable[[str], None],
         leads: bool = False,
+        repairs: bool = True,
         busy_ms: int = bringup.WRITER_BUSY_MS,
     ) -> None:
         self._places = places
         self._report = report
         self._leads = leads
+        self._repairs = repairs
         self._busy_ms = busy_ms
         self.db = self._opened()
         self._identity = _identity_of(places.database)
@@ -78,7 +81,7 @@ class StoreFile:
         except StoreCorrupt:
             if self._leads:
                 return self._made_anew(unfinished=True)
-            lock = LeaderLock.try_acquire(self._places.lock)
+            lock = LeaderLock.try_acquire(self._places.lock) if self._repairs else None
             if lock is None:
                 raise
         try:
