@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from daft_protocol.jobs import Job
-from daft_protocol.status import JobStatus
+from daft_protocol.jobs import Job, RunMode
+from daft_protocol.status import HAS_PROCESS, JobStatus
 
 from .domain import graph
 from .domain.schedule import InvocationFacts, JobFacts
@@ -23,8 +23,11 @@ class HeldInvocation:
         self._owner = owner
         self._jobs: dict[str, Job] = {}
         self._urgency: Mapping[str, float] = {}
-        self._facts: dict[str, JobFacts] = {}  # of jobs that have not ended, as declared
+        self._dependents: dict[str, list[str]] = {}  # name -> uids of jobs that wait for it
         self._ended: dict[str, JobStatus] = {}
+        # Jobs about which there is something to decide: they run, nothing they wait for is still
+        # open, or something they wait for, or any job of a pipe, has ended badly.
+        self._facts: dict[str, JobFacts] = {}
         self._work: set[str] = set()
 
     @property
@@ -52,8 +55,12 @@ class HeldInvocation:
         self._urgency = graph.remaining_path(
             [job.name for job in self], {job.name: job.needs for job in self}, seconds
         )
-        self._facts.clear()
+        self._dependents = {job.name: [] for job in self}
         for job in self:
+            for name in (*job.spec.needs, *job.spec.after):
+                self._dependents.get(name, []).append(job.uid)
+        self._facts.clear()
+        for job in sorted(self, key=lambda job: not job.status.is_final):
             self._look_at(job)
 
     def replace(self, job: Job) -> None:
@@ -63,26 +70,55 @@ class HeldInvocation:
 
     def facts(self) -> InvocationFacts:
         """Return what scheduling needs to know."""
-        latest = next(reversed(self._jobs.values()))  # of several submits, it says how jobs overlap
         return InvocationFacts(
             invocation_id=self.invocation_id,
-            mode=latest.mode,
-            max_parallel=latest.max_parallel,
-            jobs=tuple(self._facts.values()),
+            mode=self._latest.mode,
+            max_parallel=self._latest.max_parallel,
+            jobs=sorted(self._facts.values(), key=lambda facts: facts.position),
             ended=self._ended,
         )
+
+    @property
+    def _latest(self) -> Job:
+        """The job recorded last: of several submits, the latest says how jobs overlap."""
+        return next(reversed(self._jobs.values()))
 
     def _look_at(self, job: Job) -> None:
         if job.status.is_final:
             self._facts.pop(job.uid, None)
             self._ended[job.name] = job.status
             self._work.discard(job.uid)
+            self._release(job)
             return
         if job.owner == self._owner:
             self._work.add(job.uid)
         else:
             self._work.discard(job.uid)
-        # Assigning to a key that is there keeps its place, so the order stays the declared one.
+        if job.status in HAS_PROCESS or not self._waits(job):
+            self._note(job)
+
+    def _release(self, ended: Job) -> None:
+        """Note the jobs for which an end decides something: of a bad one, all that follow."""
+        found = list(self._dependents[ended.name])
+        if not ended.status.is_success and self._latest.mode is RunMode.PIPED:
+            found = list(self._jobs)  # a pipe that breaks ends them all
+        while found:
+            job = self._jobs[found.pop()]
+            if job.status.is_final or job.uid in self._facts:
+                continue
+            if not ended.status.is_success:
+                found.extend(self._dependents[job.name])
+            elif self._waits(job):
+                continue
+            self._note(job)
+
+    def _waits(self, job: Job) -> bool:
+        return any(
+            name in self._dependents and name not in self._ended
+            for name in (*job.spec.needs, *job.spec.after)
+        )
+
+    def _note(self, job: Job) -> None:
         self._facts[job.uid] = JobFacts(
             uid=job.uid,
             name=job.spec.name,

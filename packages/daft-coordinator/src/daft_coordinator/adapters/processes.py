@@ -154,7 +154,8 @@ class PosixProcessControl:
 
     def group_members(self, who: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
         """Return the living members of the group of `who` that started no earlier than it."""
-        if self._group_of(who) is None or not _group_exists(who.pgid):
+        # Mostly nobody is left, and that is the cheaper question.
+        if not _group_exists(who.pgid) or self._group_of(who) is None:
             return ()
         return tuple(
             member
@@ -306,8 +307,14 @@ def _look(pid: int) -> _Look | None:
 
 
 def _read_proc(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.readall()
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while data := os.read(fd, 65536):
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def _start_of(pid: int) -> str | None:

@@ -32,9 +32,11 @@ class JobFacts:
 
 @frozen(kw_only=True, eq=False)
 class InvocationFacts:
-    """One invocation. What has ended may be told by name alone: most of a graph mostly has.
+    """One invocation. Most of a graph has mostly ended or cannot start yet, and may be left out.
 
-    jobs: in declaration order; every one that has not ended.
+    jobs: in declaration order; every one with a process, and every one about which there is
+        something to decide: that waits for nothing which is still open, or for something that
+        has ended badly, as all jobs of a pipe do for any of them.
     ended: name -> how it ended, of those not in `jobs`.
     """
 
