@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -173,6 +175,45 @@ def run_one(store: SqliteJobStore, spec: Any) -> Any:
     with Coordinator(store, stop=QUICK) as coordinator:
         coordinator.submit(spec)
         return coordinator.wait(spec.invocation_id, timeout_s=60)
+
+
+DIES = """
+import os, signal, sys
+from daft_coordinator.adapters import salvage, storefile
+from daft_coordinator.adapters.sqlite import SqliteJobStore
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+whole = salvage.take_in
+def late(*args, **other):
+    whole(*args, **other)
+    die()
+
+match sys.argv[3]:
+    case "before": salvage.take_in = die
+    case "after": salvage.take_in = late
+    case "moving": storefile.bringup.set_aside_corrupt = die
+SqliteJobStore.open(*sys.argv[1:3])
+"""
+
+
+@pytest.mark.fault("F-08", "header")
+@pytest.mark.parametrize("moment", ["before", "after", "moving"])
+def test_a_death_while_a_store_is_made_anew_loses_nothing_of_what_logs_tell(
+    place: Place, fire: Make, job: Make, moment: str
+) -> None:
+    spec = with_history(place, fire, job)
+    bad_header(place.database)
+    words = [sys.executable, "-c", DIES, place.root, place.repository, moment]
+    for _ in range(2):
+        assert subprocess.run(words, timeout=60, check=False).returncode == -signal.SIGKILL
+
+    place.store = SqliteJobStore.open(place.root, place.repository)
+
+    assert {one.name for one in place.store.jobs_of(spec.invocation_id)} == {"good", "bad", "shot"}
+    assert len(aside(place)) == 1
+    assert [path.name for path in place.database.parent.glob("coordinator.db.new*")] == []
 
 
 def test_a_damaged_store_is_left_alone_while_a_leader_lives(

@@ -30,6 +30,8 @@ from . import rows
 def take_in(db: apsw.Connection, places: RepositoryPlaces, *, unfinished: bool) -> int:
     """Add to a new store what the logs beside it tell; return the number of jobs.
 
+    Invocations that it has already are left as they are.
+
     unfinished: also those whose log has no end. They have no owner, so whoever reconciles next
         finds out what became of them.
     """
@@ -39,7 +41,7 @@ def take_in(db: apsw.Connection, places: RepositoryPlaces, *, unfinished: bool) 
             continue
         jobs = list(_jobs(os.path.join(places.directory, invocation_id), invocation_id))
         jobs = [job for job in jobs if unfinished or job.status.is_final]
-        if not jobs:
+        if not jobs or ledger.get_invocation(db, places.repository, invocation_id) is not None:
             continue
         invocation = _invocation_of(jobs)
         ledger.insert_submission(

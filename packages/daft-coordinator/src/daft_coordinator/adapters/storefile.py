@@ -97,14 +97,38 @@ class StoreFile:
         return db
 
     def _made_anew(self, *, unfinished: bool) -> apsw.Connection:
-        kept = bringup.set_aside_corrupt(self._places.database)
-        db = self._open()
+        """Fill a new store beside the damaged one, then put it in its place.
+
+        A death before the damaged one is moved away leaves all to be done again.
+        """
+        database = self._places.database
+        made = f"{database}.new"
+        for suffix in ("", *bringup.SIDE_FILES):
+            _unlink(made + suffix)  # of one that died at this
+        db = bringup.open_writer(made, daft_store.COORDINATOR)
         count = salvage.take_in(db, self._places, unfinished=unfinished)
+        db.close()
+        kept = bringup.set_aside_corrupt(database)
+        try:
+            os.link(made, database)
+        except FileExistsError:
+            # Somebody found no store between two moments and made one: it has rows already.
+            db = self._open()
+            count = salvage.take_in(db, self._places, unfinished=unfinished)
+            db.close()
+        _unlink(made)
         self._report(
             f"the job store was damaged; it was kept as {kept} and a new one was made, "
             f"with the {count} jobs that their logs tell of"
         )
-        return db
+        return self._open()
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def _identity_of(path: str) -> tuple[int, int] | None:
