@@ -78,16 +78,85 @@ def test_a_name_nobody_declared_gets_a_port_when_asked_for(home: Any, tree: Path
     assert 26384 <= int(plain.stdout) <= 32767
 
 
+def test_a_worktree_that_is_not_there_yet_can_be_asked_about(home: Any, tree: Path) -> None:
+    before = home.daft("env", "WEB_PORT@later", cwd=tree)
+    unwritten = home.daft("env", "--worktree", "later", "--write", cwd=tree)
+    home.daft("start", "later", cwd=tree)
+    after = home.daft("env", "WEB_PORT@later", cwd=tree)
+
+    assert before.stdout == after.stdout != ""
+    assert "there is no worktree 'later' yet" in before.stderr
+    assert after.stderr == ""
+    assert unwritten.returncode == 1
+    assert "does not exist yet" in unwritten.stderr
+
+
+def test_another_repository_can_be_asked_about(home: Any, tree: Path) -> None:
+    other = home.repository(CONFIGURATION.replace("myapp", "theirs"), name="other")
+    home.daft("start", "main-x", cwd=other)
+    expected = home.daft("env", "WEB_PORT", cwd=home.root / "other.main-x").stdout
+
+    same_branch = home.daft("env", "other:WEB_PORT", cwd=tree)
+    by_path = home.daft("env", "WEB_PORT", "--repo", str(other), cwd=tree)
+    named = home.daft("env", "other:WEB_PORT@main", cwd=tree)
+    value = home.daft("env", "other:URL", cwd=tree)
+
+    assert same_branch.stdout == by_path.stdout == expected
+    assert named.stdout == home.daft("env", "WEB_PORT", cwd=other).stdout != expected
+    assert value.stdout == f"http://localhost:{expected.strip()}/main-x\n"
+
+
+def test_what_would_be_is_told_beside_what_is(home: Any, tree: Path) -> None:
+    usual = home.daft("env", "WEB_PORT", cwd=tree).stdout.strip()
+
+    salted = home.daft("env", "WEB_PORT", "--salt", "other", cwd=tree)
+    same = home.daft("env", "WEB_PORT", "--salt", "myapp", cwd=tree)
+    moved = home.daft("env", "WEB_PORT", "--offset", "3", cwd=tree)
+    ranged = home.daft("env", "--range", "40000-41000", "--format", "json", cwd=tree)
+
+    assert salted.stdout.strip() != usual
+    assert f"configured is {usual}" in salted.stderr
+    assert (same.stdout.strip(), same.stderr) == (usual, "")
+    assert int(moved.stdout) == int(usual) + 3
+    ports = {row["name"]: row["value"] for row in json.loads(ranged.stdout)}
+    assert 40000 <= int(ports["WEB_PORT"]) <= 40500
+    assert ports["URL"] == f"http://localhost:{ports['WEB_PORT']}/main-x"
+    assert "what is configured differs" in ranged.stderr
+
+
+def test_two_worktrees_with_the_same_ports_are_warned_of(home: Any, tree: Path) -> None:
+    (tree / "daft.yml").write_text("env: {range: 20000-20003, block_size: 1, ports: [A]}\n")
+    for name in ("b", "c"):  # two blocks for four worktrees
+        home.daft("start", "--no-carry", name, cwd=tree)
+
+    asked = home.daft("env", "A", cwd=tree)
+    exported = home.daft("env", "--export", cwd=tree)
+
+    assert "has the same block of ports" in asked.stderr
+    assert exported.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["WEB_PROT"], 1, "is not declared; did you mean 'WEB_PORT'?"),
         (["DAFT_HOOK"], 1, "has no value at rest"),
         (["DAFT_BRANCH"], 1, "is not a variable daft sets; did you mean 'DAFT_BRANCH_NAME'?"),
-        (["X@nowhere"], 1, "no worktree 'nowhere'"),
+        (["X@no..where"], 1, "'no..where'"),
+        (["@main"], 2, "is no [REPOSITORY:]VARIABLE[@WORKTREE]"),
+        ([":X"], 2, "names no repository"),
+        (["a:b:X"], 2, "is no [REPOSITORY:]VARIABLE[@WORKTREE]"),
+        (["other:X", "--repo", "other"], 2, "--repo names another"),
+        (["WEB_PORT", "--range", "9-1"], 1, "--range: '9-1' is no range"),
+        (["WEB_PORT", "--range", "2000-2001"], 1, "too small for two blocks"),
+        (["--block-size", "4"], 1, "has no room for API_PORT"),
+        (["WEB_PORT", "--offset", "16"], 1, "a block has only 16 ports"),
+        (["--offset", "1"], 2, "--offset needs a VARIABLE"),
+        (["DAFT_REMOTE", "--salt", "x"], 2, "nothing can be supposed of it"),
+        (["--write", "--salt", "x"], 2, "not what is supposed"),
         (["X@"], 2, "names no worktree"),
         (["X@main", "--worktree", "main"], 2, "names another"),
-        (["other:X"], 1, "other repositories"),
+        (["other:X"], 1, "no repository is known as 'other'"),
         (["--export", "--format", "json"], 2, "exclude each other"),
         (["--export", "WEB_PORT"], 2, "leave WEB_PORT away"),
         (["--to", "x"], 2, "--to needs --write"),

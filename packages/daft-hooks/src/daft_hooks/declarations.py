@@ -76,17 +76,22 @@ def is_inside(path: str) -> bool:
     return path != "" and not posixpath.isabs(path) and whole.split("/")[0] not in ("..", ".")
 
 
+def parse_range(text: str) -> tuple[int, int] | None:
+    """Return the first and the last port of `20000-32767`, None for what is no such range."""
+    found = _RANGE.fullmatch(text)
+    first, last = (int(found[1]), int(found[2])) if found is not None else (0, 0)
+    return (first, last) if 1 <= first <= last <= LAST_PORT else None
+
+
 def _range(reader: Reader, node: Node | None, path: str) -> tuple[int, int] | None:
     text = reader.text(node, path)
     if node is None or text is None:
         return None
-    found = _RANGE.fullmatch(text)
-    first, last = (int(found[1]), int(found[2])) if found is not None else (0, 0)
-    if not 1 <= first <= last <= LAST_PORT:
+    found = parse_range(text)
+    if found is None:
         message = f"{text!r} is no range of ports such as 20000-32767 (1 to {LAST_PORT})"
         reader.note(node.mark, path, message, Severity.ERROR)
-        return None
-    return first, last
+    return found
 
 
 def _ports(

@@ -5,32 +5,34 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 
 import click
-from attrs import frozen
 
-from daft_hooks import discovery
 from daft_hooks.declarations import is_inside
 from daft_hooks.domain.config import EnvConfig
-from daft_hooks.domain.deriving import derive, first_of_block, undeclared_port
-from daft_hooks.domain.event import environment_of
+from daft_hooks.domain.deriving import first_of_block, undeclared_port
 from daft_hooks.reading import nearest
 from daft_worktree import git
-from daft_worktree.worktrees import Worktree
 
 from ..context import Session
+from ..env_subject import (
+    AT_REST,
+    Address,
+    Subject,
+    WhatIf,
+    counterpart,
+    find_repository,
+    find_worktree,
+    parse_address,
+    subject_of,
+)
 from ..failures import Trouble
 from ..formats import FORMATS, write_rows
 from ..place import discover
-from ..terminal import harmless
+from ..terminal import harmless, warn
 from .hooks_shared import standing_in
 
 COLUMNS = ("name", "value", "source", "offset")
-AT_REST = (
-    "DAFT_PROJECT_ROOT", "DAFT_GIT_DIR", "DAFT_REMOTE", "DAFT_SOURCE_WORKTREE",
-    "DAFT_WORKTREE_PATH", "DAFT_BRANCH_NAME", "DAFT_IS_NEW_BRANCH",
-)  # fmt: skip
 OF_AN_EVENT = (
     "DAFT_HOOK", "DAFT_TASK", "DAFT_COMMAND", "DAFT_BASE_BRANCH", "DAFT_COMMIT",
     "DAFT_REPOSITORY_URL", "DAFT_DEFAULT_BRANCH", "DAFT_REMOVAL_REASON", "DAFT_IS_MOVE",
@@ -39,30 +41,28 @@ OF_AN_EVENT = (
 )  # fmt: skip
 
 
-@frozen(kw_only=True)
-class _Here:
-    """What `daft env` answers about. env: None when nothing is declared."""
-
-    project: str
-    slug: str
-    path: str
-    env: EnvConfig | None
-    derived: Mapping[str, str]
-    at_rest: Mapping[str, str]
-
-
 @click.command(name="env")
-@click.argument("address", required=False, metavar="[VARIABLE][@WORKTREE]")
-@click.option("--worktree", metavar="NAME", help="For this worktree instead of the current one.")
+@click.argument("address", required=False, metavar="[[REPOSITORY:]VARIABLE[@WORKTREE]]")
+@click.option("--repo", metavar="NAME|PATH", help="For another repository.")
+@click.option("--worktree", metavar="NAME", help="For this worktree; it need not be there yet.")
 @click.option("--ad-hoc", is_flag=True, help="A port also for a name nobody declared.")
+@click.option("--salt", metavar="TEXT", help="Suppose this salt.")
+@click.option("--range", "ports", metavar="A-B", help="Suppose these ports.")
+@click.option("--block-size", type=click.IntRange(min=1), help="Suppose blocks of so many ports.")
+@click.option("--offset", type=click.IntRange(min=0), help="Suppose VARIABLE has this offset.")
 @click.option("--export", is_flag=True, help="Lines for a shell to read.")
 @click.option("--write", is_flag=True, help="Write them into the file that `env.write` names.")
 @click.option("--to", metavar="PATH", help="With --write: another file; - is standard output.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="For programs.")
 def command(
     address: str | None,
+    repo: str | None,
     worktree: str | None,
     ad_hoc: bool,
+    salt: str | None,
+    ports: str | None,
+    block_size: int | None,
+    offset: int | None,
     export: bool,
     write: bool,
     to: str | None,
@@ -70,22 +70,36 @@ def command(
 ) -> int:
     """Show the ports and values of a worktree, or the value of one VARIABLE.
 
-    They are derived from the name of the worktree: nothing is asked for, nothing is stored.
+    They are derived from the name of the worktree: nothing is asked for, nothing is stored. So
+    one may ask for a worktree that is yet to be made, and for what would be if `env:` said
+    something else.
     """
-    name, tree = _split(address, worktree)
+    asked = parse_address(address, repo, worktree)
+    what_if = WhatIf(salt=salt, ports=ports, block_size=block_size)
     wanted = [word for word, given in (("--export", export), ("--write", write),
                                        ("--format", form is not None)) if given]  # fmt: skip
     if len(wanted) > 1:
         raise click.UsageError(f"{' and '.join(wanted)} exclude each other")
-    if name and wanted:
-        raise click.UsageError(f"{wanted[0]} is for all variables; leave {name} away")
+    if asked.variable and wanted:
+        raise click.UsageError(f"{wanted[0]} is for all variables; leave {asked.variable} away")
     if to is not None and not write:
         raise click.UsageError("--to needs --write")
-    with Session(discover(), quiet=True) as session:
-        here = _here(session, _tree(session, tree))
-    if name:
-        click.echo(_value_of(here, name, ad_hoc=ad_hoc))
-    elif export:
+    if offset is not None and not asked.variable:
+        raise click.UsageError("--offset needs a VARIABLE")
+    supposes = what_if.changes or offset is not None
+    if supposes and asked.variable.startswith("DAFT_"):
+        raise click.UsageError(f"{asked.variable} is not derived: nothing can be supposed of it")
+    if write and supposes:
+        raise click.UsageError("--write writes what is, not what is supposed")
+    here = _subject(asked, what_if)
+    if here.twin is not None and not export and not asked.variable.startswith("DAFT_"):
+        warn(f"'{here.twin}' has the same block of ports as {here.slug}")
+    if asked.variable:
+        _show_one(here, asked.variable, ad_hoc=ad_hoc, offset=offset)
+        return 0
+    if here.derived != here.configured:
+        _note("as supposed; what is configured differs")
+    if export:
         for variable, value in here.derived.items():
             click.echo(f"export {variable}={shlex.quote(value)}")
     elif write:
@@ -97,57 +111,53 @@ def command(
     return 0
 
 
-def _split(address: str | None, worktree: str | None) -> tuple[str, str | None]:
-    """Return the variable, "" for all, and the worktree, None for the current one."""
-    if address is None:
-        return "", worktree
-    name, at, tree = address.partition("@")
-    if at and (not tree or worktree is not None):
-        raise click.UsageError(f"'{address}' names no worktree, or --worktree names another")
-    if ":" in name:
-        raise Trouble(
-            "variables of other repositories cannot be asked for from here",
-            tips=("daft -C <path> env …",),
-        )
-    return name, tree if at else worktree
+def _subject(asked: Address, what_if: WhatIf) -> Subject:
+    """Return the worktree that is asked about. Raises: Trouble."""
+    with Session(discover(), quiet=True) as home:
+        if asked.repository is None:
+            if asked.worktree is None:
+                return subject_of(home, standing_in(home), what_if, exists=True)
+            tree, exists = find_worktree(home, asked.worktree, _note)
+            return subject_of(home, tree, what_if, exists=exists)
+        mine = None if asked.worktree is not None else standing_in(home)
+        other = find_repository(home, asked.repository)
+        with Session(other, quiet=True) as there:
+            if mine is None:
+                tree, exists = find_worktree(there, asked.worktree or "", _note)
+                return subject_of(there, tree, what_if, exists=exists)
+            fitting = counterpart(there, mine, home.repository, _note)
+            if fitting is not None:
+                return subject_of(there, fitting, what_if, exists=True)
+            tree, exists = find_worktree(there, mine.label, _note)
+            return subject_of(there, tree, what_if, exists=exists)
 
 
-def _tree(session: Session, name: str | None) -> Worktree:
-    if name is None:
-        return standing_in(session)
-    trees = [tree for tree in session.repository.worktrees if not tree.is_bare]
-    found = next((tree for tree in trees if name in (tree.branch, tree.label)), None)
-    if found is None:
-        known = [tree.label for tree in trees]
-        raise Trouble(f"no worktree '{name}'{nearest(name, known)} ({', '.join(known)})")
-    return found
+def _note(text: str) -> None:
+    sys.stderr.write(f"note: {text}\n")
 
 
-def _here(session: Session, tree: Worktree) -> _Here:
-    loaded = discovery.load(tree.path)
-    env = None if loaded is None else loaded.configuration.env
-    event = session.event("env", "env", tree, task="env")
-    facts = environment_of(event)
-    derived = {} if env is None else derive(
-        env,
-        project_root=event.project_root,
-        worktree_path=tree.path,
-        slug=event.slug,
-        branch=event.branch,
-    )  # fmt: skip
-    return _Here(
-        project=os.path.basename(event.project_root),
-        slug=event.slug,
-        path=tree.path,
-        env=env,
-        derived=derived,
-        at_rest={name: facts.get(name, "") for name in AT_REST},
-    )
+def _show_one(here: Subject, name: str, *, ad_hoc: bool, offset: int | None) -> None:
+    """Print one value. Raises: Trouble."""
+    if offset is None:
+        value = _value_of(here, name, here.env, ad_hoc=ad_hoc)
+        usual = here.configured.get(name)
+        if usual is None and not name.startswith("DAFT_"):
+            usual = _value_of(here, name, here.declared, ad_hoc=True)
+    else:
+        env = here.env or EnvConfig()
+        if offset >= env.block_size:
+            raise Trouble(f"--offset {offset}: a block has only {env.block_size} ports")
+        value = str(first_of_block(env, project=here.project, slug=here.slug) + offset)
+        usual = here.configured.get(name)
+    if usual is not None and usual != value:
+        _note(f"as supposed; configured is {usual}")
+    click.echo(value)
 
 
-def _value_of(here: _Here, name: str, *, ad_hoc: bool) -> str:
-    if name in here.derived:
-        return here.derived[name]
+def _value_of(here: Subject, name: str, env: EnvConfig | None, *, ad_hoc: bool) -> str:
+    derived = here.derived if env is here.env else here.configured
+    if name in derived:
+        return derived[name]
     if name in here.at_rest:
         return here.at_rest[name]
     if name in OF_AN_EVENT or name.startswith("DAFT_MERGE_"):
@@ -155,23 +165,23 @@ def _value_of(here: _Here, name: str, *, ad_hoc: bool) -> str:
     if name.startswith("DAFT_"):
         near = nearest(name, (*AT_REST, *OF_AN_EVENT))
         raise Trouble(f"{name} is not a variable daft sets{near}")
-    if here.env is not None and not ad_hoc:
+    if here.declared is not None and not ad_hoc:
         raise Trouble(
-            f"{name} is not declared{nearest(name, here.derived)}",
+            f"{name} is not declared{nearest(name, derived)}",
             tips=("declare it under `env:`, or use --ad-hoc",),
         )
-    env = here.env or EnvConfig()
-    return str(undeclared_port(env, project=here.project, slug=here.slug, name=name))
+    return str(undeclared_port(env or EnvConfig(), project=here.project, slug=here.slug, name=name))
 
 
-def _row(here: _Here, name: str) -> dict[str, object]:
+def _row(here: Subject, name: str) -> dict[str, object]:
     offset = None if here.env is None else here.env.offsets.get(name)
     source = "value" if offset is None else "port"
     return {"name": name, "value": here.derived[name], "source": source, "offset": offset}
 
 
-def _show(here: _Here) -> None:
-    width = max((len(name) for name in (*here.derived, *here.at_rest)), default=0)
+def _show(here: Subject) -> None:
+    derived = here.derived
+    width = max((len(name) for name in (*derived, *here.at_rest)), default=0)
     for name in here.derived:
         row = _row(here, name)
         kind = "value" if row["offset"] is None else f"port +{row['offset']}"
@@ -183,7 +193,7 @@ def _show(here: _Here) -> None:
         click.echo(f"{name:<{width}}  {harmless(value)}")
 
 
-def _write(here: _Here, to: str | None) -> None:
+def _write(here: Subject, to: str | None) -> None:
     lines = [
         "# Written by `daft env --write` for this worktree.\n",
         "# It is derived: do not edit.\n",
@@ -192,6 +202,8 @@ def _write(here: _Here, to: str | None) -> None:
     if to == "-":
         sys.stdout.write("".join(lines))
         return
+    if not here.exists:
+        raise Trouble(f"{here.path} does not exist yet", tips=("--write --to - prints it",))
     target = to or (None if here.env is None else here.env.write)
     if target is None:
         raise Trouble("no file to write to", tips=("name one by `env.write`, or use --to",))
