@@ -17,25 +17,21 @@ from selectors import BaseSelector
 from types import TracebackType
 from typing import Self
 
-from attrs import evolve, frozen
-
 from daft_protocol.jobs import InvocationSpec, Job
 from daft_protocol.messages import CancelResult
 from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord
-from daft_protocol.status import HAS_PROCESS, EndReason, JobStatus
+from daft_protocol.status import HAS_PROCESS, JobStatus
 
-from . import defaults, retrying, runner, seals, submission
+from . import changes, defaults, retrying, submission
 from .cancellation import Cancellation
 from .domain.cancel import Manner, Selection
-from .domain.lifecycle import Ending, StopCause, could_not_start
+from .domain.lifecycle import Ending, StopCause
 from .domain.retry import RetryRequest
 from .domain.schedule import SkipDecision, schedule
-from .environment import job_environment
-from .errors import CoordinatorError, SpawnFailed, StoreUnavailable
+from .errors import CoordinatorError, StoreUnavailable
 from .interrupts import Interrupts
 from .joblog import JobLog
-from .logfiles import FILE_NAME
 from .logreader import LogCursor
 from .nesting import Loans, check_depth
 from .observers import Plugins
@@ -43,16 +39,7 @@ from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun, StopPolicy
-from .shortage import Shortage
-
-
-@frozen(kw_only=True)
-class _Surroundings:
-    """What the jobs of an invocation inherit; kept in memory only."""
-
-    environment: Mapping[str, str]
-    umask: int | None
-    secrets: Mapping[str, Mapping[str, str]]
+from .starting import Starting, Surroundings
 
 
 class Coordinator:
@@ -118,9 +105,21 @@ class Coordinator:
             retry=self._plan_soon,
             is_running=lambda: bool(self._runs),
         )
-        self._shortage = Shortage(self.reactor, again=self._plan_soon)
-        self._surroundings: dict[str, _Surroundings] = {}
         self._runs: dict[str, JobRun] = {}
+        self._starting = Starting(
+            self.store,
+            self._roster,
+            self._runs,
+            owner=self.owner.id,
+            clock=self.clock,
+            processes=self.processes,
+            reactor=self.reactor,
+            policy=self.policy,
+            outlet=self,
+            note=self._write_note,
+            again=self._plan_soon,
+            report=self._report,
+        )
         self._cancellation = Cancellation(
             self.store,
             self._roster,
@@ -429,7 +428,7 @@ class Coordinator:
         if decision.skip:
             self._skip(decision.skip)
         if decision.start:
-            self._start(decision.start)
+            self._starting.carry_out(decision.start)
         self._forget_finished()
         for listener in self._listeners:
             listener()
@@ -444,173 +443,23 @@ class Coordinator:
         secrets: Mapping[str, Mapping[str, str]],
     ) -> None:
         self._roster.adopt(invocation_id, jobs)
-        self._surroundings[invocation_id] = _Surroundings(
-            environment=environment, umask=umask, secrets=secrets
-        )
-        self._plan_soon()
-
-    def _start(self, uids: Sequence[str]) -> None:
-        runs: list[JobRun] = []
-        changes: list[JobChange] = []
-        now = self.clock.now()
-        for uid in uids:
-            job = self._roster.job(uid)
-            if job.owner != self.owner.id or self._shortage.holds_back(uid):
-                continue
-            try:
-                run = self._spawn(job)
-            except SpawnFailed as error:
-                if not self._shortage.may_pass(uid, error):
-                    self._failed_to_start(job, error)
-                continue
-            self._shortage.passed(uid)
-            runs.append(run)
-            changes.append(
-                JobChange(
-                    job_uid=uid,
-                    allowed=(JobStatus.QUEUED,),
-                    to=JobStatus.RUNNING,
-                    at=now,
-                    started_at=now,
-                    process=run.identity,
-                )
-            )
-        if not runs:
-            return
-        try:
-            accepted = self.store.apply(changes)
-        except StoreUnavailable as error:
-            self._report(str(error))
-            for run in runs:
-                run.abandon()
-            self._roster.retry_later()
-            return
-        for run, done in zip(runs, accepted, strict=True):
-            if not done:
-                # Cancelled, or taken, between the look and now: nothing of it has run.
-                run.abandon()
-                self._roster.reconsider(run.job.uid)
-                self._plan_soon()
-                continue
-            run.job = evolve(
-                run.job,
-                status=JobStatus.RUNNING,
-                started_at=now,
-                updated_at=now,
-                process=run.identity,
-            )
-            self._runs[run.job.uid] = run
-            # It had its turn: the others come first next time.
-            self._roster.had_its_turn(run.job.invocation_id)
-            self._roster.follow(run.job)
-            # As late as can be: what was looked at earlier may be another file by now.
-            refused = seals.why_changed(run.job.spec.seals)
-            if refused is not None:
-                self._refuse(run, refused)
-                continue
-            run.open_gate()
-
-    def _spawn(self, job: Job) -> JobRun:
-        around = self._surroundings[job.invocation_id]
-        directory = self._roster.log_directory(job)
-        log = JobLog(
-            directory,
-            limit_bytes=job.spec.log.limit_bytes,
-            keep_every_nth=job.spec.log.keep_every_nth,
-        )
-        secrets = around.secrets.get(job.name, {})
-        try:
-            return runner.start(
-                job,
-                environment=job_environment(
-                    around.environment,
-                    job,
-                    secrets=secrets,
-                    log_path=None if directory is None else os.path.join(directory, FILE_NAME),
-                ),
-                umask=around.umask,
-                log=log,
-                reactor=self.reactor,
-                processes=self.processes,
-                clock=self.clock,
-                policy=self.policy,
-                outlet=self,
-            )
-        except SpawnFailed:
-            log.remove()  # it may be tried again; a log tells of one start
-            raise
-
-    def _refuse(self, run: JobRun, reason: str) -> None:
-        """Let a job end at its gate, although its row says that it runs."""
-        del self._runs[run.job.uid]
-        run.abandon()
-        self._failed_to_start(run.job, SpawnFailed(reason, 126))
-
-    def _failed_to_start(self, job: Job, error: SpawnFailed) -> None:
-        self._write_note(job, error.reason)
-        ending = could_not_start(error.reason, error.code)
-        now = self.clock.now()
-        self._roster.save(
-            [
-                JobChange(
-                    job_uid=job.uid,
-                    allowed=(job.status,),
-                    to=ending.status,
-                    at=now,
-                    started_at=now,
-                    finished_at=now,
-                    duration_ms=0,
-                    exit_code=ending.exit_code,
-                    end_reason=ending.reason,
-                    end_detail=ending.detail,
-                )
-            ]
-        )
+        surroundings = Surroundings(environment=environment, umask=umask, secrets=secrets)
+        self._starting.surround(invocation_id, surroundings)
         self._plan_soon()
 
     def _skip(self, skips: Sequence[SkipDecision]) -> None:
         now = self.clock.now()
         mine = [skip for skip in skips if self._roster.job(skip.uid).owner == self.owner.id]
-        self._roster.save(
-            [
-                JobChange(
-                    job_uid=skip.uid,
-                    allowed=(JobStatus.QUEUED,),
-                    to=JobStatus.SKIPPED,
-                    at=now,
-                    end_reason=EndReason.DEP_FAILED,
-                    end_detail=skip.detail,
-                )
-                for skip in mine
-            ]
-        )
+        self._roster.save([changes.skipped(skip.uid, skip.detail, now) for skip in mine])
         for skip in mine:
             self._write_note(self._roster.job(skip.uid), skip.detail)
 
     def _commit_ends(self) -> None:
-        ended, self._ended = self._ended, []
-        changes: list[JobChange] = []
-        for run, ending in ended:
+        over, self._ended = self._ended, []
+        for run, _ in over:
             self._runs.pop(run.job.uid, None)
-            now = self.clock.now()
-            changes.append(
-                JobChange(
-                    job_uid=run.job.uid,
-                    allowed=_may_end_as(ending.status),
-                    to=ending.status,
-                    at=now,
-                    finished_at=now,
-                    duration_ms=run.elapsed_ms,
-                    exit_code=ending.exit_code,
-                    term_signal=ending.term_signal,
-                    end_reason=ending.reason,
-                    end_detail=ending.detail,
-                    log_bytes=run.log.bytes_written,
-                    log_records=run.log.records_written,
-                    log_dropped=run.log.dropped,
-                )
-            )
-        self._roster.save(changes)
+        now = self.clock.now()
+        self._roster.save([changes.ended(run, ending, now) for run, ending in over])
 
     def save(self, change: JobChange) -> None:
         """Commit a change that must not be lost (called by recovery)."""
@@ -626,7 +475,7 @@ class Coordinator:
 
     def _forget_finished(self) -> None:
         for invocation_id in self._roster.forget_finished(self._runs):
-            del self._surroundings[invocation_id]
+            self._starting.forget(invocation_id)
             if not self._plugins.listens("daft_invocation_changed"):
                 continue
             try:
@@ -650,13 +499,6 @@ class Coordinator:
 
     def _now_ms(self) -> int:
         return int(self.clock.now().timestamp() * 1000)
-
-
-def _may_end_as(status: JobStatus) -> tuple[JobStatus, ...]:
-    """A stop that was asked for by another process must not be recorded as anything else."""
-    if status in (JobStatus.CANCELLED, JobStatus.CRASHED):
-        return tuple(HAS_PROCESS)
-    return (JobStatus.RUNNING,)
 
 
 def _to_stderr(line: str) -> None:

@@ -1,0 +1,177 @@
+"""From a decision to running jobs: processes behind gates, one commit, and the gates open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import evolve, frozen
+
+from daft_protocol.jobs import Job
+from daft_protocol.status import JobStatus
+
+from . import changes, runner, seals
+from .domain.lifecycle import could_not_start
+from .environment import job_environment
+from .errors import SpawnFailed, StoreUnavailable
+from .joblog import JobLog
+from .logfiles import FILE_NAME
+from .ports import Clock, JobChange, JobStore, ProcessControl
+from .reactor import Reactor
+from .roster import Roster
+from .runner import JobRun, Outlet, StopPolicy
+from .shortage import Shortage
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What the jobs of an invocation inherit; kept in memory only.
+
+    secrets: job name -> variables that were never stored.
+    """
+
+    environment: Mapping[str, str]
+    umask: int | None
+    secrets: Mapping[str, Mapping[str, str]]
+
+
+class Starting:
+    """Starts the jobs of one coordinator.
+
+    runs: uid -> run, added to. outlet: told of everything a run does. note: leaves a reason in
+    the log of a job that never started. again: called when there may be something to start.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        roster: Roster,
+        runs: dict[str, JobRun],
+        *,
+        owner: str,
+        clock: Clock,
+        processes: ProcessControl,
+        reactor: Reactor,
+        policy: StopPolicy,
+        outlet: Outlet,
+        note: Callable[[Job, str], None],
+        again: Callable[[], None],
+        report: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._runs = runs
+        self._owner = owner
+        self._clock = clock
+        self._processes = processes
+        self._reactor = reactor
+        self._policy = policy
+        self._outlet = outlet
+        self._note = note
+        self._again = again
+        self._report = report
+        self._shortage = Shortage(reactor, again=again)
+        self._surroundings: dict[str, Surroundings] = {}
+
+    def surround(self, invocation_id: str, surroundings: Surroundings) -> None:
+        """Say what the jobs of an invocation inherit, before any of them is started."""
+        self._surroundings[invocation_id] = surroundings
+
+    def forget(self, invocation_id: str) -> None:
+        """Forget an invocation with its secrets: nothing of it is left to start."""
+        del self._surroundings[invocation_id]
+
+    def carry_out(self, uids: Sequence[str]) -> None:
+        """Start these jobs if they are ours and still queued. Trouble with one stops no other."""
+        runs: list[JobRun] = []
+        wanted: list[JobChange] = []
+        now = self._clock.now()
+        for uid in uids:
+            job = self._roster.job(uid)
+            if job.owner != self._owner or self._shortage.holds_back(uid):
+                continue
+            try:
+                run = self._spawn(job)
+            except SpawnFailed as error:
+                if not self._shortage.may_pass(uid, error):
+                    self._failed_to_start(job, error)
+                continue
+            self._shortage.passed(uid)
+            runs.append(run)
+            wanted.append(changes.started(uid, run.identity, now))
+        if not runs:
+            return
+        try:
+            accepted = self._store.apply(wanted)
+        except StoreUnavailable as error:
+            self._report(str(error))
+            for run in runs:
+                run.abandon()
+            self._roster.retry_later()
+            return
+        for run, done in zip(runs, accepted, strict=True):
+            if not done:
+                # Cancelled, or taken, between the look and now: nothing of it has run.
+                run.abandon()
+                self._roster.reconsider(run.job.uid)
+                self._again()
+                continue
+            run.job = evolve(
+                run.job,
+                status=JobStatus.RUNNING,
+                started_at=now,
+                updated_at=now,
+                process=run.identity,
+            )
+            self._runs[run.job.uid] = run
+            # It had its turn: the others come first next time.
+            self._roster.had_its_turn(run.job.invocation_id)
+            self._roster.follow(run.job)
+            # As late as can be: what was looked at earlier may be another file by now.
+            refused = seals.why_changed(run.job.spec.seals)
+            if refused is not None:
+                self._refuse(run, refused)
+                continue
+            run.open_gate()
+
+    def _spawn(self, job: Job) -> JobRun:
+        around = self._surroundings[job.invocation_id]
+        directory = self._roster.log_directory(job)
+        log = JobLog(
+            directory,
+            limit_bytes=job.spec.log.limit_bytes,
+            keep_every_nth=job.spec.log.keep_every_nth,
+        )
+        secrets = around.secrets.get(job.name, {})
+        try:
+            return runner.start(
+                job,
+                environment=job_environment(
+                    around.environment,
+                    job,
+                    secrets=secrets,
+                    log_path=None if directory is None else os.path.join(directory, FILE_NAME),
+                ),
+                umask=around.umask,
+                log=log,
+                reactor=self._reactor,
+                processes=self._processes,
+                clock=self._clock,
+                policy=self._policy,
+                outlet=self._outlet,
+            )
+        except SpawnFailed:
+            log.remove()  # it may be tried again; a log tells of one start
+            raise
+
+    def _refuse(self, run: JobRun, reason: str) -> None:
+        """Let a job end at its gate, although its row says that it runs."""
+        del self._runs[run.job.uid]
+        run.abandon()
+        self._failed_to_start(run.job, SpawnFailed(reason, 126))
+
+    def _failed_to_start(self, job: Job, error: SpawnFailed) -> None:
+        self._note(job, error.reason)
+        ending = could_not_start(error.reason, error.code)
+        self._roster.save([changes.not_started(job, ending, self._clock.now())])
+        self._again()
