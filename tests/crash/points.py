@@ -24,6 +24,7 @@ SEAMS = (
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "register"),
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "retire"),
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "log_directory"),
+    ("store", "daft_coordinator.adapters.storefile", None, "_unlink"),
     # what is written beside it
     ("log", "daft_coordinator.joblog", "JobLog", "_open"),
     ("log", "daft_coordinator.joblog", "JobLog", "_put"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from daft_coordinator import Coordinator, StopPolicy
 from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.joblog import JobLog
+from daft_coordinator.joblog import JobLog, mend
 from daft_coordinator.logreader import read_log
 from daft_coordinator.pump import LINE_LIMIT_BYTES
 from daft_protocol.records import RecordKind
@@ -334,3 +334,30 @@ def test_a_disk_that_was_full_tells_so_once_in_the_log(
     assert len(notes) == 1
     assert "No space left" in notes[0]
     assert records[-1].event == "finished"
+
+
+@pytest.mark.parametrize("joined", [1, 30, 10_000])
+def test_a_log_whose_writer_died_while_joining_it_is_read_once_and_in_order(
+    tmp_path: Path, joined: int
+) -> None:
+    log = JobLog(str(tmp_path), limit_bytes=8192)
+    for number in range(400):
+        log.output("stdout", f"line {number}\n".encode(), 1)
+    segments = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    head = tmp_path / "output.jsonl"
+    whole = segments.pop(head.name)
+    log.close()
+    # As a death leaves it: part of the segments is in the head, and both are still there.
+    rest = head.read_bytes()[len(whole) :].splitlines(keepends=True)
+    head.write_bytes(whole + b"".join(rest[:joined]))
+    for name, content in segments.items():
+        (tmp_path / name).write_bytes(content)
+
+    before = [record.seq for record in read_log(str(tmp_path))]
+    mend(str(tmp_path), limit_bytes=8192)
+    after = [record.seq for record in read_log(str(tmp_path))]
+
+    assert before == sorted(set(before))
+    assert after == sorted(set(after))
+    assert after[-1] == 399
+    assert [one.name for one in tmp_path.iterdir()] == [head.name]

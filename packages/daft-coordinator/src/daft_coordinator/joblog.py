@@ -312,6 +312,12 @@ class JobLog:
             self.trouble = f"log not written: {error.strerror or error}"
 
 
+def mend(directory: str, *, limit_bytes: int) -> None:
+    """Join what a writer left in segments that died at the end of a log. A whole log stays."""
+    if any(os.path.exists(os.path.join(directory, name)) for name in SEGMENT_NAMES):
+        reopen(directory, limit_bytes=limit_bytes).close()
+
+
 def reopen(directory: str, *, limit_bytes: int) -> JobLog:
     """Return a log that goes on behind the last record found in `directory`."""
     last = last_record(directory)

@@ -25,6 +25,7 @@ class LogCursor:
         self._head: int | None = None
         self._segments: dict[str, tuple[int, int]] = {}  # name -> (descriptor, inode size read)
         self._partial = b""
+        self._head_until = -1  # the highest number in the head so far
         self._given_until = -1  # the highest number that came out of a segment
         self.bad_lines = 0
 
@@ -44,7 +45,8 @@ class LogCursor:
             if not data:
                 return self._from_segments()
             *lines, self._partial = (self._partial + data).split(b"\n")
-            if records := self._decode(lines):
+            if records := self._decode(lines, behind=self._given_until):
+                self._head_until = max(self._head_until, *(record.seq for record in records))
                 return records
 
     def close(self) -> None:
@@ -65,7 +67,9 @@ class LogCursor:
             except FileNotFoundError:
                 continue
             self._segments[name] = (0, len(data))
-            found += self._decode(data.split(b"\n")[:-1])
+            # A writer that died while it joined them has left the same records in both.
+            behind = max(self._head_until, self._given_until)
+            found += self._decode(data.split(b"\n")[:-1], behind=behind)
         found.sort(key=lambda record: record.seq)
         if found:
             self._given_until = found[-1].seq
@@ -74,7 +78,7 @@ class LogCursor:
     def _seen_size(self, name: str) -> int:
         return self._segments.get(name, (0, -1))[1]
 
-    def _decode(self, lines: list[bytes]) -> list[LogRecord]:
+    def _decode(self, lines: list[bytes], *, behind: int) -> list[LogRecord]:
         records: list[LogRecord] = []
         for line in lines:
             if not line:
@@ -85,7 +89,7 @@ class LogCursor:
                 self.bad_lines += 1
                 continue
             # What came out of a segment comes a second time once that is joined to the head.
-            if record.seq > self._given_until and record.seq >= self._since:
+            if record.seq > behind and record.seq >= self._since:
                 records.append(record)
         return records
 

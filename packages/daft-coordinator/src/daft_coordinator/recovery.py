@@ -17,7 +17,7 @@ from daft_protocol.status import EndReason, JobStatus
 from .domain.lifecycle import Ending
 from .domain.reconcile import ObservedJob, Verdict, culprit_of, reconcile, why_skipped
 from .errors import StoreUnavailable
-from .joblog import reopen
+from .joblog import mend, reopen
 from .ports import JobChange
 from .reactor import READ, Timer
 from .results import remove_result, told_ending
@@ -225,6 +225,8 @@ class Recovery:
             status, reason, detail = JobStatus.CANCELLED, EndReason.CANCEL, "cancelled"
         now = self._coordinator.clock.now()
         directory = self._coordinator.store.log_directory(job)
+        if directory is not None:
+            mend(directory, limit_bytes=job.spec.log.limit_bytes)
         self._coordinator.save(
             JobChange(
                 job_uid=job.uid,
