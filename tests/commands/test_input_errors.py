@@ -84,8 +84,10 @@ def test_a_shell_file_that_is_missing_fails_the_hook(home: Any) -> None:
 @pytest.mark.parametrize(
     ("job", "code", "said"),
     [
-        ("{name: a, script: s, runner: no-such-runner}", 127, "no-such-runner"),
-        ("{name: a, run: no-such-program}", 127, "no-such-program"),
+        ("{name: a, script: s, runner: no-such-runner}", 125, "no-such-runner"),
+        ("{name: a, run: no-such-program}", 125, "no-such-program"),
+        ("{name: a, run: exit 125}", 125, "exit code 125"),
+        ("{name: a, run: exit 200}", 125, "exit code 200"),
         ("{name: a, run: 'kill -TERM $$'}", 143, "a"),
         ("{name: a, run: sleep 60, timeout: 100ms}", 124, "timeout"),
     ],

@@ -52,6 +52,7 @@ class FireOutcome:
 
     reason: why it was skipped, or what could not be planned.
     job, command, exit_code, error_lines: of the first job that failed, in declaration order.
+    by_signal: a signal ended it, or its time limit; then exit_code is 128 and more, or 124.
     consent: set when consent was missing; seen: what it was missing for.
     """
 
@@ -63,6 +64,7 @@ class FireOutcome:
     job: str | None = None
     command: str = ""
     exit_code: int | None = None
+    by_signal: bool = False
     fail_text: str = ""
     error_lines: tuple[str, ...] = ()
     background: tuple[str, ...] = ()
@@ -395,6 +397,7 @@ class _Run:
             job=first.name,
             command=first.spec.command,
             exit_code=124 if timed_out else first.shell_exit_code,
+            by_signal=timed_out or first.term_signal is not None,
             reason=first.end_detail or "",
             fail_text=first.spec.fail_text,
             error_lines=engine.error_tail(first, ERROR_LINES),

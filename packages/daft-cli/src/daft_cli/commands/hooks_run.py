@@ -253,4 +253,5 @@ def _run(session: Session, event: Event, loaded: Loaded, narrowing: Narrowing) -
     if outcome.ok:
         return 0
     code = outcome.exit_code or 1
-    return code if 1 <= code <= 255 else 1
+    # Above 125 a code says how a process was ended, and no job may say that by itself.
+    return code if outcome.by_signal else max(1, min(code, 125))
