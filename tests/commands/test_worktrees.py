@@ -40,6 +40,81 @@ def test_copied_configuration_does_not_keep_a_worktree(home: Any) -> None:
     assert "uncommitted changes (0 changed, 1 untracked)" in refined.stderr
 
 
+def test_configuration_as_it_was_brought_is_no_loss_though_its_origin_has_changed(
+    home: Any,
+) -> None:
+    project = home.repository()
+    (project / "daft.yml").write_text("hooks: {}\n")
+    home.daft("start", "x", cwd=project)
+    (project / "daft.yml").write_text("hooks: {post-clone: {}}\n")
+
+    done = home.daft("remove", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_changes_that_another_worktree_has_as_well_are_no_loss(home: Any) -> None:
+    project = home.repository()
+    (project / "daft.yml").write_text("tasks: {a: {jobs: [{name: a, run: one}]}}\n")
+    home.daft("start", "x", cwd=project)
+    added = "tasks: {a: {jobs: [{name: a, run: one}]}, b: {jobs: [{name: b, run: two}]}}\n"
+    (home.root / "project.x" / "daft.yml").write_text(added)
+    refused = home.daft("remove", "x", cwd=project)
+    (project / "daft.yml").write_text("# ours\n" + added + "layout: sibling\n")
+
+    done = home.daft("remove", "x", cwd=project)
+
+    assert refused.returncode == 1
+    assert done.returncode == 0, done.stderr
+
+
+def test_ignored_configuration_that_was_changed_keeps_its_worktree(home: Any) -> None:
+    project = home.repository()
+    (project / ".git" / "info" / "exclude").write_text("daft.local.yml\n")
+    (project / "daft.local.yml").write_text("rc: a\n")
+    home.daft("start", "x", cwd=project)
+    changed = home.root / "project.x" / "daft.local.yml"
+    assert changed.read_text() == "rc: a\n"
+    changed.write_text("rc: b\n")
+
+    done = home.daft("remove", "x", cwd=project)
+
+    assert done.returncode == 1
+    assert "its daft.local.yml was changed here, and git ignores it" in done.stderr
+    assert changed.exists()
+
+
+def test_a_removal_by_force_keeps_changed_configuration(home: Any) -> None:
+    project = home.repository()
+    (project / "daft.yml").write_text("hooks: {}\n")
+    kept = project / ".git" / ".daft" / "discarded" / "a" / "x"
+    for text in ("rc: one\n", "rc: two\n"):
+        home.daft("start", "a/x", cwd=project)
+        (home.root / "project.a-x" / "daft.yml").write_text(text)
+        done = home.daft("remove", "--force", "a/x", cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert "its changed configuration is kept" in done.stderr
+
+    assert {file.name: file.read_text() for file in kept.iterdir()} == {
+        "daft.yml": "rc: one\n",
+        "daft.yml.2": "rc: two\n",
+    }
+
+
+def test_what_was_brought_is_forgotten_with_its_worktree(home: Any) -> None:
+    project = home.repository()
+    (project / "daft.yml").write_text("rc: a\n")
+    home.daft("start", "x", cwd=project)
+    home.daft("remove", "x", cwd=project)
+    (project / "daft.yml").unlink()
+    home.daft("start", "x", cwd=project)
+    (home.root / "project.x" / "daft.yml").write_text("rc: a\n")  # not brought: written here
+
+    done = home.daft("remove", "x", cwd=project)
+
+    assert done.returncode == 1
+
+
 def test_a_post_checkout_hook_that_fails_is_a_warning(home: Any) -> None:
     project = home.repository()
     hook = project / ".git" / "hooks" / "post-checkout"

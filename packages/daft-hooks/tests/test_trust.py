@@ -341,10 +341,27 @@ def test_a_registry_of_the_first_release_is_read_and_brought_along(tmp_path: Pat
     registry = SqliteTrustRegistry(str(data))
 
     assert registry.skipped("/r") == ()
+    assert registry.seeds("/r", "b") == {}
     assert registry.get("/r") == ENTRY
+    registry.put_seed("/r", "b", "daft.yml", b"\xff")
+    assert registry.seeds("/r", "b") == {"daft.yml": b"\xff"}
     registry.note_skipped("/r", FIRE)
     assert registry.skipped("/r") == (FIRE,)
     assert registry.get("/r") == ENTRY
+
+
+def test_what_came_to_a_worktree_is_kept_per_branch_and_forgotten_with_it(
+    tmp_path: Path,
+) -> None:
+    registry = SqliteTrustRegistry(str(tmp_path / "data"))
+    registry.put_seed("/r", "b", "daft.yml", b"one")
+    registry.put_seed("/r", "b", "daft.yml", b"two")
+    registry.put_seed("/r", "c", "daft.yml", b"three")
+
+    assert registry.seeds("/r", "b") == {"daft.yml": b"two"}
+    assert registry.forget_seeds("/r", "b")
+    assert not registry.forget_seeds("/r", "b")
+    assert registry.seeds("/r", "c") == {"daft.yml": b"three"}
 
 
 def test_a_damaged_registry_consents_to_nothing_and_is_kept_when_a_decision_is_made(

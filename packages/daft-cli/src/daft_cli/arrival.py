@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +9,6 @@ import daft_worktree
 from daft_hooks.discovery import Loaded
 from daft_hooks.firing import FireOutcome, FireStatus
 from daft_worktree import carry as carrying
-from daft_worktree import git
 from daft_worktree.branches import default_branch
 from daft_worktree.carry import Carried
 from daft_worktree.creation import Creation
@@ -20,9 +18,7 @@ from .context import Session
 from .failures import Trouble
 from .place import change_directory, run_after
 from .terminal import show_path, warn
-
-COPIED = ("daft.yml", "daft.yaml", ".daft.yml", ".daft.yaml", "daft.local.yml", "daft.local.yaml")
-"""Configuration that git does not track travels to new worktrees, byte for byte."""
+from .visitors import NAMES, bring
 
 
 def arrive(
@@ -65,7 +61,8 @@ def arrive(
         raise
     if carried is not None:
         _bring(carried, worktree)
-    _copy_configuration(source, worktree)
+    if source is not None:
+        bring(session, source, worktree)
     after: Loaded | None = session.load(worktree.path)
     event = session.event(
         "worktree-post-create", "checkout", worktree, **_facts(creation, here, worktree.path)
@@ -111,7 +108,7 @@ def _carry_away(session: Session, source: Worktree | None) -> Carried | None:
             f"changes stay in {show_path(source.path)}: a {source.operation} is paused there"
         )
         return None
-    carried = daft_worktree.stash_changes(source, keep=COPIED)
+    carried = daft_worktree.stash_changes(source, keep=NAMES)
     if carried is not None:
         count = "1 changed file" if carried.files == 1 else f"{carried.files} changed files"
         session.presenter.notice(f"carrying {count} along")
@@ -140,29 +137,6 @@ def _tell_stash(carried: Carried, where: str, trouble: str) -> None:
     if where != carried.source:
         back = f"git -C {shlex.quote(carried.source)} {apply}"
         sys.stderr.write(f"  or back where they were: {back}\n")
-
-
-def _copy_configuration(source: Worktree | None, worktree: Worktree) -> None:
-    if source is None:
-        return
-    for name in COPIED:
-        origin, target = os.path.join(source.path, name), os.path.join(worktree.path, name)
-        if os.path.isfile(origin) and not os.path.lexists(target):
-            tracked = git.attempt(source.path, "ls-files", "--error-unmatch", "--", name)
-            if tracked.ok:
-                continue
-            _copy(origin, target)
-
-
-def _copy(origin: str, target: str) -> None:
-    try:
-        with open(origin, "rb") as read:
-            data = read.read()
-        with open(target, "xb") as written:
-            written.write(data)
-    except OSError as error:
-        # The worktree is there, and complete but for what git does not keep.
-        warn(f"{show_path(origin)} was not copied to {show_path(target)}: {error.strerror}")
 
 
 def _kept(

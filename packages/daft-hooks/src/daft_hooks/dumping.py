@@ -18,10 +18,15 @@ def as_yaml(root: Node, *, hook: str | None = None) -> str:
     hook: only this one. `extends` is left out: what it named is merged in already.
     Raises: KeyError when there is no such hook.
     """
+    return as_text(chosen(root, hook))
+
+
+def as_text(root: Node) -> str:
+    """Return a whole file as YAML which, read, says the same."""
     events = [
         yaml.StreamStartEvent(),
         yaml.DocumentStartEvent(explicit=False),
-        *_events(chosen(root, hook)),
+        *_events(root),
         yaml.DocumentEndEvent(explicit=False),
         yaml.StreamEndEvent(),
     ]

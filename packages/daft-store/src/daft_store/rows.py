@@ -166,6 +166,18 @@ class SkippedFireRow:
     facts_json: str
 
 
+@frozen(eq=False)
+class SeedRow:
+    """One row of `visitor_seeds`: untracked configuration as it came to a worktree."""
+
+    common_dir: str
+    branch: str
+    filename: str
+    content: bytes
+    seeded_at: str
+    updated_at: str
+
+
 def named(row: AttrsInstance) -> dict[str, Any]:
     """Return the fields of a row by name, as a statement binds them; nothing is copied."""
     names, values = _readers(type(row))

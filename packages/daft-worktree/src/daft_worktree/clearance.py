@@ -9,7 +9,7 @@ from enum import Enum
 from .branches import Branch, Refs, default_branch, read_refs
 from .errors import NoWorktree, Refused
 from .finding import containing, find, is_path
-from .guards import Refusal, check_worktree
+from .guards import IsNoLoss, Refusal, check_worktree
 from .proofs import merged_proof, pushed_proof
 from .removal import Target
 from .repository import Repository, refuse_odd_places
@@ -32,15 +32,17 @@ def plan_removal(
     keep_branch: bool = False,
     remote_branch: RemoteBranch = RemoteBranch.KEEP,
     replaceable: tuple[str, ...] = (),
+    is_no_loss: IsNoLoss | None = None,
 ) -> tuple[Target, ...]:
     """Decide what `words` (branches or worktrees) mean and that each may go.
 
     The worktree the caller stands in comes last, what lies inside another one before it.
-    replaceable: names of untracked files that are no loss while another worktree has the same.
+    replaceable: names of untracked files that are no loss while another worktree has the same, or
+    `is_no_loss` says of one worktree's file that it is none.
     Raises: Refused with every refusal at once.
     """
     refuse_odd_places(repository)
-    planner = _Planner(repository, force, keep_branch, remote_branch, replaceable)
+    planner = _Planner(repository, force, keep_branch, remote_branch, replaceable, is_no_loss)
     refusals: list[tuple[str, str]] = []
     tips: dict[str, None] = {}
     targets: list[Target] = []
@@ -89,12 +91,14 @@ class _Planner:
         keep_branch: bool,
         remote_branch: RemoteBranch,
         replaceable: tuple[str, ...],
+        is_no_loss: IsNoLoss | None,
     ) -> None:
         self.repository = repository
         self.force = force
         self.keep_branch = keep_branch
         self.remote_branch = remote_branch
         self.replaceable = replaceable
+        self.is_no_loss = is_no_loss
         self.refs: Refs = read_refs(repository)
         self.default = default_branch(repository, self.refs)
         self.unreachable: set[str] = set()
@@ -107,7 +111,11 @@ class _Planner:
         untouched: tuple[str, ...] = ()
         if worktree is not None:
             untouched = check_worktree(
-                self.repository, worktree, force=self.force, replaceable=self.replaceable
+                self.repository,
+                worktree,
+                force=self.force,
+                replaceable=self.replaceable,
+                is_no_loss=self.is_no_loss,
             )
         elif branch is not None:
             self._check_free(branch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from .branches import is_on_a_ref
 from .changes import Status, hidden_changes, read_index, read_status, unpushed_submodules
@@ -12,6 +13,10 @@ from .repository import Repository
 from .worktrees import Worktree, holds_worktree, is_below, same_path
 
 FORCE = "`--force` overrides this, and the work is lost"
+
+
+IsNoLoss = Callable[[Worktree, str], bool]
+"""Tells whether a file of a worktree that git does not track is no loss, by its name."""
 
 
 class Refusal(Exception):
@@ -24,12 +29,18 @@ class Refusal(Exception):
 
 
 def check_worktree(
-    repository: Repository, worktree: Worktree, *, force: bool, replaceable: tuple[str, ...]
+    repository: Repository,
+    worktree: Worktree,
+    *,
+    force: bool,
+    replaceable: tuple[str, ...],
+    is_no_loss: IsNoLoss | None = None,
 ) -> tuple[str, ...]:
     """Refuse a worktree that must stay; return the untracked files in it that are no loss.
 
     force: what would be lost may be. replaceable: names of files that count as no loss while
-    another worktree has the same. Raises: Refusal; GitFailed when git cannot tell.
+    another worktree has the same, or `is_no_loss` says so; as a loss otherwise, also where git
+    ignores them. Raises: Refusal; GitFailed when git cannot tell.
     """
     _check_place(repository, worktree)
     if force:
@@ -46,10 +57,13 @@ def check_worktree(
         name
         for name in status.untracked
         if _is_worktree(repository, worktree, name)
-        or (name in replaceable and _has_copy(repository, worktree, name))
+        or (name in replaceable and _is_elsewhere(repository, worktree, name, is_no_loss))
     )
     _check_changes(status, untouched)
     _check_hidden(worktree)
+    for name in status.ignored:
+        if name in replaceable and not _is_elsewhere(repository, worktree, name, is_no_loss):
+            raise Refusal(f"its {name} was changed here, and git ignores it", FORCE)
     _check_ignored(repository, worktree, status.ignored)
     return untouched
 
@@ -147,6 +161,14 @@ def _is_worktree(repository: Repository, worktree: Worktree, name: str) -> bool:
         return False
     path = os.path.join(worktree.path, name)
     return any(same_path(one.path, path) for one in repository.worktrees if not one.is_bare)
+
+
+def _is_elsewhere(
+    repository: Repository, worktree: Worktree, name: str, is_no_loss: IsNoLoss | None
+) -> bool:
+    if _has_copy(repository, worktree, name):
+        return True
+    return is_no_loss is not None and is_no_loss(worktree, name)
 
 
 def _has_copy(repository: Repository, worktree: Worktree, name: str) -> bool:

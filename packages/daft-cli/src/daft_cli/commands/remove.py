@@ -21,12 +21,12 @@ from daft_worktree.errors import WorktreeError
 from daft_worktree.removal import Target
 from daft_worktree.repository import Repository
 
-from ..arrival import COPIED
 from ..context import Session
 from ..failures import Trouble
 from ..options import speaking
 from ..place import change_directory, discover
 from ..terminal import show_path, warn
+from ..visitors import NAMES, Visitors, leave
 
 
 @click.command(name="remove")
@@ -58,7 +58,8 @@ def command(
             force=force,
             keep_branch=keep_branch,
             remote_branch=_remote_branch(repository, only=remote, never=local),
-            replaceable=COPIED,
+            replaceable=NAMES,
+            is_no_loss=Visitors(session).is_no_loss,
         )
         if dry_run:
             for target in planned:
@@ -119,7 +120,10 @@ def _remove_alone(session: Session, target: Target) -> bool:
     if stood_inside:
         # The one permitted change of directory: out of what is about to be deleted.
         os.chdir(refuge)
+    kept = leave(session, worktree) if target.forced and worktree is not None else ()
     removed = daft_worktree.remove(session.repository, target)
+    if worktree is not None:
+        Visitors(session).forget(worktree)
     if worktree is not None:
         # The removed worktree's own configuration, kept from before it went.
         outcome = _fire(session, target, "worktree-post-remove", loaded, refuge)
@@ -131,6 +135,8 @@ def _remove_alone(session: Session, target: Target) -> bool:
     if target.forced and removed.oid is not None and is_last_trace:
         line += f", was {removed.oid[:12]}"
     session.say(line)
+    for path in kept:
+        session.presenter.notice(f"its changed configuration is kept: {show_path(path)}")
     if stood_inside:
         change_directory(session.repository, refuge, wanted=True)
     return ok

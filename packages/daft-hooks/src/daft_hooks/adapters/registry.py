@@ -6,14 +6,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import apsw
 
 import daft_store
-from daft_store import bringup, trust
+from daft_store import bringup, moments, seeds, trust
 from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.places import check_only_ours_to_write
-from daft_store.rows import SkippedFireRow, TrustRow
+from daft_store.rows import SeedRow, SkippedFireRow, TrustRow
 
 from ..domain.replay import SkippedFire
 from ..domain.trust import TrustEntry, TrustLevel
@@ -118,6 +119,25 @@ class SqliteTrustRegistry:
             return False  # the usual case, which must not cost a write
         with self._writing() as db:
             return trust.forget_skipped(db, common_dir, hook=hook, worktree_id=worktree_id)
+
+    def put_seed(self, common_dir: str, branch: str, name: str, content: bytes) -> None:
+        """Remember a file of configuration as it came to the worktree of a branch."""
+        now = moments.to_text(datetime.now(UTC))
+        with self._writing() as db:
+            seeds.put_seed(db, SeedRow(common_dir, branch, name, content, now, now))
+
+    def seeds(self, common_dir: str, branch: str) -> Mapping[str, bytes]:
+        """Return what came to the worktree of a branch: name of the file -> content."""
+        with self._reading() as db:
+            rows = [] if db is None else seeds.seeds_of(db, common_dir, branch)
+        return {row.filename: row.content for row in rows}
+
+    def forget_seeds(self, common_dir: str, branch: str) -> bool:
+        """Forget what came to the worktree of a branch; False when nothing had."""
+        if not self.seeds(common_dir, branch):
+            return False  # the usual case, which must not cost a write
+        with self._writing() as db:
+            return seeds.forget_seeds(db, common_dir, branch)
 
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection | None]:

@@ -37,12 +37,27 @@ CREATE TABLE skipped_fires (
 );
 """
 
+# Untracked configuration as it came to a worktree, to tell later what was changed there.
+_VISITOR_SEEDS = """
+CREATE TABLE visitor_seeds (
+    common_dir TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    filename TEXT NOT NULL CHECK (filename <> ''),
+    content BLOB NOT NULL,
+    seeded_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (common_dir, branch, filename)
+);
+"""
+
 LINEAGE = Lineage(
     name="registry",
     steps=(
         Step("trust", _TRUST, "5349c9fed244dff1"),
         Step("skipped_fires", _SKIPPED_FIRES, "094c553234e0a27f"),
+        Step("visitor_seeds", _VISITOR_SEEDS, "8c6fa0fb24867f3f"),
     ),
 )
 SKIPPED_FIRES_SINCE = 2
+VISITOR_SEEDS_SINCE = 3
 """A reader changes nothing, so it may meet a file that has not taken this step yet."""
