@@ -125,7 +125,7 @@ def test_a_hook_may_be_left_out_by_its_name_alone(home: Any) -> None:
         "  worktree-post-create: {jobs: [{name: b, run: touch $HOME/after}]}\n"
     )
 
-    done = home.daft("start", "x", "--skip-hooks", "worktree-post-create", cwd=project)
+    done = home.daft("start", "--skip-hooks", "worktree-post-create", "x", cwd=project)
 
     assert done.returncode == 0, done.stderr
     assert (home.root / "before").exists()
@@ -366,3 +366,128 @@ def test_a_script_hook_runs_where_paths_have_blanks(home: Any) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (home.root / "my project.x" / "ran").exists()
+
+
+def test_a_job_that_ends_with_the_code_of_an_interrupt_has_failed(home: Any) -> None:
+    project = home.repository(POST.format("{name: a, run: exit 130}"))
+
+    done = home.daft("start", "x", cwd=project)
+
+    assert done.returncode == 1
+    assert home.jobs(home.root / "project.x")["a"]["status"] == "failed"
+    assert "nterrupted" not in done.stderr
+
+
+def test_an_operation_of_a_linked_worktree_is_noticed_there_alone(home: Any) -> None:
+    project = home.repository(POST.format("{name: a, run: echo ran, skip: [rebase]}"))
+    home.daft("start", "x", "--skip-hooks", "all", cwd=project)
+    tree = home.root / "project.x"
+    for place, text in ((project, "one"), (tree, "two")):
+        (place / "file").write_text(text)
+        home.git("add", "-A", cwd=place)
+        home.git("commit", "-qm", text, cwd=place)
+    assert home.run("git", "rebase", "-q", "main", cwd=tree).returncode != 0
+
+    paused = home.daft(*RUN, "-v", cwd=tree)
+    elsewhere = home.daft(*RUN, "-v", cwd=project)
+
+    assert "a │ ran" not in paused.stderr
+    assert "rebase" in paused.stderr
+    assert "a │ ran" in elsewhere.stderr
+
+
+def test_jobs_of_a_worktree_without_a_branch_are_found_and_stopped(home: Any) -> None:
+    project = home.repository(POST.format("{name: a, run: sleep 300, background: true}"))
+    home.git("worktree", "add", "-q", "--detach", "../loose", cwd=project)
+    tree = home.root / "loose"
+
+    done = home.daft(*RUN, cwd=tree)
+    assert done.returncode == 0, done.stderr
+    named = home.jobs(project, "--worktree", "loose")
+    removed = home.daft("remove", "-f", str(tree), cwd=project)
+
+    assert list(named) == ["a"]
+    assert removed.returncode == 0, removed.stderr
+    assert home.jobs(project, "--worktree", "loose")["a"]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(("mode", "code"), [("abort", 1), ("warn", 0)])
+def test_a_gate_counts_for_every_branch_of_a_clone(home: Any, mode: str, code: int) -> None:
+    source = home.repository(
+        f"hooks: {{worktree-pre-create: {{fail_mode: {mode}, jobs: ["
+        "{name: gate, run: 'test $DAFT_BRANCH_NAME != b'}]}}\n",
+        trust=False,
+        name="source",
+    )
+    home.git("branch", "b", cwd=source)
+    home.git("branch", "c", cwd=source)
+
+    done = home.daft(
+        *("clone", "--trust-hooks", "-b", "main", "-b", "b", "-b", "c", str(source), "copy"),
+        cwd=home.root,
+    )
+
+    assert done.returncode == code, done.stderr
+    assert (home.root / "copy.b").exists() is (code == 0)
+    assert (home.root / "copy.c").exists()
+
+
+def test_a_condition_on_the_branch_means_the_branch_that_is_to_be(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-pre-create: {jobs: ["
+        "{name: new, run: touch $HOME/new, only: [{ref: x}]},"
+        "{name: old, run: touch $HOME/old, only: [{ref: main}]}]}}\n"
+    )
+
+    done = home.daft("start", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert (home.root / "new").exists()
+    assert not (home.root / "old").exists()
+
+
+def test_commands_run_in_the_order_they_are_written_in(home: Any) -> None:
+    names = ["zeta", "alpha", "mid", "beta"]
+    entries = ", ".join(f"{name}: {{run: echo {name} >> told}}" for name in names)
+    project = home.repository(
+        f"hooks: {{worktree-post-create: {{parallel: false, commands: {{{entries}}}}}}}\n"
+    )
+
+    done = home.daft("start", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert (home.root / "project.x" / "told").read_text().split() == names
+
+
+def test_the_untrusted_are_told_once_on_standard_error_alone(home: Any) -> None:
+    source = home.repository(
+        "hooks:\n  worktree-post-create: {jobs: [{run: touch $HOME/evil}]}\n"
+        "  worktree-pre-create: {jobs: [{run: touch $HOME/evil}]}\n"
+        "  post-clone: {jobs: [{run: touch $HOME/evil}]}\n",
+        trust=False,
+        name="source",
+    )
+    home.git("branch", "b", cwd=source)
+
+    done = home.daft("clone", "-b", "main", "-b", "b", str(source), "copy", cwd=home.root)
+
+    assert done.returncode == 0, done.stderr
+    assert "rust" not in done.stdout
+    assert done.stderr.count("Untrusted repo") == 1
+    assert "post-clone, worktree-pre-create, worktree-post-create" in done.stderr
+    assert not (home.root / "evil").exists()
+
+
+def test_a_clone_to_the_place_of_a_trusted_repository_is_not_trusted(home: Any) -> None:
+    source = home.repository(POST.format("{name: a, run: touch $HOME/a}"), trust=False)
+    words = ("clone", str(source), "copy")
+    home.daft("clone", "--trust-hooks", str(source), "copy", cwd=home.root)
+    assert (home.root / "a").exists()
+    (home.root / "a").unlink()
+    (home.root / "copy").rename(home.root / "elsewhere")
+
+    again = home.daft(*words, cwd=home.root)
+    started = home.daft("start", "x", cwd=home.root / "copy")
+
+    assert (again.returncode, started.returncode) == (0, 0), again.stderr + started.stderr
+    assert not (home.root / "a").exists()
