@@ -115,6 +115,45 @@ def test_what_was_brought_is_forgotten_with_its_worktree(home: Any) -> None:
     assert done.returncode == 1
 
 
+def test_changed_configuration_is_taken_over_from_another_worktree(home: Any) -> None:
+    project = home.repository()
+    mine = project / "daft.yml"
+    mine.write_text("rc: a\nlayout: sibling\n")
+    home.daft("start", "x", cwd=project)
+    (home.root / "project.x" / "daft.yml").write_text("rc: b\nlayout: sibling\n")
+    mine.write_text("rc: a\nlayout: sibling\nsource_dir: s # why\n")
+    before = mine.read_text()
+
+    tried = home.daft("hooks", "consolidate", "x", "--rewrite", "--dry-run", cwd=project)
+    refused = home.daft("hooks", "consolidate", "x", cwd=project)
+    assert mine.read_text() == before
+    done = home.daft("hooks", "consolidate", "x", "--rewrite", cwd=project)
+
+    assert (tried.returncode, refused.returncode, done.returncode) == (0, 1, 0)
+    assert "would change" in tried.stdout
+    assert "its comments would be lost" in refused.stderr
+    assert mine.read_text() == "rc: b\nlayout: sibling\nsource_dir: s\n"
+    assert home.daft("remove", "x", cwd=project).returncode == 0
+
+
+def test_where_both_worktrees_changed_the_same_nothing_is_written(home: Any) -> None:
+    project = home.repository()
+    mine = project / "daft.yml"
+    mine.write_text("rc: a\n")
+    home.daft("start", "x", cwd=project)
+    (home.root / "project.x" / "daft.yml").write_text("rc: b\n")
+    mine.write_text("rc: c\n")
+
+    done = home.daft("hooks", "consolidate", "x", cwd=project)
+    unknown = home.daft("hooks", "consolidate", "nowhere", cwd=project)
+
+    assert done.returncode == 1
+    assert "both worktrees changed rc; nothing was written" in done.stderr
+    assert mine.read_text() == "rc: c\n"
+    assert unknown.returncode == 1
+    assert "other worktrees: x" in unknown.stderr
+
+
 def test_a_post_checkout_hook_that_fails_is_a_warning(home: Any) -> None:
     project = home.repository()
     hook = project / ".git" / "hooks" / "post-checkout"

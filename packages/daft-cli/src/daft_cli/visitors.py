@@ -27,16 +27,12 @@ def bring(session: Session, source: Worktree, worktree: Worktree) -> None:
     """Copy what `source` has and `worktree` has not, and remember it. Trouble is a warning."""
     for name in NAMES:
         origin, target = os.path.join(source.path, name), os.path.join(worktree.path, name)
-        if not os.path.isfile(origin) or os.path.lexists(target) or _is_tracked(source, name):
+        if not os.path.isfile(origin) or os.path.lexists(target) or is_tracked(source, name):
             continue
         data = _copy(origin, target)
         if data is None:
             continue
-        try:
-            session.registry.put_seed(session.repository.common_dir, worktree.label, name, data)
-        except RegistryUnavailable as error:
-            # It counts as changed there, then: nothing is lost, only asked about.
-            warn(f"how {name} came to '{worktree.label}' cannot be remembered: {error}")
+        Visitors(session).brought(worktree, name, data)
 
 
 class Visitors:
@@ -54,9 +50,17 @@ class Visitors:
             warn(f"what was brought to '{worktree.label}' is not known: {error}")
             return {}
 
+    def brought(self, worktree: Worktree, name: str, data: bytes) -> None:
+        """Remember what a file of a worktree began with. Trouble is a warning."""
+        try:
+            self._session.registry.put_seed(self._common_dir, worktree.label, name, data)
+        except RegistryUnavailable as error:
+            # It counts as changed there, then: nothing is lost, only asked about.
+            warn(f"how {name} came to '{worktree.label}' cannot be remembered: {error}")
+
     def is_no_loss(self, worktree: Worktree, name: str) -> bool:
         """True for a file that is as it was brought, or whose changes another worktree has."""
-        mine = _read(os.path.join(worktree.path, name))
+        mine = read(os.path.join(worktree.path, name))
         if mine is None:
             return False
         seed = self.seeds(worktree).get(name)
@@ -65,7 +69,7 @@ class Visitors:
         for other in self._session.repository.worktrees:
             if other.is_bare or other.missing or other.path == worktree.path:
                 continue
-            theirs = _read(os.path.join(other.path, name))
+            theirs = read(os.path.join(other.path, name))
             if theirs is not None and holds_already(theirs, mine, base=seed, name=name):
                 return True
         return False
@@ -76,7 +80,7 @@ class Visitors:
             name
             for name in NAMES
             if os.path.isfile(os.path.join(worktree.path, name))
-            and not _is_tracked(worktree, name)
+            and not is_tracked(worktree, name)
             and not self.is_no_loss(worktree, name)
         )
 
@@ -99,7 +103,7 @@ def leave(session: Session, worktree: Worktree) -> tuple[str, ...]:
     common = session.repository.common_dir
     folder = os.path.join(common, ".daft", "discarded", worktree.label)
     for name in Visitors(session).refined(worktree):
-        data = _read(os.path.join(worktree.path, name))
+        data = read(os.path.join(worktree.path, name))
         if data is None:
             continue
         path = _free(os.path.join(folder, name), data)
@@ -121,17 +125,18 @@ def leave(session: Session, worktree: Worktree) -> tuple[str, ...]:
 def _free(path: str, data: bytes) -> str:
     """Return where to keep `data`: not over what an earlier worktree of that name left there."""
     number, free = 1, path
-    while os.path.lexists(free) and _read(free) != data:
+    while os.path.lexists(free) and read(free) != data:
         number += 1
         free = f"{path}.{number}"
     return free
 
 
-def _is_tracked(worktree: Worktree, name: str) -> bool:
+def is_tracked(worktree: Worktree, name: str) -> bool:
+    """True for a file of a worktree that git tracks."""
     return git.attempt(worktree.path, "ls-files", "--error-unmatch", "--", name).ok
 
 
-def _read(path: str) -> bytes | None:
+def read(path: str) -> bytes | None:
     """Return the content of a plain file, None when there is none that can be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -24,6 +24,7 @@ _ELSEWHERE = {
     "install": "hooks_files",
     "migrate": "hooks_files",
     "dump": "hooks_files",
+    "consolidate": "hooks_consolidate",
 }
 """Verb -> the module beside this one that it is in, loaded when it is wanted."""
 
