@@ -491,3 +491,14 @@ def test_a_clone_to_the_place_of_a_trusted_repository_is_not_trusted(home: Any) 
 
     assert (again.returncode, started.returncode) == (0, 0), again.stderr + started.stderr
     assert not (home.root / "a").exists()
+
+
+def test_a_job_that_wants_the_terminal_stays_in_the_foreground(home: Any) -> None:
+    project = home.repository(
+        POST.format("{name: a, run: touch a, interactive: true, background: true}")
+    )
+
+    code, shown = home.on_terminal("start", "x", cwd=project)
+
+    assert code == 0, shown
+    assert home.jobs(home.root / "project.x")["a"]["background"] is False

@@ -1,4 +1,4 @@
-"""The manual of daft.yml has every key and every kind of wrong input, and names tests there are."""
+"""The manual of daft.yml has every key, wrong input and odd case, and names tests there are."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from daft_hooks.domain.shape import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "daft-yml.md").read_text(encoding="utf-8")
+CASES = (ROOT / "docs" / "hook-cases.md").read_text(encoding="utf-8")
 HEADINGS = {
     "top": "The file",
     "hook": "A hook or a task",
@@ -26,9 +27,9 @@ HEADINGS = {
 REFERENCE = re.compile(r"`(test_\w+)::(test_\w+)(?:\[[^\]`]*\])?`")
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, page: str = PAGE) -> list[list[str]]:
     """Return the cells of the table below a heading, without its two first lines."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.split("\n") if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
@@ -62,3 +63,20 @@ def test_every_row_names_tests_that_are_there(heading: str) -> None:
         named = REFERENCE.findall(row[-1])
         assert named, row
         assert [one for one in named if one not in known_tests()] == []
+
+
+def test_every_case_names_tests_that_are_there() -> None:
+    headings = re.findall(r"^## (.+)$", CASES, re.MULTILINE)
+    table = [row for heading in headings for row in rows(heading, CASES)]
+
+    assert len({row[0] for row in table}) == len(table) > 0
+    for row in table:
+        named = REFERENCE.findall(row[-1])
+        assert named, row
+        assert [one for one in named if one not in known_tests()] == []
+
+
+def test_no_case_a_user_meets_is_left_out() -> None:
+    met = [row[0] for row in rows("As a user meets it", CASES)]
+
+    assert met == [f"A{number}" for number in range(1, 41)]
