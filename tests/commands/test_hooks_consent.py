@@ -36,7 +36,7 @@ def test_what_was_skipped_is_announced_listed_and_made_up_for(home: Any, project
     home.daft("start", "y", cwd=project)
     assert "Untrusted repo — 1 hook not run: worktree-post-create" in first.stderr
     assert "daft -C ../project.x hooks trust" in first.stderr
-    assert "daft hooks replay" in first.stderr
+    assert "daft -C ../project.x hooks replay" in first.stderr
 
     early = home.daft("hooks", "replay", cwd=project)
     assert early.returncode == 1
