@@ -16,6 +16,8 @@ STORED = (("400 jobs", 20, 20), ("40 000 jobs", 2000, 20))
 GROWN = (("1 000 jobs", 50, 20), ("100 000 jobs", 5000, 20))
 """Label, invocations, jobs in each: a page must cost about the same however much is stored."""
 GROWTH_LIMIT = 1.3
+RARE = 25
+"""Invocations that have failed, and are of another hook: the oldest, and more than a page."""
 
 
 def run(rounds: int) -> None:
@@ -120,7 +122,7 @@ def seed(root: Path, invocations: int, jobs: int) -> dict[str, str]:
         for number in range(invocations):
             at = f"2026-01-{1 + number % 28:02d}T{number % 24:02d}:00:00.000000+00:00"
             uid = f"{number:016x}"
-            rare = number % 50 == 0
+            rare = number < RARE
             hook = "worktree-pre-remove" if rare else "worktree-post-create"
             row = InvocationRow(
                 identity, uid, hook, hook, "main", "", "", at, None, "completed", None, "hook"
