@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from daft_hooks import load, load_from, load_from_git
 from daft_hooks.discovery import Loaded
 from daft_hooks.document import parse
+from daft_hooks.domain import shape
 from daft_hooks.domain.config import RuleKind
 from daft_hooks.domain.merging import merge
 from daft_hooks.domain.quantities import seconds, size_bytes
@@ -200,6 +201,17 @@ def test_what_is_extended_overrides_and_circles_are_told() -> None:
     assert loaded.configuration.layout == "contained"
     with pytest.raises(BadConfiguration, match="circle"):
         read("extends: a.yml\n", **{"a.yml": "extends: b.yml\n", "b.yml": "extends: a.yml\n"})
+
+
+@pytest.mark.parametrize(
+    ("where", "key"), [(where, key) for where, keys in shape.REFUSED.items() for key in keys]
+)
+def test_keys_whose_wish_would_silently_not_come_true_are_refused(where: str, key: str) -> None:
+    job = "{name: a, run: x}" if where == "top" else f"{{name: a, run: x, {key}: 1}}"
+    text = HEAD + f"      - {job}\n" + (f"{key}: 1\n" if where == "top" else "")
+
+    (told,) = errors(text)
+    assert f"'{key}' is not supported by this version" in told
 
 
 names = st.sampled_from(["a", "b", "c", "d"])

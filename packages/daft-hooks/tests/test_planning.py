@@ -180,6 +180,7 @@ def test_a_job_skipped_by_its_condition_satisfies_what_needs_it() -> None:
         ("skip: [{run: good}]", "skip: command succeeded: good"),
         ("only: [{run: bad, desc: because}]", "because"),
         ("skip: {macos: [{env: CI}]}", None),
+        ("only: {macos: [{env: CI}]}", "only: nothing is said of linux"),
         ("only: {env: DAFT_IS_NEW_BRANCH}", "only: env $DAFT_IS_NEW_BRANCH is not set"),
         ("skip: FALSE_ONE", None),
     ],

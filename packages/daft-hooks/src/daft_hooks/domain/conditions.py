@@ -73,6 +73,9 @@ def _reason_of_only(only: Condition | None, facts: Facts) -> str | None:
         return None
     if only.always is not None:
         return None if only.always else "only: false"
+    if only.by_system and not {"", facts.system} & only.by_system.keys():
+        # Who names systems means those: to run on all others would be a surprise.
+        return f"only: nothing is said of {facts.system}"
     for rule in _rules(only, facts.system):
         if not rule.tests:
             return rule.desc or "only: no rule holds"
