@@ -122,23 +122,11 @@ def build(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", *(str(path) for path in sorted(out.iterdir())))
 
 
-CRASH_SCENARIOS = (
-    "one-job",
-    "graph-of-12",
-    "log-over-its-limit",
-    "cancel-in-flight",
-    "retry",
-    "eviction",
-)
-
-
 @nox.session
 def crash(session: nox.Session) -> None:
     """Kill a coordinator and its client every time they pass a crash point: a nightly sweep."""
     install_wheels(session)
-    scenarios = session.posargs or CRASH_SCENARIOS
-    for scenario in scenarios:
-        session.run("python", "tests/crash/sweep.py", scenario, "--every-time")
+    session.run("python", "tests/crash/sweep.py", "--every-time", *session.posargs)
 
 
 @nox.session

@@ -1,11 +1,11 @@
 """Kill a coordinator, or its client, at every point in turn, and look at what is left.
 
-    python sweep.py SCENARIO [--every-time]
+    python sweep.py [SCENARIO] [--every-time]
 
 Each run is a family of forked processes: a client that plays the scenario and the leader it
 starts; then, after the death, whoever comes next. The verdict on the invariants is given by what
 is on the disk at the end. Without `--every-time` each point is tried the first time it is passed.
-Prints one line of JSON.
+Prints one line of JSON for the scenario, or for each of all.
 """
 
 from __future__ import annotations
@@ -574,9 +574,9 @@ def client_waits_for_work(client: CoordinatorClient) -> bool:
 
 
 def main() -> None:
-    """Sweep one scenario."""
+    """Sweep one scenario, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", choices=SCENARIOS)
+    parser.add_argument("scenario", nargs="?", choices=SCENARIOS)
     parser.add_argument("--every-time", action="store_true")
     parser.add_argument("--only", nargs=3, metavar=("ROLE", "POINT", "TIME"))
     options = parser.parse_args()
@@ -588,9 +588,12 @@ def main() -> None:
         run.play()
         print(json.dumps({"violations": run.violations, "killed": run.has_killed}))
         return
-    found = sweep(options.scenario, every_time=options.every_time)
-    print(json.dumps(found))
-    sys.exit(1 if found["violations"] or found["missed"] else 0)
+    is_bad = False
+    for scenario in [options.scenario] if options.scenario else SCENARIOS:
+        found = sweep(scenario, every_time=options.every_time)
+        print(json.dumps(found), flush=True)
+        is_bad = is_bad or bool(found["violations"] or found["missed"])
+    sys.exit(1 if is_bad else 0)
 
 
 def sweep(scenario: str, *, every_time: bool) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,11 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # as for `python sweep.py`, which stands on its own
+
+from points import SEAMS  # noqa: E402  (found there)
+from sweep import SCENARIOS  # noqa: E402  (found there)
+
 SOURCES = HERE.parents[1] / "packages" / "daft-coordinator" / "src" / "daft_coordinator"
 
 LASTING = {
@@ -29,7 +33,7 @@ ELSEWHERE = {
 
 
 def test_points_surround_every_call_that_lasts() -> None:
-    covered = {name for _, _, _, name in _points().SEAMS}
+    covered = {name for _, _, _, name in SEAMS}
 
     lasting = {
         function.name: str(path.relative_to(SOURCES))
@@ -48,10 +52,7 @@ def test_points_surround_every_call_that_lasts() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted with prctl")
-@pytest.mark.parametrize(
-    "scenario",
-    ["one-job", "graph-of-12", "log-over-its-limit", "cancel-in-flight", "retry", "eviction"],
-)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_death_at_any_point_breaks_no_invariant(scenario: str) -> None:
     done = subprocess.run(
         [sys.executable, str(HERE / "sweep.py"), scenario],
@@ -65,15 +66,6 @@ def test_a_death_at_any_point_breaks_no_invariant(scenario: str) -> None:
     assert found["violations"] == {}
     assert found["missed"] == []
     assert found["kills"] >= len(found["points"])
-
-
-def _points():
-    spec = importlib.util.spec_from_file_location("crash_points", HERE / "points.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _calls(function: ast.FunctionDef) -> set[str]:
