@@ -9,8 +9,9 @@ from attrs import evolve
 
 from daft_protocol.jobs import Job
 from daft_protocol.messages import CancelResult
-from daft_protocol.status import EndReason, JobStatus
+from daft_protocol.status import JobStatus
 
+from . import changes
 from .domain import cancel as cancelling
 from .domain.cancel import CancelAction, Manner, Selection
 from .domain.lifecycle import StopCause
@@ -55,11 +56,11 @@ class Cancellation:
         """Stop the unfinished jobs that `selection` means; return what was done to each."""
         chosen = cancelling.select(self._store.unfinished(), selection, now=self._clock.now())
         actions = [(job, cancelling.action_for(job.status, kill=manner.kill)) for job in chosen]
-        changes = [self._change(job, action) for job, action in actions]
-        accepted = self._store.apply(changes)
+        wanted = [self._change(job, action) for job, action in actions]
+        accepted = self._store.apply(wanted)
         return tuple(
             self._finish(job, action, change, manner, done=done)
-            for (job, action), change, done in zip(actions, changes, accepted, strict=True)
+            for (job, action), change, done in zip(actions, wanted, accepted, strict=True)
         )
 
     def _finish(
@@ -85,18 +86,8 @@ class Cancellation:
     def _change(self, job: Job, action: CancelAction) -> JobChange:
         now = self._clock.now()
         if action is CancelAction.DEQUEUE:
-            return JobChange(
-                job_uid=job.uid,
-                allowed=(JobStatus.QUEUED,),
-                to=JobStatus.CANCELLED,
-                at=now,
-                finished_at=now,
-                end_reason=EndReason.CANCEL,
-                end_detail=BEFORE_START,
-            )
-        return JobChange(
-            job_uid=job.uid, allowed=(JobStatus.RUNNING,), to=JobStatus.CANCELLING, at=now
-        )
+            return changes.dequeued(job.uid, BEFORE_START, now)
+        return changes.cancelling(job.uid, now)
 
     def _stop(self, job: Job, manner: Manner) -> None:
         run = self._runs.get(job.uid)

@@ -160,9 +160,7 @@ class Coordinator:
             now=self.clock.now(),
             processes=self.processes,
         )
-        recorded = self.store.invocation(invocation.invocation_id)
-        if recorded is not None:
-            self._plugins.tell("daft_invocation_changed", invocation=recorded)
+        self._tell_of(invocation.invocation_id)
         self._adopt(
             invocation.invocation_id,
             jobs,
@@ -476,15 +474,19 @@ class Coordinator:
     def _forget_finished(self) -> None:
         for invocation_id in self._roster.forget_finished(self._runs):
             self._starting.forget(invocation_id)
-            if not self._plugins.listens("daft_invocation_changed"):
-                continue
-            try:
-                recorded = self.store.invocation(invocation_id)
-            except StoreUnavailable as error:
-                self._report(str(error))
-                continue
-            if recorded is not None:
-                self._plugins.tell("daft_invocation_changed", invocation=recorded)
+            self._tell_of(invocation_id)
+
+    def _tell_of(self, invocation_id: str) -> None:
+        """Tell whoever listens that an invocation has changed; its row is read only for them."""
+        if not self._plugins.listens("daft_invocation_changed"):
+            return
+        try:
+            recorded = self.store.invocation(invocation_id)
+        except StoreUnavailable as error:
+            self._report(str(error))
+            return
+        if recorded is not None:
+            self._plugins.tell("daft_invocation_changed", invocation=recorded)
 
     def _write_note(self, job: Job, text: str) -> None:
         """Leave the reason in the log of a job that never started."""

@@ -20,11 +20,11 @@ from daft_protocol.messages import INTERNAL, Accepted, Error, Response, Submit
 from daft_protocol.names import new_invocation_id
 from daft_protocol.status import JobStatus
 
-from . import __version__, defaults, detaching
+from . import __version__, changes, defaults, detaching
 from .errors import CoordinatorError, LeaderTooOld
 from .finding import LeaderFinder
 from .link import ANSWER_S, Link
-from .ports import JobChange, Owner
+from .ports import Owner
 from .station import Station, wait_until_free
 
 if TYPE_CHECKING:
@@ -121,14 +121,7 @@ def _take(store: SqliteJobStore, submit: Submit) -> Owner:
     now = defaults.system_clock().now()
     store.apply(
         [
-            JobChange(
-                job_uid=job.uid,
-                allowed=(JobStatus.QUEUED,),
-                to=JobStatus.QUEUED,
-                at=now,
-                set_owner=True,
-                owner=owner.id,
-            )
+            changes.taken_over(job.uid, JobStatus.QUEUED, owner.id, now)
             for job in store.jobs_of(submit.invocation_id)
             if job.status is JobStatus.QUEUED and job.spec.background
         ]

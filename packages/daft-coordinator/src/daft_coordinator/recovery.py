@@ -9,16 +9,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from daft_protocol.jobs import SPEC_VERSION, Job
 from daft_protocol.status import EndReason, JobStatus
 
+from . import changes
 from .domain.lifecycle import Ending
 from .domain.reconcile import ObservedJob, Verdict, culprit_of, reconcile, why_skipped
 from .errors import StoreUnavailable
 from .joblog import mend, reopen
-from .ports import JobChange
 from .reactor import READ, Timer
 from .results import remove_result, told_ending
 from .roster import RETRY_LIMIT_S
@@ -220,26 +220,15 @@ class Recovery:
     def _repair(self, job: Job) -> None:
         ending = self._ending(job)
         assert ending is not None
-        status, reason, detail = ending.status, ending.reason, ending.detail
         if job.status is JobStatus.CANCELLING:
-            status, reason, detail = JobStatus.CANCELLED, EndReason.CANCEL, "cancelled"
+            ending = evolve(
+                ending, status=JobStatus.CANCELLED, reason=EndReason.CANCEL, detail="cancelled"
+            )
         now = self._coordinator.clock.now()
         directory = self._coordinator.store.log_directory(job)
         if directory is not None:
             mend(directory, limit_bytes=job.spec.log.limit_bytes)
-        self._coordinator.save(
-            JobChange(
-                job_uid=job.uid,
-                allowed=(job.status,),
-                to=status,
-                at=now,
-                finished_at=now,
-                exit_code=ending.exit_code,
-                term_signal=ending.term_signal,
-                end_reason=reason,
-                end_detail=detail,
-            )
-        )
+        self._coordinator.save(changes.found_ended(job, ending, now))
         if directory is not None:
             remove_result(directory)
 
@@ -247,45 +236,20 @@ class Recovery:
         now = self._coordinator.clock.now()
         # Log record before row: whoever sees the row must find the reason in the log.
         self._append(job, "crashed", message=detail)
-        self._coordinator.save(
-            JobChange(
-                job_uid=job.uid,
-                allowed=(job.status,),
-                to=JobStatus.CRASHED,
-                at=now,
-                finished_at=now,
-                end_reason=EndReason.CRASH,
-                end_detail=detail,
-            )
-        )
+        ending = Ending(status=JobStatus.CRASHED, reason=EndReason.CRASH, detail=detail)
+        self._coordinator.save(changes.found_ended(job, ending, now))
 
     def _finish_cancel(self, job: Job) -> None:
         now = self._coordinator.clock.now()
-        self._append(job, "crashed", message="cancelled; its coordinator died meanwhile")
-        self._coordinator.save(
-            JobChange(
-                job_uid=job.uid,
-                allowed=(JobStatus.CANCELLING,),
-                to=JobStatus.CANCELLED,
-                at=now,
-                finished_at=now,
-                end_reason=EndReason.CANCEL,
-                end_detail="cancelled; its coordinator died meanwhile",
-            )
-        )
+        detail = "cancelled; its coordinator died meanwhile"
+        self._append(job, "crashed", message=detail)
+        ending = Ending(status=JobStatus.CANCELLED, reason=EndReason.CANCEL, detail=detail)
+        self._coordinator.save(changes.found_ended(job, ending, now))
 
     def _skip(self, job: Job, why: str, reason: EndReason = EndReason.CRASH) -> None:
         self._append(job, "note", text=why)
-        self._coordinator.save(
-            JobChange(
-                job_uid=job.uid,
-                allowed=(JobStatus.QUEUED,),
-                to=JobStatus.SKIPPED,
-                at=self._coordinator.clock.now(),
-                end_reason=reason,
-                end_detail=why,
-            )
-        )
+        now = self._coordinator.clock.now()
+        self._coordinator.save(changes.skipped(job.uid, why, now, reason=reason))
 
     def stop_adopted(self) -> None:
         """Bring what was adopted to an end: we are told to leave."""
@@ -297,16 +261,7 @@ class Recovery:
         coordinator = self._coordinator
         now = coordinator.clock.now()
         taken = coordinator.store.apply(
-            [
-                JobChange(
-                    job_uid=job.uid,
-                    allowed=(JobStatus.RUNNING,),
-                    to=JobStatus.RUNNING,
-                    at=now,
-                    set_owner=True,
-                    owner=coordinator.owner.id,
-                )
-            ]
+            [changes.taken_over(job.uid, JobStatus.RUNNING, coordinator.owner.id, now)]
         )
         if not all(taken):
             return  # it has ended meanwhile, or somebody wants it stopped: the next pass sees

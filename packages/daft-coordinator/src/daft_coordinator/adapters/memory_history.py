@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from daft_protocol.departures import Departure
-from daft_protocol.status import EndReason, JobStatus
+from daft_protocol.status import JobStatus
 
+from .. import changes
 from ..domain.elapsed import ClockRecord
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
 from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
 from ..loglease import is_used
-from ..ports import JobChange
 
 if TYPE_CHECKING:
     from .memory import MemoryJobStore
@@ -86,18 +86,7 @@ class MemoryHistory:
 
     def give_up(self, uids: Sequence[str], at: datetime) -> int:
         """Record running jobs as cancelled, reason `stale`; return how many still were running."""
-        changes = [
-            JobChange(
-                job_uid=uid,
-                allowed=(JobStatus.RUNNING,),
-                to=JobStatus.CANCELLED,
-                at=at,
-                finished_at=at,
-                end_reason=EndReason.STALE,
-            )
-            for uid in uids
-        ]
-        return sum(self._store.apply(changes))
+        return sum(self._store.apply([changes.given_up(uid, at) for uid in uids]))
 
     def tombstones(self) -> tuple[Tombstone, ...]:
         """Return what earlier evictions have left to be deleted."""

@@ -15,7 +15,7 @@ from attrs import evolve
 import daft_store
 from daft_protocol.departures import Departure
 from daft_protocol.jobs import DEFAULT_RETENTION_S, ProcessIdentity
-from daft_protocol.status import EndReason, JobStatus
+from daft_protocol.status import JobStatus
 from daft_store import bringup, history, ledger, policies
 from daft_store.errors import StoreError
 from daft_store.history import ClockRow, EvictionRow, PassRow
@@ -25,12 +25,12 @@ from daft_store.policies import PolicyFields
 from daft_store.shelf import LogShelf
 from daft_store.texts import storable
 
+from .. import changes
 from ..domain.elapsed import ClockReading, ClockRecord, Trust
 from ..domain.policy import DeclaredPolicy, StoredPolicy, merge
 from ..domain.retention import KeptInvocation, KeptJob
 from ..errors import StoreFull, StoreUnavailable
 from ..history import LogDirectory, PassRecord, Place, RunningJob, Tombstone
-from ..ports import JobChange
 from . import rows
 
 # Columns of the store -> fields of the policy. Two units in one name would be one too many.
@@ -137,20 +137,9 @@ class SqliteHistory:
 
     def give_up(self, uids: Sequence[str], at: datetime) -> int:
         """Record running jobs as cancelled, reason `stale`; return how many still were running."""
-        changes = [
-            JobChange(
-                job_uid=uid,
-                allowed=(JobStatus.RUNNING,),
-                to=JobStatus.CANCELLED,
-                at=at,
-                finished_at=at,
-                end_reason=EndReason.STALE,
-                end_detail="given up by clean-up: nobody answers for it and its process is gone",
-            )
-            for uid in uids
-        ]
         with self._guarded():
-            return sum(ledger.move_jobs(self._db, [rows.job_move(one) for one in changes]))
+            moves = [rows.job_move(changes.given_up(uid, at)) for uid in uids]
+            return sum(ledger.move_jobs(self._db, moves))
 
     def tombstones(self) -> tuple[Tombstone, ...]:
         """Return what earlier evictions have left to be deleted."""
