@@ -186,7 +186,7 @@ def lead(place: Place) -> Iterator[Callable[[str], None]]:
 def left_by_a_submitter(place: Place, spec: Any) -> Any:
     """Record jobs of a submitter that is gone."""
     with Coordinator(place.store) as me:
-        return record(place.store, spec, owner=None, now=me.clock.now())
+        return record(place.store, spec, owner=None, clock=me.clock)
 
 
 @pytest.mark.fault("F-02", "it")

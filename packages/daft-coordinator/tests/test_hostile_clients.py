@@ -160,7 +160,7 @@ def test_of_many_leaders_at_once_one_does_the_work(
     out = tmp_path / "out"
     spec = fire(*[background(job, f"j{n}", f"echo {n} >> {out}; sleep 0.2") for n in range(20)])
     with Coordinator(place.store) as me:
-        record(place.store, spec, owner=None, now=me.clock.now())
+        record(place.store, spec, owner=None, clock=me.clock)
     words = [
         sys.executable, "-m", "daft_coordinator", "--state-root", place.root, "--repository",
         place.repository,

@@ -396,7 +396,7 @@ def test_a_store_held_by_another_process_delays_rows_and_nothing_else(
 def test_a_hand_over_waits_for_a_store_that_is_held(place: Place, fire: Make, job: Make) -> None:
     spec = fire(background(job, "a"))
     with Coordinator(place.store, kind="command") as me, place.client() as client:
-        record(place.store, spec, owner=me.owner.id, now=me.clock.now())
+        record(place.store, spec, owner=me.owner.id, clock=me.clock)
         client.hello()
         held = Held(place.database)
         refused = threading.Thread(target=lambda: release_when_refused(place, held))

@@ -75,6 +75,7 @@ DAMAGE = {
     "deep JSON": "UPDATE jobs SET tags_json = replace(hex(zeroblob(50000)), '0', '[') WHERE job_uid = ?",
     "no text": "UPDATE jobs SET command = CAST(x'ff41' AS TEXT) WHERE job_uid = ?",
     "no moment": "UPDATE jobs SET queued_at = 'soon' WHERE job_uid = ?",
+    "no boot": "UPDATE jobs SET spec_json = '{\"queued_boot\":[]}' WHERE job_uid = ?",
     "no number": "UPDATE jobs SET max_log_size_bytes = 'x' WHERE job_uid = ?",
 }
 
@@ -85,7 +86,7 @@ def test_a_row_that_cannot_be_read_is_told_once_and_harms_no_other(
 ) -> None:
     with Coordinator(sqlite) as coordinator:
         spec = fire(job("bad"), job("good"))
-        bad, good = record(sqlite, spec, owner=None, now=coordinator.clock.now())
+        bad, good = record(sqlite, spec, owner=None, clock=coordinator.clock)
         sqlite._db.execute(DAMAGE[kind], (bad.uid,))
 
         for _ in range(2):
@@ -104,7 +105,7 @@ def test_an_invocation_that_cannot_be_read_is_told_once(
     with Coordinator(sqlite) as coordinator:
         specs = [fire(job("a")), fire(job("a"))]
         for spec in specs:
-            record(sqlite, spec, owner=None, now=coordinator.clock.now())
+            record(sqlite, spec, owner=None, clock=coordinator.clock)
     sqlite._db.execute(
         "UPDATE invocations SET source = 'elsewhere' WHERE invocation_id = ?",
         (specs[0].invocation_id,),
@@ -122,7 +123,7 @@ def test_pages_go_on_behind_rows_that_cannot_be_read(
 ) -> None:
     with Coordinator(sqlite) as coordinator:
         spec = fire(*[job(f"j{n}") for n in range(6)])
-        made = record(sqlite, spec, owner=None, now=coordinator.clock.now())
+        made = record(sqlite, spec, owner=None, clock=coordinator.clock)
     for one in (made[0], made[3]):
         sqlite._db.execute(DAMAGE["no text"], (one.uid,))
 

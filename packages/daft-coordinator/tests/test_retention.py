@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daft_coordinator.domain import retention
-from daft_coordinator.domain.elapsed import ClockReading, ClockRecord, Trust, compare
+from daft_coordinator.domain.elapsed import (
+    ClockReading,
+    ClockRecord,
+    Trust,
+    compare,
+    passed_s,
+)
 from daft_coordinator.domain.policy import DeclaredPolicy, RetentionPolicy, effective, merge
 from daft_coordinator.domain.retention import (
     Decision,
@@ -23,6 +29,7 @@ from daft_coordinator.domain.retention import (
     Wishes,
     decide,
 )
+from daft_protocol.jobs import BootMoment
 from daft_protocol.status import UNFINISHED, JobStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -397,6 +404,28 @@ def test_the_budget_is_met_or_everything_left_is_protected(seen: Snapshot) -> No
 
 def reading(days: float, boot_s: float, boot: str = "one") -> ClockReading:
     return ClockReading(wall_at=ago(-days), since_boot_s=boot_s, boot_id=boot)
+
+
+def queued(at: ClockReading) -> dict[str, Any]:
+    boot = BootMoment(boot_id=at.boot_id, since_boot_s=at.since_boot_s)
+    return {"then": at.wall_at, "then_boot": boot}
+
+
+@pytest.mark.parametrize("jump", [0, 1, -1, 400])
+def test_within_one_boot_no_clock_that_was_set_changes_an_age(jump: float) -> None:
+    assert passed_s(reading(jump, 1060), **queued(reading(0, 1000))) == 60
+
+
+def test_a_moment_of_an_earlier_boot_is_at_least_as_old_as_this_one() -> None:
+    then = queued(reading(0, 5000))
+
+    assert passed_s(reading(1, 100, "two"), **then) == DAY
+    assert passed_s(reading(-1, 100, "two"), **then) == 100
+
+
+def test_without_the_boot_the_wall_clock_decides_and_never_below_zero() -> None:
+    assert passed_s(reading(1, 5), then=ago(0), then_boot=None) == DAY
+    assert passed_s(reading(-1, 5), then=ago(0), then_boot=None) == 0
 
 
 def test_two_clocks_that_agree_are_believed() -> None:

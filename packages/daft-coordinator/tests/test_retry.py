@@ -32,6 +32,7 @@ from daft_coordinator.errors import (
 from daft_coordinator.logreader import read_log
 from daft_coordinator.retrying import prepare
 from daft_coordinator.submission import record
+from daft_coordinator.testing import VirtualClock
 from daft_protocol import InvocationSpec, JobSpec, JobStatus
 from daft_protocol.jobs import Job, RunMode, Skip
 from daft_protocol.status import EndReason, SkipKind, Source
@@ -331,7 +332,7 @@ def test_a_directory_that_is_gone_is_refused_unless_another_is_given(
 
 def test_a_refused_retry_records_nothing(store: Any, fire: Make, job: Make) -> None:
     empty = fire(skip_reason="untrusted")
-    record(store, empty, owner=None, now=NOW)
+    record(store, empty, owner=None, clock=VirtualClock(start=NOW))
 
     for unknown in ("ff" * 8, empty.invocation_id):
         with pytest.raises(JobNotFound):
@@ -365,7 +366,7 @@ def test_jobs_that_a_skip_names_are_recorded_with_the_true_reason(
     kinds = (SkipKind.CONDITION, SkipKind.DEP_FAILED, SkipKind.CANCELLED)
     spec = fire(*[job(kind.value, skip=Skip(kind=kind, reason="r")) for kind in kinds])
 
-    record(store, spec, owner=None, now=NOW)
+    record(store, spec, owner=None, clock=VirtualClock(start=NOW))
 
     assert [one.end_reason for one in store.jobs_of(spec.invocation_id)] == [
         EndReason.CONDITION, EndReason.DEP_FAILED, EndReason.CANCEL,

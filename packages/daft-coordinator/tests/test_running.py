@@ -515,7 +515,7 @@ def test_a_spec_survives_the_store(store: Any, fire: Make) -> None:
     with Coordinator(store) as coordinator:
         from daft_coordinator.submission import record
 
-        record(store, made, owner=coordinator.owner.id, now=coordinator.clock.now())
+        record(store, made, owner=coordinator.owner.id, clock=coordinator.clock)
 
     (found,) = store.jobs_of(made.invocation_id)
 

@@ -179,13 +179,14 @@ def test_an_older_leader_runs_a_retry_that_it_does_not_know(
 def test_what_a_newer_daft_left_behind_is_not_run_as_if_it_were_understood(
     place: Place, fire: Make, job: Make
 ) -> None:
+    from daft_coordinator.adapters.clock import SystemClock
     from daft_coordinator.submission import record
 
     newer = ObservedJob(uid="u", status=JobStatus.QUEUED, owner_alive=False, is_newer=True)
     assert judge(newer) is Verdict.SKIP
     assert "newer daft" in why_skipped(newer)
 
-    (made,) = record(place.store, fire(job("a", background=True)), owner=None, now=_now(place))
+    (made,) = record(place.store, fire(job("a", background=True)), owner=None, clock=SystemClock())
     later = evolve(
         made, uid="f" * 32, spec=evolve(made.spec, name="b"), spec_version=SPEC_VERSION + 1
     )
@@ -200,9 +201,3 @@ def test_what_a_newer_daft_left_behind_is_not_run_as_if_it_were_understood(
     assert (found["b"].status, "newer daft" in (found["b"].end_detail or "")) == (
         JobStatus.SKIPPED, True,
     )  # fmt: skip
-
-
-def _now(place: Place) -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)

@@ -146,7 +146,7 @@ class LocalEngine(CoordinatorEngine):
     def submit_background(
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]
     ) -> Any:
-        record(self.coordinator.store, invocation, owner=None, now=self.coordinator.clock.now())
+        record(self.coordinator.store, invocation, owner=None, clock=self.coordinator.clock)
         raise CoordinatorUnavailable("there is no leader here")
 
     def skipped_fire(self, invocation: InvocationSpec) -> None:

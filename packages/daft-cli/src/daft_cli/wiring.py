@@ -188,7 +188,7 @@ class Engine:
                 return self._hand_over(self._sqlite, invocation, environment)
             except StoreUnavailable as error:
                 self._do_without_store(error)
-        record(self._open_store(), invocation, owner=None, now=SystemClock().now())
+        record(self._open_store(), invocation, owner=None, clock=SystemClock())
         raise CoordinatorUnavailable("jobs cannot be recorded", is_told=True)
 
     def _hand_over(

@@ -30,7 +30,8 @@ from .domain.retention import (
 from .errors import CoordinatorError, StoreFull, StoreUnavailable
 from .history import JobHistory, PassRecord, Tombstone
 from .ports import Clock, ProcessControl
-from .survey import Surveyor, reading
+from .reading import reading
+from .survey import Surveyor
 
 BATCH = 25
 """Invocations per transaction. With twenty jobs each it takes about 15 ms, in which a leader does

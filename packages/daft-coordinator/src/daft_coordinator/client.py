@@ -136,7 +136,7 @@ class CoordinatorClient:
             self._store,
             invocation,
             owner=owner.id,
-            now=self._now(),
+            clock=self._clock or defaults.system_clock(),
             processes=self._processes,
         )
         waiting = [job for job in jobs if job.status is JobStatus.QUEUED and job.spec.background]

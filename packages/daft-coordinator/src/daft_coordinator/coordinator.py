@@ -157,7 +157,7 @@ class Coordinator:
             self.store,
             invocation,
             owner=self.owner.id,
-            now=self.clock.now(),
+            clock=self.clock,
             processes=self.processes,
         )
         self._tell_of(invocation.invocation_id)

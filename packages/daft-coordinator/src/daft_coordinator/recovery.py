@@ -15,11 +15,13 @@ from daft_protocol.jobs import SPEC_VERSION, Job
 from daft_protocol.status import EndReason, JobStatus
 
 from . import changes
+from .domain.elapsed import passed_s
 from .domain.lifecycle import Ending
 from .domain.reconcile import ObservedJob, Verdict, culprit_of, reconcile, why_skipped
 from .errors import StoreUnavailable
 from .joblog import mend, reopen
 from .reactor import READ, Timer
+from .reading import reading
 from .results import remove_result, told_ending
 from .roster import RETRY_LIMIT_S
 
@@ -193,8 +195,8 @@ class Recovery:
         )
         waited_s = 0.0
         if job.queued_at is not None:
-            # A wall clock that went backwards makes nothing older than new.
-            waited_s = max(0.0, (coordinator.clock.now() - job.queued_at).total_seconds())
+            now = reading(coordinator.clock)
+            waited_s = passed_s(now, then=job.queued_at, then_boot=job.queued_boot)
         return ObservedJob(
             uid=job.uid,
             status=job.status,

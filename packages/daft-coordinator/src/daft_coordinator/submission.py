@@ -7,15 +7,17 @@ from datetime import datetime
 
 from attrs import evolve
 
-from daft_protocol.jobs import Invocation, InvocationSpec, Job
+from daft_protocol.jobs import BootMoment, Invocation, InvocationSpec, Job
 from daft_protocol.names import directory_name, new_job_uid
 from daft_protocol.status import EndReason, InvocationStatus, JobStatus, SkipKind
 
 from . import defaults, leases
 from .domain import graph
+from .domain.elapsed import ClockReading
 from .domain.schedule import InvocationFacts, JobFacts, Snapshot, schedule
 from .errors import WorktreeLeased
-from .ports import JobStore, ProcessControl
+from .ports import Clock, JobStore, ProcessControl
+from .reading import reading
 
 _REASONS = {
     SkipKind.DEP_FAILED: EndReason.DEP_FAILED,
@@ -29,7 +31,7 @@ def record(
     spec: InvocationSpec,
     *,
     owner: str | None,
-    now: datetime,
+    clock: Clock,
     processes: ProcessControl | None = None,
 ) -> tuple[Job, ...]:
     """Commit an invocation and its jobs in one transaction, before anything of it runs.
@@ -42,6 +44,7 @@ def record(
     Raises: DuplicateJob, UnknownDependency, DependencyCycle, WorktreeLeased, StoreUnavailable;
     then nothing was recorded.
     """
+    now = reading(clock)
     known = store.invocation(spec.invocation_id)
     earlier = store.jobs_of(spec.invocation_id) if known is not None else ()
     names = [job.name for job in spec.jobs]
@@ -52,13 +55,13 @@ def record(
     }
     graph.check(names, needs, known={job.name for job in earlier})
     jobs = _queued(spec, owner=owner, now=now, first_position=len(earlier))
-    jobs = _skip_hopeless(spec, jobs, earlier, now)
-    invocation = None if known is not None else _invocation(spec, owner, now)
+    jobs = _skip_hopeless(spec, jobs, earlier, now.wall_at)
+    invocation = None if known is not None else _invocation(spec, owner, now.wall_at)
     try:
         stored = store.record(invocation, jobs)
     except WorktreeLeased:
         looked_up = processes or defaults.posix_processes()
-        stored = leases.record(store, invocation, jobs, processes=looked_up, now=now)
+        stored = leases.record(store, invocation, jobs, processes=looked_up, now=now.wall_at)
     return tuple(
         job if job.removed_env == kept.removed_env else evolve(job, removed_env=kept.removed_env)
         for job, kept in zip(jobs, stored, strict=True)
@@ -92,8 +95,9 @@ def _invocation(spec: InvocationSpec, owner: str | None, now: datetime) -> Invoc
 
 
 def _queued(
-    spec: InvocationSpec, *, owner: str | None, now: datetime, first_position: int
+    spec: InvocationSpec, *, owner: str | None, now: ClockReading, first_position: int
 ) -> list[Job]:
+    boot = BootMoment(boot_id=now.boot_id, since_boot_s=now.since_boot_s)
     return [
         Job(
             uid=new_job_uid(),
@@ -103,8 +107,9 @@ def _queued(
             position=position,
             spec=job if job.full_needs or not job.needs else evolve(job, full_needs=job.needs),
             status=JobStatus.QUEUED,
-            updated_at=now,
-            queued_at=now,
+            updated_at=now.wall_at,
+            queued_at=now.wall_at,
+            queued_boot=boot,
             owner=owner,
             dir_name=directory_name(job.name),
             mode=spec.mode,

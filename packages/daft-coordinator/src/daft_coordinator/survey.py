@@ -10,17 +10,9 @@ from attrs import evolve
 from daft_protocol.jobs import ProcessIdentity
 
 from .domain import policy, retention
-from .domain.elapsed import ClockReading
 from .domain.retention import KeptInvocation, KeptJob, Snapshot, StrayDirectory
 from .history import JobHistory, LogDirectory, RunningJob
-from .ports import Clock, ProcessControl
-
-
-def reading(clock: Clock) -> ClockReading:
-    """Return what the wall clock and the time since the machine started say now."""
-    return ClockReading(
-        wall_at=clock.now(), since_boot_s=clock.since_boot(), boot_id=clock.boot_id()
-    )
+from .ports import ProcessControl
 
 
 class Surveyor:

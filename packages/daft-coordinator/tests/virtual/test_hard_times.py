@@ -55,7 +55,7 @@ def test_a_queued_job_is_not_too_old_for_a_clock_that_went_back(
 ) -> None:
     store = MemoryJobStore()
     spec = fire(job("a", ":", background=True))
-    record(store, spec, owner=None, now=world.clock.now())
+    record(store, spec, owner=None, clock=world.clock)
     world.clock.jump(jump)
     leader = world.coordinator(store, kind="leader", stop=POLICY)
 

@@ -160,8 +160,8 @@ def test_a_leader_of_which_nothing_is_told_counts_as_alive(
 
 
 @pytest.mark.fault("F-18", "ages")
-@pytest.mark.parametrize("jump_s", [0, -60, -86_400])
-def test_a_clock_set_back_makes_nothing_older_than_new(
+@pytest.mark.parametrize("jump_s", [0, -60, -86_400, 3600, 86_400])
+def test_a_clock_that_was_set_makes_nothing_older_or_newer(
     world: VirtualWorld, repository: Repository, fire: Make, job: Make, jump_s: int
 ) -> None:
     waiting = submit_behind_busy_workers(world, repository, fire, job)
@@ -173,14 +173,17 @@ def test_a_clock_set_back_makes_nothing_older_than_new(
     assert repository.now(waiting).status is JobStatus.COMPLETED
 
 
+@pytest.mark.fault("F-18", "ages")
+@pytest.mark.parametrize("jump_s", [0, -86_400])
 def test_what_waited_too_long_is_skipped_and_says_so(
-    world: VirtualWorld, repository: Repository, fire: Make, job: Make
+    world: VirtualWorld, repository: Repository, fire: Make, job: Make, jump_s: int
 ) -> None:
     waiting = submit_behind_busy_workers(world, repository, fire, job)
     assert repository.leader is not None
     world.crash(repository.leader)
     repository.leader = None
     world.run(700)
+    world.clock.jump(jump_s)
 
     repository.lead()
     world.run(60)

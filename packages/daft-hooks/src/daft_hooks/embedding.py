@@ -48,7 +48,7 @@ class CoordinatorEngine:
             coordinator.store,
             invocation,
             owner=None,
-            now=coordinator.clock.now(),
+            clock=coordinator.clock,
             processes=coordinator.processes,
         )
         coordinator.take_over(
@@ -64,8 +64,8 @@ class CoordinatorEngine:
 
     def skipped_fire(self, invocation: InvocationSpec) -> None:
         """Record a fire that was skipped whole."""
-        now = self.coordinator.clock.now()
-        submission.record(self.coordinator.store, invocation, owner=None, now=now)
+        here = self.coordinator
+        submission.record(here.store, invocation, owner=None, clock=here.clock)
 
     def fire_allowed(self, hook: str, worktree: str) -> None:
         """Keep earlier skipped fires: what a host's store forgets is its own decision."""

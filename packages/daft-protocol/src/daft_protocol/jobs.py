@@ -174,6 +174,18 @@ class Invocation:
 
 
 @frozen(kw_only=True)
+class BootMoment:
+    """A moment as the machine itself counts: setting its clock does not touch it.
+
+    boot_id: of which start of the machine; moments of two starts cannot be compared.
+    since_boot_s: seconds since that start, sleep included.
+    """
+
+    boot_id: str
+    since_boot_s: float
+
+
+@frozen(kw_only=True)
 class Job:
     """A recorded job: its specification and what is known of its life.
 
@@ -182,6 +194,7 @@ class Job:
     duration_ms: measured on the monotonic clock.
     owner: id of the coordinator that answers for it, None while nobody does.
     spec_version: of the program that recorded it.
+    queued_boot: the same moment as `queued_at`; None where it was not kept.
     """
 
     uid: str
@@ -211,6 +224,7 @@ class Job:
     log_dropped: int = 0
     retry_of: tuple[str, str] | None = None
     spec_version: int = SPEC_VERSION
+    queued_boot: BootMoment | None = None
 
     @property
     def name(self) -> str:

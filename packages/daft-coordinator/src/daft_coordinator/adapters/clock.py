@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import UTC, datetime
+from functools import cache
 
 
 class SystemClock:
@@ -28,6 +29,7 @@ class SystemClock:
         return read_boot_id()
 
 
+@cache  # no process outlives the boot it was started in
 def read_boot_id() -> str:
     """Return a text that is the same until the machine starts again."""
     if sys.platform.startswith("linux"):

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from daft_protocol.jobs import (
     BackgroundOutput,
+    BootMoment,
     Invocation,
     Job,
     JobSpec,
@@ -209,11 +210,12 @@ def job_of(row: JobRow) -> Job:
         log_dropped=row.log_dropped,
         retry_of=retry_of,
         spec_version=rest.get("spec_version", 1),
+        queued_boot=_boot_moment(rest.get("queued_boot")),
     )
 
 
 def _rest_of_spec(job: Job) -> dict[str, Any]:
-    """Return what has no column of its own, for a faithful run by somebody else."""
+    """Return what has no column of its own, and whoever runs or judges the job needs."""
     spec = job.spec
     rest: dict[str, Any] = {
         "background_output": spec.background_output.value,
@@ -239,6 +241,8 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
         rest["exact"] = exact
     if spec.log.keep_every_nth != 1:
         rest["keep_every_nth"] = spec.log.keep_every_nth
+    if job.queued_boot is not None:
+        rest["queued_boot"] = [job.queued_boot.boot_id, job.queued_boot.since_boot_s]
     if spec.skip is not None:
         rest["skip"] = {"kind": spec.skip.kind.value, "reason": spec.skip.reason}
     return rest
@@ -309,6 +313,13 @@ def _storable(text: str | None) -> str | None:
 
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else to_text(moment)
+
+
+def _boot_moment(pair: list[Any] | None) -> BootMoment | None:
+    if pair is None:
+        return None
+    boot_id, since_boot_s = pair
+    return BootMoment(boot_id=str(boot_id), since_boot_s=float(since_boot_s))
 
 
 def _moment(text: str | None) -> datetime | None:

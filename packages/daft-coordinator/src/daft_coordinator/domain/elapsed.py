@@ -1,4 +1,4 @@
-"""Whether the wall clock may be believed when it says that something is old.
+"""How long ago something was, and whether the wall clock may be believed about it.
 
 A clock that jumps forward makes everything look old at once. The time since the machine started
 cannot jump, so two passes that agree on both clocks are what makes an age believable.
@@ -10,6 +10,8 @@ import enum
 from datetime import datetime
 
 from attrs import frozen
+
+from daft_protocol.jobs import BootMoment
 
 TOLERANCE_S = 3600.0
 """How far the two clocks may drift apart between passes before the wall clock has moved."""
@@ -35,6 +37,20 @@ class ClockReading:
     wall_at: datetime
     since_boot_s: float
     boot_id: str
+
+
+def passed_s(now: ClockReading, *, then: datetime, then_boot: BootMoment | None) -> float:
+    """Return the seconds from a moment, as both clocks kept it, till now; never negative.
+
+    Within one run of the machine its own count decides, so no clock that was set makes anything
+    older or younger. A moment of an earlier run is at least as old as this run is.
+    """
+    by_wall_s = max(0.0, (now.wall_at - then).total_seconds())
+    if then_boot is None:
+        return by_wall_s
+    if then_boot.boot_id != now.boot_id:
+        return max(by_wall_s, now.since_boot_s)
+    return max(0.0, now.since_boot_s - then_boot.since_boot_s)
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from daft_protocol.jobs import BackgroundOutput, Invocation, Job, LogPolicy, RunMode, Skip
+from daft_protocol.jobs import (
+    BackgroundOutput,
+    BootMoment,
+    Invocation,
+    Job,
+    LogPolicy,
+    RunMode,
+    Skip,
+)
 from daft_protocol.status import (
     EndReason,
     InvocationStatus,
@@ -105,6 +113,7 @@ class RecordingSuite:
             log_records=2,
             log_dropped=3,
             retry_of=("a" * 16, "odd"),
+            queued_boot=BootMoment(boot_id="b-1", since_boot_s=86_400.25),
             spec_command="echo 'a\nb' \"$HOME\"",
             spec_working_dir="/some where",
             spec_env={"PLAIN": "x=y", "EMPTY": ""},
