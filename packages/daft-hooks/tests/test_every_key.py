@@ -38,6 +38,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "top.source_dir": (SCRIPT % "", SCRIPT % ", source_dir: other"),
     "top.source_dir_local": (SCRIPT % "", SCRIPT % ", source_dir_local: mine"),
     "top.min_version": (TOP % "", TOP % ", min_version: '99'"),
+    "top.shared": (TOP % "", TOP % ", shared: [.env]"),
     "top.layout": (TOP % "", TOP % ", layout: contained"),
     "hook.jobs": ("hooks: {pre-merge: {}}", HOOK % ""),
     "hook.parallel": (HOOK % "", HOOK % ", parallel: false"),
@@ -133,7 +134,7 @@ def observed(text: str) -> list[Any]:
     except BadConfiguration as error:
         return [[problem.message for problem in error.problems]]
     found += [problem.message for problem in loaded.decoded.problems]
-    found += [configuration.layout, configuration.env]
+    found += [configuration.layout, configuration.env, configuration.shared]
     for event_hook, task, move in (
         ("pre-merge", None, None),
         ("t", "t", None),

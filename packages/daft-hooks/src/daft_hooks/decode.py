@@ -19,6 +19,7 @@ from .errors import BadConfiguration, Mark, Problem, Severity
 from .hooktypes import FailMode
 from .reading import Reader, nearest
 from .rules import read_condition
+from .together import read_shared
 
 _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -63,10 +64,11 @@ def _configuration(reader: Reader, root: Node) -> Configuration:
             reader.note(mark, key, "says nothing", Severity.HINT)
     usual = Configuration()
     _check_version(reader, given.get("min_version"))
+    env = read_env(reader, given.get("env"), "env")
     return Configuration(
         hooks=_hooks(reader, given.get("hooks")),
         tasks=_tasks(reader, given.get("tasks")),
-        env=read_env(reader, given.get("env"), "env"),
+        env=env,
         log=read_log(reader, given.get("log"), "log"),
         layout=reader.text(given.get("layout"), "layout"),
         min_version=reader.text(given.get("min_version"), "min_version"),
@@ -74,6 +76,7 @@ def _configuration(reader: Reader, root: Node) -> Configuration:
         source_dir=reader.text(given.get("source_dir"), "source_dir") or usual.source_dir,
         source_dir_local=reader.text(given.get("source_dir_local"), "source_dir_local")
         or usual.source_dir_local,
+        shared=read_shared(reader, given.get("shared"), "shared", env),
     )
 
 

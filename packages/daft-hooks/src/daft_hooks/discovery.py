@@ -13,12 +13,15 @@ from attrs import evolve, field, frozen
 
 from .decode import Decoded, decode
 from .document import Node
+from .domain import shape
 from .domain.config import Configuration, HookConfig, JobConfig
 from .domain.trust import FILE
 from .errors import UnreadableConfiguration
 from .gitfiles import MAX_FILE_BYTES, CommittedFiles
 from .sealing import Sealed, seal
 from .sources import MAIN_NAMES, ReadFile, read_sources
+
+_RUNS_NOTHING = frozenset(one.name for one in shape.TOP if not one.consented)
 
 
 @frozen(kw_only=True)
@@ -132,9 +135,13 @@ def load_from(read: ReadFile) -> Loaded | None:
 
 
 def _digest(root: Node, contents: Mapping[str, Collection[str]]) -> str:
-    """Return a digest of the merged configuration and of files, given by name and content."""
+    """Return a digest of the merged configuration and of files, given by name and content.
+
+    Keys that decide nothing which would run are left out: see `shape.Field.consented`.
+    """
     total = hashlib.sha256()
-    total.update(json.dumps(root.to_plain(), sort_keys=True, default=str).encode())
+    said = {key: node.to_plain() for key, node in root.items.items() if key not in _RUNS_NOTHING}
+    total.update(json.dumps(said, sort_keys=True, default=str).encode())
     for name, digests in sorted(contents.items()):
         for digest in sorted(digests):
             total.update(b"\0" + os.fsencode(name) + b"\0" + digest.encode())

@@ -176,7 +176,10 @@ class EnvConfig:
 
 @frozen(kw_only=True)
 class Configuration:
-    """Everything a repository's configuration says to daft-hooks."""
+    """Everything a repository's configuration says.
+
+    shared: files that worktrees have in common, each a path from the top of a worktree.
+    """
 
     hooks: Mapping[str, HookConfig] = field(factory=dict)
     tasks: Mapping[str, HookConfig] = field(factory=dict)
@@ -187,3 +190,4 @@ class Configuration:
     rc: str | None = None
     source_dir: str = ".daft"
     source_dir_local: str = ".daft-local"
+    shared: tuple[str, ...] = ()

@@ -113,12 +113,17 @@ Kind = (
 
 @frozen
 class Field:
-    """One key. `says`: what it means, for editors and the manual. `effect`: False for none."""
+    """One key.
+
+    says: what it means, for editors and the manual. effect: False for none. consented: False
+    for what decides nothing that would run, so that consent to what runs does not cover it.
+    """
 
     name: str
     kind: Kind
     says: str
     effect: bool = True
+    consented: bool = True
 
 
 TOP = (
@@ -136,6 +141,12 @@ TOP = (
     ),
     Field("min_version", Text(), "The oldest daft that can read this file, such as 0.1.0."),
     Field("layout", Text(), "Where worktrees are put."),
+    Field(
+        "shared",
+        Texts(),
+        "Files that git ignores and all worktrees have in common, such as .env.",
+        consented=False,
+    ),
     Field("colors", Flag(), "Has no effect.", effect=False),
     Field("no_tty", Flag(), "Has no effect.", effect=False),
     Field("output", Texts(), "Has no effect.", effect=False),
@@ -271,7 +282,7 @@ SHAPES: dict[str, tuple[Field, ...]] = {
 }
 
 REFUSED = {
-    "top": ("copy", "shared", "merge", "relations", "defaults"),
+    "top": ("copy", "merge", "relations", "defaults"),
     "job": ("retry", "wait_for", "every", "matrix"),
 }
 """Keys others know and this version does not: what they ask for would silently not happen."""
