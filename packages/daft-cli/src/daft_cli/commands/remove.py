@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
 import click
 
 import daft_worktree
-from daft_coordinator.errors import CoordinatorError, JobsSurvived, WorktreeLeased
-from daft_hooks.discovery import Loaded
-from daft_hooks.firing import FireOutcome
-from daft_store.errors import StoreError
-from daft_worktree.branches import default_branch
 from daft_worktree.clearance import RemoteBranch
-from daft_worktree.errors import WorktreeError
 from daft_worktree.removal import Target
 from daft_worktree.repository import Repository
 
 from ..context import Session
-from ..failures import Trouble
+from ..departure import remove_all
 from ..options import speaking
-from ..place import change_directory, discover
-from ..terminal import show_path, warn
-from ..visitors import NAMES, Visitors, leave
+from ..place import discover
+from ..terminal import show_path
+from ..visitors import NAMES, Visitors
 
 
 @click.command(name="remove")
@@ -65,17 +53,8 @@ def command(
             for target in planned:
                 click.echo(_describe(target))
             return 0
-        failed = False
-        for target in planned:
-            try:
-                failed = not _remove(session, target, force=force) or failed
-            except (WorktreeError, Trouble) as error:
-                sys.stderr.write(f"error: '{target.label}': {error}\n")
-                for tip in error.tips:
-                    sys.stderr.write(f"  tip: {tip}\n")
-                failed = True
-        _reap(repository.common_dir)
-        return 1 if failed else 0
+        ok = remove_all(session, planned, command="branch-delete", force=force)
+        return 0 if ok else 1
 
 
 def _remote_branch(repository: Repository, *, only: bool, never: bool) -> RemoteBranch:
@@ -95,144 +74,3 @@ def _describe(target: Target) -> str:
     if target.delete_remote and target.branch is not None:
         parts.append(f"remote branch {target.branch.remote}/{target.branch.remote_ref}")
     return f"would delete {target.label}: {', '.join(parts)}"
-
-
-def _remove(session: Session, target: Target, *, force: bool) -> bool:
-    """Remove one target, alone with it; False when something went wrong."""
-    if target.worktree is None and not target.delete_branch:
-        return _remove_alone(session, target)
-    with _alone(session, target, force=force):
-        return _remove_alone(session, target)
-
-
-def _remove_alone(session: Session, target: Target) -> bool:
-    """Remove one target with its hooks around it; False when something went wrong."""
-    worktree = target.worktree
-    loaded: Loaded | None = None
-    ok = True
-    if worktree is not None and not worktree.missing:
-        loaded = session.load_leniently(worktree.path)
-        outcome = _fire(session, target, "worktree-pre-remove", loaded, worktree.path)
-        if outcome is not None and outcome.must_stop:
-            raise Trouble("it was kept: its pre-remove hook failed")
-    stood_inside = worktree is not None and _is_inside(session.repository.cwd, worktree.path)
-    refuge = _refuge(session.repository, target)
-    if stood_inside:
-        # The one permitted change of directory: out of what is about to be deleted.
-        os.chdir(refuge)
-    kept = leave(session, worktree) if target.forced and worktree is not None else ()
-    removed = daft_worktree.remove(session.repository, target)
-    if worktree is not None:
-        Visitors(session).forget(worktree)
-    if worktree is not None:
-        # The removed worktree's own configuration, kept from before it went.
-        outcome = _fire(session, target, "worktree-post-remove", loaded, refuge)
-        ok = outcome is None or not outcome.must_stop
-    for note in removed.notes:
-        warn(note)
-    line = f"Deleted {removed.label} ({', '.join(removed.parts) or 'nothing was left'})"
-    is_last_trace = "local branch" in removed.parts or target.branch is None
-    if target.forced and removed.oid is not None and is_last_trace:
-        line += f", was {removed.oid[:12]}"
-    session.say(line)
-    for path in kept:
-        session.presenter.notice(f"its changed configuration is kept: {show_path(path)}")
-    if stood_inside:
-        change_directory(session.repository, refuge, wanted=True)
-    return ok
-
-
-@contextmanager
-def _alone(session: Session, target: Target, *, force: bool) -> Iterator[None]:
-    """Stop what still runs for the worktree, and take no more until it is gone. Raises: Trouble."""
-    with ExitStack() as stack:
-        if session.jobs.has_history:
-            _clear(session, target, stack, force=force)
-        yield
-
-
-def _clear(session: Session, target: Target, stack: ExitStack, *, force: bool) -> None:
-    tips = ("`--force` removes it all the same",)
-    try:
-        names = sorted(
-            {one.name for one in session.jobs.store().unfinished() if one.worktree == target.label}
-        )
-        if names:
-            session.presenter.notice(f"stopping jobs of '{target.label}': {', '.join(names)}")
-        client = stack.enter_context(session.jobs.client())
-        results = stack.enter_context(client.alone_with(target.label, force=force))
-    except WorktreeLeased as error:
-        raise Trouble(str(error)) from error
-    except JobsSurvived as error:
-        raise Trouble(str(error), tips=tips) from error
-    except (StoreError, CoordinatorError, OSError) as error:
-        if not force:
-            raise Trouble(f"its jobs could not be stopped: {error}", tips=tips) from error
-        warn(f"its jobs could not be stopped: {error}")
-        return
-    survived = [result.name for result in results if result.outcome == "survived"]
-    if survived:
-        warn(f"still running: {', '.join(survived)}")
-
-
-def _fire(
-    session: Session, target: Target, hook: str, loaded: Loaded | None, cwd: str
-) -> FireOutcome | None:
-    worktree = target.worktree
-    if worktree is None:
-        return None
-    here = session.repository.current
-    event = session.event(
-        hook,
-        "branch-delete",
-        worktree,
-        source_worktree=here.path if here is not None else session.repository.project_root,
-        cwd=cwd,
-        removal_reason="manual",
-    )
-    return session.fire(event, loaded)
-
-
-def _refuge(repository: Repository, target: Target) -> str:
-    """Return a directory that outlives the removal."""
-    gone = target.worktree
-    candidates: list[str] = []
-    here = repository.current
-    if here is not None:
-        candidates.append(here.path)
-    if repository.settings.values.get("daft.prune.cdtarget") == "default-branch":
-        default = default_branch(repository)
-        home = repository.worktree_of(default) if default is not None else None
-        if home is not None:
-            candidates.append(home.path)
-    if repository.main is not None:
-        candidates.append(repository.main.path)
-    for path in candidates:
-        # Another target of this run may have gone before this one.
-        if os.path.isdir(path) and not (gone is not None and _is_inside(path, gone.path)):
-            return path
-    return repository.project_root
-
-
-def _is_inside(path: str, root: str) -> bool:
-    real, base = os.path.realpath(path), os.path.realpath(root)
-    return real == base or real.startswith(base + os.sep)
-
-
-def _reap(common_dir: str) -> None:
-    """Delete what was moved to the trash, in a process nobody waits for."""
-    trash = os.path.join(common_dir, ".daft", "trash")
-    if not os.path.isdir(trash) or not os.listdir(trash):
-        return
-    if "DAFT_NO_TRASH_REAP" in os.environ:
-        daft_worktree.reap_trash(common_dir)
-        return
-    code = "import sys, daft_worktree as d; d.reap_trash(sys.argv[1])"
-    subprocess.Popen(
-        [sys.executable, "-P", "-c", code, common_dir],
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
