@@ -28,6 +28,30 @@ def test_the_repository_overrides_the_user(project: Path, git: Git) -> None:
     assert found.autocd
 
 
+def test_what_the_user_said_can_be_told_from_what_the_repository_says(
+    project: Path, git: Git
+) -> None:
+    git("config", "--global", "daft.hooks.defaultTrust", "prompt", cwd=project)
+    git("config", "--global", "daft.layout", "nested", cwd=project)
+    git("config", "daft.hooks.defaultTrust", "allow", cwd=project)
+    git("config", "daft.hooks.trustPrune", "false", cwd=project)
+
+    found = read_settings(str(project))
+
+    assert found.own == {"daft.hooks.defaulttrust": "prompt", "daft.layout": "nested"}
+    assert found.values["daft.hooks.defaulttrust"] == "allow"
+
+
+def test_files_that_the_users_own_configuration_includes_are_the_users(
+    project: Path, git: Git
+) -> None:
+    more = project.parent / "more"
+    git("config", "--file", str(more), "daft.hooks.defaultTrust", "allow", cwd=project)
+    git("config", "--global", "include.path", str(more), cwd=project)
+
+    assert read_settings("/").own["daft.hooks.defaulttrust"] == "allow"
+
+
 @pytest.mark.parametrize("word", ["true", "YES", "on", "1"])
 def test_git_has_many_words_for_yes(word: str) -> None:
     assert interpret({"daft.go.autostart": word}).auto_start

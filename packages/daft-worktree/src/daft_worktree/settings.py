@@ -15,12 +15,14 @@ PROTECT = (".env*", "*.local.*", "*.sqlite*")
 class Settings(NamedTuple):
     """What applies to one repository. `values` holds every `daft.*` key, lower case.
 
+    own: of these, what the user's own (global) configuration says: what no repository may decide.
     protect: patterns of ignored files that are not removed unsaid.
     is_bare: as git's configuration says, None when it does not. has_ref_files: references are
     kept in files. warnings: one line for each value that makes no sense; its default is used.
     """
 
     values: Mapping[str, str]
+    own: Mapping[str, str] = {}
     remotes: tuple[str, ...] = ()
     remote: str = "origin"
     autocd: bool = True
@@ -63,6 +65,7 @@ def read_settings(directory: str) -> Settings:
         directory,
         "config",
         "--null",
+        "--show-scope",
         "--get-regexp",
         r"^(daft\..*|remote\..*\.url|init\.defaultbranch|core\.(ignorecase|bare)"
         r"|extensions\.refstorage)$",
@@ -70,8 +73,10 @@ def read_settings(directory: str) -> Settings:
     if found.code not in (0, 1):  # 1: nothing matches
         raise GitFailed("reading git's configuration", found.err, found.code)
     values: dict[str, str] = {}
+    own: dict[str, str] = {}
     remotes: list[str] = []
-    for item in git.fields(found.out):
+    parts = git.fields(found.out)
+    for scope, item in zip(parts[::2], parts[1::2], strict=True):
         key, has_value, value = item.partition("\n")
         if not has_value:
             value = "true"  # git's short form
@@ -82,11 +87,17 @@ def read_settings(directory: str) -> Settings:
                 remotes.append(name)
         else:
             values[lower] = value
-    return interpret(values, tuple(remotes))
+            if scope == "global" and lower.startswith("daft."):
+                own[lower] = value
+    return interpret(values, tuple(remotes), own)
 
 
-def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Settings:
-    """Return the settings in `values` (keys in lower case)."""
+def interpret(
+    values: Mapping[str, str],
+    remotes: tuple[str, ...] = (),
+    own: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return the settings in `values` (keys in lower case). own: those of the user alone."""
     given: dict[str, bool] = {}
     warnings: list[str] = []
     for key, field in _BOOLEANS.items():
@@ -102,6 +113,7 @@ def interpret(values: Mapping[str, str], remotes: tuple[str, ...] = ()) -> Setti
     is_bare = values.get("core.bare")
     return Settings(
         values=values,
+        own={} if own is None else own,
         remotes=remotes,
         remote=values.get("daft.remote", "origin"),
         layout=values.get("daft.layout"),
