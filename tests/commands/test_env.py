@@ -132,8 +132,11 @@ def test_two_worktrees_with_the_same_ports_are_warned_of(home: Any, tree: Path) 
     asked = home.daft("env", "A", cwd=tree)
     exported = home.daft("env", "--export", cwd=tree)
 
+    unchecked = home.daft("env", "A", cwd=tree, DAFT_ENV_NO_COLLISION_CHECK="1")
+
     assert "has the same block of ports" in asked.stderr
     assert exported.stderr == ""
+    assert (unchecked.stdout, unchecked.stderr) == (asked.stdout, "")
 
 
 @pytest.mark.parametrize(

@@ -378,3 +378,25 @@ def test_a_table_of_the_store_is_dumped_and_an_unknown_one_refused(recorded: Pat
     assert "invocations, jobs" in unknown.stderr
     assert run(recorded, "$daft __dump-store").returncode == 2
     assert run(recorded.parent, "$daft __dump-store jobs").returncode == 1
+
+
+@pytest.mark.parametrize(("value", "shown"), [("1", True), ("", False), (None, False)])
+def test_a_failure_nobody_foresaw_is_shown_whole_where_that_is_wanted(
+    tmp_path: Path, value: str | None, shown: bool
+) -> None:
+    code = (
+        "import sys\nfrom daft_cli import front\n"
+        "front._dispatch = lambda words: 1 // 0\nsys.exit(front.main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"} if value is None else {"DAFT_DEBUG": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert ("Traceback" in done.stderr) is shown
+    assert ("run it again with DAFT_DEBUG=1" in done.stderr) is not shown

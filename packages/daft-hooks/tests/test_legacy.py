@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_renamed_is_named(
 )
 def test_the_users_directory_is_a_setting(text: str | None, directory: str, warnings: int) -> None:
     values = {} if text is None else {"daft.hooks.userdirectory": text}
-    found = hook_settings(values, config_dir="/c", home="/home/me")
+    found = hook_settings(values, own=values, config_dir="/c", home="/home/me")
 
     assert found.user_directory == directory
     assert len(found.warnings) == warnings

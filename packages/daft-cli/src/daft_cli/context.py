@@ -16,7 +16,7 @@ from daft_hooks.discovery import Loaded
 from daft_hooks.domain.event import Event
 from daft_hooks.domain.planning import Options, Placement
 from daft_hooks.domain.selection import Narrowing, Selectors, parse_selectors
-from daft_hooks.domain.trust import TrustLevel, Verdict
+from daft_hooks.domain.trust import Verdict
 from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
 from daft_hooks.firing import FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
@@ -30,7 +30,7 @@ from daft_worktree.worktrees import Worktree
 
 from .place import data_directory, layout_of
 from .questions import notice, question_on_terminal
-from .terminal import harmless, warn
+from .terminal import harmless, warn, warn_once
 from .wiring import Engine, RepositoryJobs
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Session:
         self.registry = SqliteTrustRegistry(data_directory())
         self.settings: HookSettings = hook_settings(
             repository.settings.values,
+            own=repository.settings.own,
             config_dir=config_root(os.environ),
             home=os.environ.get("HOME"),
         )
@@ -72,7 +73,7 @@ class Session:
         self._warned: set[str] = set()
         self._is_unreadable = False
         for line in (*repository.settings.warnings, *self.settings.warnings):
-            warn(line)
+            warn_once(line)  # a command may look at two repositories
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +100,17 @@ class Session:
         """What shows jobs that run here."""
         from .presenter import Presenter
 
-        return Presenter(quiet=self.quiet, verbose=self._verbose)
+        return Presenter(
+            quiet=self._shows_no_jobs,
+            verbose=self._verbose or (self.settings.output.verbose and not self._shows_no_jobs),
+            is_mute=self.quiet,
+            output=self.settings.output,
+        )
+
+    @property
+    def _shows_no_jobs(self) -> bool:
+        """True when jobs are shown only as they fail; what was typed goes before settings."""
+        return self.quiet or (self.settings.output.quiet and not self._verbose)
 
     # --- configuration ------------------------------------------------------------------------
 
@@ -203,7 +214,7 @@ class Session:
         return Consenting(
             registry=self.registry,
             remote_url=self.remote_url(),
-            default=default_trust(),
+            default=self.settings.default_trust,
             ask=question_on_terminal(),
         )
 
@@ -291,9 +302,9 @@ class Session:
             sys.stderr.write(f"error: {what}\n")
         else:
             sys.stderr.write(f"warning: {what} (continuing anyway)\n")
-        if self.quiet or not sys.stderr.isatty():
-            # On a terminal the presenter has shown them already.
-            for line in outcome.error_lines if self.quiet else ():
+        if self._shows_no_jobs:
+            # Otherwise the presenter has shown them already.
+            for line in outcome.error_lines:
                 sys.stderr.write(f"  {harmless(line)}\n")
         if outcome.invocation_id is not None:
             sys.stderr.write(f"  inspect: daft jobs --last --hook {outcome.hook}\n")
@@ -305,13 +316,3 @@ class Session:
         if not self.quiet:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
-
-
-def default_trust() -> TrustLevel:
-    """Return the user's own default; a repository must not raise its own trust."""
-    found = git.attempt("/", "config", "--global", "--get", "daft.hooks.defaultTrust")
-    try:
-        return TrustLevel(found.out.lower()) if found.ok else TrustLevel.DENY
-    except ValueError:
-        warn(f"git config daft.hooks.defaultTrust is {found.out!r}, not deny, prompt or allow")
-        return TrustLevel.DENY

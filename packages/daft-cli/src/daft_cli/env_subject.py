@@ -154,7 +154,7 @@ def subject_of(session: Session, tree: Worktree, what_if: WhatIf, *, exists: boo
         env=env,
         declared=declared,
         at_rest={name: facts.get(name, "") for name in AT_REST},
-        twin=None if env is None else _twin(repository, tree, env),
+        twin=None if env is None or _is_unchecked() else _twin(repository, tree, env),
     )
 
 
@@ -232,6 +232,11 @@ def _supposed(declared: EnvConfig | None, what_if: WhatIf) -> EnvConfig | None:
     if late:
         raise Trouble(f"--block-size {env.block_size} has no room for {', '.join(late)}")
     return env
+
+
+def _is_unchecked() -> bool:
+    """True where the user does not want to hear of worktrees with the same ports."""
+    return bool(os.environ.get("DAFT_ENV_NO_COLLISION_CHECK"))
 
 
 def _twin(repository: Repository, tree: Worktree, env: EnvConfig) -> str | None:

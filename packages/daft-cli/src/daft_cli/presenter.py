@@ -13,9 +13,10 @@ import time
 from collections import deque
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from daft_hooks.ports import OutputLine
+from daft_hooks.settings import OutputSettings
 from daft_protocol.jobs import Job, JobSpec
 from daft_protocol.status import JobStatus
 
@@ -28,8 +29,9 @@ _MARKS = {
     JobStatus.CANCELLED: ("—", "dim"),
     JobStatus.SKIPPED: ("—", "dim"),
 }
-_TAIL_LINES = 6
 _REDRAWN_PER_S = 10
+_UNDRAWN = frozenset({"DAFT_NO_LIVE", "DAFT_TESTING"})
+"""Variables that ask for plain lines on a terminal, too; any value counts."""
 
 
 @define
@@ -38,22 +40,31 @@ class _Running:
 
     job: Job
     since: float
+    tail: deque[str]
     last: str = ""
-    tail: deque[str] = field(factory=lambda: deque(maxlen=_TAIL_LINES))
 
 
 class Presenter:
     """Shows fires and their foreground jobs on standard error.
 
-    quiet: only what went wrong. verbose: also what was skipped, each command, and on a terminal
-    every line as well.
+    quiet: of jobs only what went wrong. is_mute: no notices either, but warnings.
+    verbose: also what was skipped, each command, and on a terminal every line as well.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        is_mute: bool = False,
+        output: OutputSettings | None = None,
+    ) -> None:
         self._quiet = quiet
         self._verbose = verbose
+        self._is_mute = is_mute
+        self._output = OutputSettings() if output is None else output
         self._colour = has_colour(sys.stderr)
-        self._is_live = not quiet and sys.stderr.isatty() and "DAFT_NO_LIVE" not in os.environ
+        self._is_live = not quiet and sys.stderr.isatty() and not _UNDRAWN & os.environ.keys()
         self._live: Any = None
         self._is_drawing = False  # a hook is on; an interactive job only interrupts the drawing
         self._running: dict[str, _Running] = {}
@@ -75,7 +86,7 @@ class Presenter:
 
     def notice(self, text: str) -> None:
         """One line for the user."""
-        if not self._quiet or text.startswith("warning:"):
+        if not self._is_mute or text.startswith("warning:"):
             self._print(harmless(text))
 
     def job_skipped(self, hook: str, job: JobSpec) -> None:
@@ -109,7 +120,8 @@ class Presenter:
         """A job runs."""
         if job.spec.interactive:
             self._stop_live()  # the terminal is the job's
-        self._running[job.uid] = _Running(job, time.monotonic())
+        tail: deque[str] = deque(maxlen=self._output.tail_lines)
+        self._running[job.uid] = _Running(job, time.monotonic(), tail)
         if self._verbose:
             command = harmless(" ".join(job.spec.command.split()))
             self._print(paint(f"$ {command}", "dim", on=self._colour))
@@ -209,6 +221,10 @@ class Presenter:
         if self._live is not None:
             self._live.refresh()
 
+    def _timer(self, ran_s: float) -> str:
+        """Return how long a job runs; what is over in a moment is not worth a clock."""
+        return duration(ran_s) if ran_s >= self._output.timer_delay_s else ""
+
     def _drawing(self) -> Any:
         from rich.table import Table
         from rich.text import Text
@@ -224,7 +240,7 @@ class Presenter:
             table.add_row(
                 Text(frame, style="yellow"),
                 Text(harmless(one.job.name)),
-                Text(duration(now - one.since), style="dim"),
+                Text(self._timer(now - one.since), style="dim"),
                 Text(one.last, style="dim"),
             )
         return table

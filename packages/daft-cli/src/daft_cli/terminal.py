@@ -59,6 +59,16 @@ def warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
 
 
+_TOLD: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Print a warning that this process has not printed yet."""
+    if text not in _TOLD:
+        _TOLD.add(text)
+        warn(text)
+
+
 def duration(seconds: float) -> str:
     """Return a span for people: `36ms`, `12s`, `1m32s`, `1h5m`, `2d3h`."""
     if seconds < 1:

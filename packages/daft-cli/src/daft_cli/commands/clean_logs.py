@@ -21,9 +21,10 @@ from daft_coordinator.adapters.sweep import Cleaned, Sweep
 from daft_hooks import consent
 from daft_hooks.adapters.registry import SqliteTrustRegistry
 from daft_hooks.errors import RegistryUnavailable
+from daft_hooks.settings import hook_settings
 from daft_store.places import data_root, state_root
-from daft_worktree import git
-from daft_worktree.errors import WorktreeError
+from daft_worktree.errors import GitFailed, WorktreeError
+from daft_worktree.settings import read_settings
 from daft_worktree.worktrees import list_worktrees
 
 from ..tidying import INTERVAL_S, LOCK_NAME, RECORD_NAME, is_due
@@ -56,11 +57,13 @@ def command(automatic: bool) -> int:
 
 def _prune_trust() -> None:
     """Forget consent to repositories that are gone; a "no" is kept, the path may come back."""
-    off = git.attempt("/", "config", "--global", "--type=bool", "--get", "daft.hooks.trustPrune")
-    if "DAFT_NO_TRUST_PRUNE" in os.environ or off.out == "false":
+    if "DAFT_NO_TRUST_PRUNE" in os.environ:
         return
     # Nobody reads what this process says, and whoever next asks for consent is told the same.
-    with contextlib.suppress(RegistryUnavailable):
+    with contextlib.suppress(RegistryUnavailable, GitFailed):
+        given = read_settings("/")
+        if not hook_settings(given.values, own=given.own).prunes_trust:
+            return
         registry = SqliteTrustRegistry(data_root(os.environ))
         consent.prune(registry, os.path.isdir, keep_refusals=True)
 

@@ -178,7 +178,8 @@ def _show(
             click.echo(line)
         if loaded.sealed.contents:
             click.echo(f"Scripts: {', '.join(spelled(n) for n in sorted(loaded.sealed.contents))}")
-    return present_consent(session, loaded), level
+    now = present_consent(session, loaded)
+    return now, now.level
 
 
 def _confirmed(before: TrustLevel | None, after: TrustLevel, force: bool) -> bool:
@@ -186,8 +187,11 @@ def _confirmed(before: TrustLevel | None, after: TrustLevel, force: bool) -> boo
         return True
     if before is None:
         change = f"set to {after.value}"
+    elif before is after:
+        # It was so by a pattern or by default, or for what is not there any more.
+        change = "allow as it is now" if after is TrustLevel.ALLOW else f"{after.value} explicitly"
     else:
-        change = "allow as it is now" if before is after else f"{before.value} -> {after.value}"
+        change = f"{before.value} -> {after.value}"
     sys.stderr.write(f"Trust: {change}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -11,7 +11,7 @@ from daft_hooks.discovery import Loaded
 from daft_hooks.domain.trust import Consent
 from daft_worktree.worktrees import Worktree
 
-from ..context import Session, default_trust
+from ..context import Session
 from ..failures import Trouble
 from ..place import discover
 from ..terminal import harmless
@@ -61,7 +61,7 @@ def present_consent(session: Session, loaded: Loaded) -> Consent:
         session.repository.common_dir,
         loaded,
         remote_url=session.remote_url(),
-        default=default_trust(),
+        default=session.settings.default_trust,
     )
 
 
