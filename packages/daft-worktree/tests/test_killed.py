@@ -172,7 +172,7 @@ def test_a_creation_interrupted_anywhere_makes_all_or_nothing(project: Path, git
         if ended:
             break
 
-    assert step - kept > 6
+    assert step - kept > 5
 
 
 def test_a_removal_interrupted_anywhere_removes_all_or_can_be_repeated(

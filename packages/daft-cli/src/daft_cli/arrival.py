@@ -17,6 +17,7 @@ from daft_worktree.worktrees import Worktree
 from .context import Session
 from .failures import Trouble
 from .place import change_directory, run_after
+from .shared_links import link_shared
 from .terminal import show_path, warn
 from .visitors import NAMES, bring
 
@@ -32,16 +33,17 @@ def arrive(
 ) -> int:
     """Make the worktree with its hooks around it; return the exit code.
 
-    Order: pre-create hook, carry, creation, untracked configuration, post-create hook, cd, -x.
+    Order: pre-create hook, carry, creation, untracked configuration, shared files,
+    post-create hook, cd, -x.
     """
     repository = session.repository
     source = repository.current or _source(session)
     refs = [creation.start] if creation.new_branch else [f"refs/heads/{creation.branch}"]
     before = session.load_for_creation([ref for ref in refs if ref])
-    if before is None and source is not None:
-        before = session.load(source.path)
-    elif source is not None:
-        session.load(source.path)  # what will run afterwards may be broken as well
+    # What will run afterwards may be broken as well.
+    there = session.load(source.path) if source is not None else None
+    if before is None:
+        before = there
     here = source.path if source is not None else repository.project_root
     planned = Worktree(path=creation.path, head=None, branch=creation.branch)
     event = session.event(
@@ -64,6 +66,8 @@ def arrive(
     if source is not None:
         bring(session, source, worktree)
     after: Loaded | None = session.load(worktree.path)
+    # What is declared where the user stands may not be committed yet.
+    link_shared(session, worktree, after, there)
     event = session.event(
         "worktree-post-create", "checkout", worktree, **_facts(creation, here, worktree.path)
     )

@@ -236,3 +236,10 @@ class CannotWrite(WorktreeError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"cannot write {path}: {reason}")
+
+
+class CannotShare(WorktreeError):
+    """A file cannot become one that worktrees share. Nothing was changed."""
+
+    def __init__(self, name: str, reason: str, tip: str = "") -> None:
+        super().__init__(f"{name} {reason}", tips=(tip,) if tip else ())

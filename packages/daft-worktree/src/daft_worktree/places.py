@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from . import git
-from .errors import BadPath, CannotWrite, PathTaken
+from .errors import BadPath, CannotWrite, GitFailed, PathTaken
 from .records import read_text
 from .repository import Repository
 from .worktrees import Worktree, same_path
@@ -18,6 +18,7 @@ _MAX_NAME_BYTES = 255
 MOUNTS = "/proc/self/mountinfo"
 _MOUNT_POINT = 4
 _OCTAL = re.compile(r"\\([0-7]{3})")
+_SPECIAL = re.compile(r"[\\*?\[ ]")  # gitignore(5): patterns, and blanks at the end
 _MAX_PATH_BYTES = 4000  # below PATH_MAX of 4096, with room for the names git adds
 
 
@@ -111,20 +112,54 @@ def keep_out_of_status(repository: Repository, path: str) -> None:
     if not real.startswith(root + os.sep):
         return
     first = os.path.relpath(real, root).split(os.sep)[0]
-    exclude = os.path.join(repository.common_dir, "info", "exclude")
+    if f"/{first}/" in _excluded(repository.common_dir):
+        return
+    if not git.attempt(main.path, "check-ignore", "-q", f"{first}/").ok:
+        _exclude(repository.common_dir, [f"/{first}/"])
+
+
+def ignore(common_dir: str, top: str, names: Sequence[str]) -> None:
+    """Let git overlook `names` in all worktrees, without touching tracked files.
+
+    top: a worktree in which they are; what git ignores there already is left out.
+    Raises: CannotWrite, GitFailed.
+    """
+    known = _excluded(common_dir)
+    patterns = {name: _SPECIAL.sub(r"\\\g<0>", f"/{name}") for name in names}
+    unsure = [name for name, pattern in patterns.items() if pattern not in known]
+    if not unsure:
+        return
+    asked = "".join(f"{name}\0" for name in unsure)
+    found = git.attempt(top, "check-ignore", "-z", "--stdin", stdin=asked)
+    if found.code not in (0, 1):  # 1: none of them is
+        raise GitFailed(f"looking at what is ignored in {top}", found.err, found.code)
+    ignored = set(git.fields(found.out))
+    _exclude(common_dir, [patterns[name] for name in unsure if name not in ignored])
+
+
+def _excluded(common_dir: str) -> list[str]:
+    return (read_text(_exclude_file(common_dir)) or "").split("\n")
+
+
+def _exclude(common_dir: str, patterns: Sequence[str]) -> None:
+    """Add lines to the ignore file that no worktree shows. Raises: CannotWrite."""
+    path = _exclude_file(common_dir)
+    if not patterns:
+        return
+    text = read_text(path)
+    lines = "".join(f"{pattern}\n" for pattern in patterns)
     try:
-        os.makedirs(os.path.dirname(exclude), exist_ok=True)
-        with open(exclude, "a+", encoding="utf-8", errors="surrogateescape") as file:
-            file.seek(0)
-            text = file.read()
-            if f"/{first}/" in text.split("\n"):
-                return
-            if git.attempt(main.path, "check-ignore", "-q", f"{first}/").ok:
-                return
-            gap = "" if not text or text.endswith("\n") else "\n"
-            file.write(f"{gap}/{first}/\n")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "a+b") as file:
+            if text and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                lines = f"\n{lines}"
+            file.write(os.fsencode(lines))
     except OSError as error:
-        raise CannotWrite(exclude, error.strerror or str(error)) from error
+        raise CannotWrite(path, error.strerror or str(error)) from error
+
+
+def _exclude_file(common_dir: str) -> str:
+    return os.path.join(common_dir, "info", "exclude")
 
 
 def delete_tree(path: str) -> bool:

@@ -21,6 +21,7 @@ from ..context import Session
 from ..failures import Trouble
 from ..options import hooking, landing, refuse_trust_without_hooks, speaking
 from ..place import change_directory, data_directory, run_after
+from ..shared_links import link_shared
 from ..terminal import show_path, warn
 
 
@@ -164,6 +165,8 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
         session.trust(None if hooks is None else hooks.seen_in(here.path))
     facts = {"repository_url": url, "default_branch": cloned.default}
     for hook, known in (("post-clone", facts), ("worktree-post-create", {})):
+        if hook == "worktree-post-create":
+            link_shared(session, here, loaded)  # what the first hook has shared
         outcome = session.fire(session.event(hook, "clone", here, **known), loaded)
         if outcome.must_stop:
             return outcome.exit_code if outcome.exit_code == 130 else 1

@@ -1,0 +1,39 @@
+"""Links to shared files in worktrees that were just made, and what is said of links."""
+
+from __future__ import annotations
+
+from daft_hooks.discovery import Loaded
+from daft_worktree import sharing
+from daft_worktree.errors import WorktreeError
+from daft_worktree.sharing import Outcome, Row
+from daft_worktree.worktrees import Worktree
+
+from .context import Session
+from .terminal import harmless, show_path, warn
+
+
+def link_shared(session: Session, worktree: Worktree, *loaded: Loaded | None) -> None:
+    """Link what any of `loaded` declares as shared into a new worktree. Trouble is a warning.
+
+    What nobody has shared yet is passed over.
+    """
+    declared = [one.decoded.configuration.shared if one is not None else () for one in loaded]
+    names = dict.fromkeys(name for names in declared for name in names)
+    if not names:
+        return
+    try:
+        rows = sharing.link(session.repository, worktree, names)
+    except WorktreeError as error:
+        warn(f"shared files are not linked in '{worktree.label}': {error}")
+        return
+    for row in rows:
+        if row.outcome in (Outcome.CONFLICT, Outcome.FAILED):
+            warn(f"{harmless(row.name)} is not linked in '{row.label}': {harmless(row.detail)}")
+        tell_aside(row)
+
+
+def tell_aside(row: Row) -> None:
+    """Say where a file is kept whose place a link has taken."""
+    if row.aside is not None:
+        name = harmless(row.name)
+        warn(f"the {name} that was in '{row.label}' is kept: {show_path(row.aside)}")
