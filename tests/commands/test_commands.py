@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 POST = "hooks: {{worktree-post-create: {{jobs: [{0}]}}}}\n"
@@ -485,6 +486,38 @@ def test_logs_follow_cancel_and_wait(home: Any, until: Any) -> None:
     assert shown[:2] == ["two", "\\x1b[2J"]
     wrong = home.daft("jobs", "logs", "--since", "soon", "talk", cwd=tree)
     assert wrong.returncode == 2
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root can start processes of two users",
+)
+def test_a_job_that_runs_as_another_user_is_told_with_what_stops_it(home: Any, until: Any) -> None:
+    job = "{name: rooted, run: 'exec setpriv --reuid 65534 --clear-groups sleep 60',"
+    project = home.repository(POST.format(job + " background: true}"))
+    without_rights = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
+    daft = [*without_rights, sys.executable, "-m", "daft_cli"]
+    assert home.run(*daft, "start", "x", cwd=project).returncode == 0
+    tree = home.root / "project.x"
+    until(lambda: "setpriv" not in shown_by_ps(home, tree), "the job is another user's")
+
+    refused = home.run(*daft, "jobs", "cancel", "rooted", cwd=tree)
+
+    assert refused.returncode == 1
+    assert "rooted was not stopped: it runs as another user" in refused.stderr
+    stops_it = refused.stderr.partition("`sudo ")[2].partition("`")[0]
+    assert home.run(*stops_it.split(), cwd=tree).returncode == 0
+    until(lambda: home.jobs(tree)["rooted"]["status"] == "cancelled", "its end is recorded")
+
+
+def shown_by_ps(home: Any, tree: Path) -> str:
+    """Return the command that the running job of a worktree is by now."""
+    pid = next(
+        line.partition("pid=")[2].split()[0]
+        for line in home.daft("jobs", "logs", "rooted", cwd=tree).stdout.splitlines()
+        if "pid=" in line
+    )
+    return psutil.Process(int(pid)).cmdline()[0]
 
 
 def test_an_identity_in_upper_case_means_the_same_repository(home: Any) -> None:

@@ -346,9 +346,7 @@ def test_an_end_that_only_the_log_knows_is_recorded_truly(
 
         owner = evolve(living.owner, id="f" * 16, kind="leader", process=identity)
         place.store.register(owner)
-        made = record(
-            place.store, fire(background(job, "a")), owner=owner.id, now=living.clock.now()
-        )
+        made = record(place.store, fire(background(job, "a")), owner=owner.id, clock=living.clock)
         place.store.apply(
             [
                 JobChange(
@@ -390,7 +388,7 @@ def test_a_result_that_was_kept_is_recorded_by_the_next_leader(
         gone = evolve(identity, pgid=identity.pid)
         place.store.register(evolve(living.owner, id="e" * 16, process=gone))
         (made,) = record(
-            place.store, fire(background(job, "a")), owner="e" * 16, now=living.clock.now()
+            place.store, fire(background(job, "a")), owner="e" * 16, clock=living.clock
         )
         now = living.clock.now()
         place.store.apply(

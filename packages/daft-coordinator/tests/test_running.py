@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import select
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,7 @@ from daft_coordinator import Coordinator, Selection, StopPolicy, hookimpl
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.errors import DuplicateJob, SpawnFailed, StoreUnavailable
 from daft_coordinator.logreader import read_log
+from daft_coordinator.ports import Delivery
 from daft_protocol import InvocationSpec, JobSpec, JobStatus, RecordKind
 from daft_protocol.jobs import BackgroundOutput, Job, LogPolicy, RunMode
 from daft_protocol.status import EndReason
@@ -481,6 +485,43 @@ def test_no_signal_reaches_a_process_with_the_number_of_another(tmp_path: Path) 
     for fd in (spawned.gate, spawned.stdout, spawned.stderr, spawned.exit_fd):
         assert fd is not None
         os.close(fd)
+
+
+@pytest.mark.parametrize("pgid", [0, 1])
+def test_no_signal_is_sent_to_everybody(pgid: int) -> None:
+    """To the system these numbers of a group mean one's own, and every process there is."""
+    from attrs import evolve
+
+    control = PosixProcessControl()
+    me = control.identify(os.getpid())
+    assert me is not None
+
+    assert control.signal_group(evolve(me, pgid=pgid), signal.SIGCONT) is Delivery.GONE
+
+
+STRANGER = """
+import sys
+from daft_coordinator.adapters.processes import PosixProcessControl
+control = PosixProcessControl()
+who = control.identify(int(sys.argv[1]))
+print(control.signal(who, 15).name, control.signal_group(who, 15).name)
+"""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root can start processes of two users",
+)
+def test_a_signal_to_a_process_of_another_user_is_refused() -> None:
+    without_rights = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
+    with subprocess.Popen(["sleep", "60"], user=65534, start_new_session=True) as theirs:
+        asked = subprocess.run(
+            [*without_rights, sys.executable, "-c", STRANGER, str(theirs.pid)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        theirs.kill()
+
+    assert asked.stdout.split() == ["REFUSED", "REFUSED"], asked.stderr
 
 
 def test_a_spawn_that_is_refused_leaves_no_descriptor_open() -> None:

@@ -11,13 +11,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.domain.reconcile import ObservedJob, Verdict, reconcile
@@ -393,22 +394,32 @@ def test_an_orphan_may_be_adopted_and_is_told_as_what_it_is(
     assert events == ["started", "note", "crashed"]
 
 
+class AnHourAgo(SystemClock):
+    """What the clocks of this machine said an hour ago."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(hours=1)
+
+    def since_boot(self) -> float:
+        return super().since_boot() - 3600
+
+
 def test_what_was_adopted_has_no_more_time_than_it_had(
     place: Any, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAFT_JOBS_ORPHANS", "adopt")
-    control, now = PosixProcessControl(), datetime.now(UTC)
+    control, clock = PosixProcessControl(), AnHourAgo()
+    now = clock.now()
     orphan = subprocess.Popen(["sleep", "60"], process_group=0)
     identity = control.identify(orphan.pid)
     assert identity is not None
-    (made,) = record(
-        place.store, fire(job("a", background=True, timeout_s=60)), owner="f" * 16, now=now
-    )
+    spec = fire(job("a", background=True, timeout_s=60))
+    (made,) = record(place.store, spec, owner="f" * 16, clock=clock)
     place.store.apply(
         [
             JobChange(
                 job_uid=made.uid, allowed=(JobStatus.QUEUED,), to=JobStatus.RUNNING, at=now,
-                process=identity, started_at=now - timedelta(hours=1),
+                process=identity, started_at=now,
             )
         ]
     )  # fmt: skip

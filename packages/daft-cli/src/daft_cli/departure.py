@@ -118,7 +118,7 @@ def _clear(session: Session, target: Target, stack: ExitStack, *, force: bool) -
             raise Trouble(f"its jobs could not be stopped: {error}", tips=tips) from error
         warn(f"its jobs could not be stopped: {error}")
         return
-    survived = [result.name for result in results if result.outcome == "survived"]
+    survived = [result.name for result in results if result.has_survived]
     if survived:
         warn(f"still running: {', '.join(survived)}")
 

@@ -32,6 +32,8 @@ def named(leader: Leader, request: CancelJob) -> Response:
             code=messages.JOB_NOT_FOUND,
             message=f"no unfinished job is called {request.name!r}",
         )
+    if stops.is_refused(results):
+        return _kill_failed(leader, results)
     return Ack(message=f"Cancelled job: {request.name}")
 
 
@@ -54,10 +56,16 @@ def matching(leader: Leader, request: CancelMatching) -> Operation | Response:
     done = coordinator.cancel(stops.selection_of(request), manner=stops.manner_of(request))
     if request.strict and not done:
         return Error(code=messages.NO_MATCH, message=stops.NO_MATCH)
+    if request.strict and stops.is_refused(done):
+        return _kill_failed(leader, done)
     others = stops.not_stopped(coordinator.store, request, done)
     if request.wait and done:
         return Cancelling(leader, done, request.grace_ms, others=others)
     return stops.answer(done, others)
+
+
+def _kill_failed(leader: Leader, done: tuple[CancelResult, ...]) -> Error:
+    return Error(code=messages.KILL_FAILED, message=stops.refusal(leader.coordinator.store, done))
 
 
 class Cancelling(Watching):
@@ -74,7 +82,9 @@ class Cancelling(Watching):
         policy = leader.coordinator.policy
         grace_s = policy.grace_s if grace_ms is None else grace_ms / 1000
         limit_s = grace_s + policy.give_up_s + policy.drain_s + 1.0
-        super().__init__(leader, [result.job_uid for result in results], limit_s)
+        # What may not be signalled ends when it likes: nothing more will help.
+        stopping = [one.job_uid for one in results if one.outcome != stops.REFUSED]
+        super().__init__(leader, stopping, limit_s)
         self._results = results
         self._others = others
 

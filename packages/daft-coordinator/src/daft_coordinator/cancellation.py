@@ -11,11 +11,11 @@ from daft_protocol.jobs import Job
 from daft_protocol.messages import CancelResult
 from daft_protocol.status import JobStatus
 
-from . import changes
+from . import changes, stops
 from .domain import cancel as cancelling
 from .domain.cancel import CancelAction, Manner, Selection
 from .domain.lifecycle import StopCause
-from .ports import Clock, JobChange, JobStore, ProcessControl
+from .ports import Clock, Delivery, JobChange, JobStore, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun
@@ -80,8 +80,11 @@ class Cancellation:
             self._note(current, BEFORE_START)
         else:
             self._roster.follow(current)
-            self._stop(current, evolve(manner, kill=action is CancelAction.KILL))
-        return _result(current, "dequeued" if action is CancelAction.DEQUEUE else "signalled")
+            met = self._stop(current, evolve(manner, kill=action is CancelAction.KILL))
+            if met is Delivery.REFUSED:
+                return _result(current, stops.REFUSED)
+            return _result(current, CancelAction.STOP.value)
+        return _result(current, CancelAction.DEQUEUE.value)
 
     def _change(self, job: Job, action: CancelAction) -> JobChange:
         now = self._clock.now()
@@ -89,21 +92,21 @@ class Cancellation:
             return changes.dequeued(job.uid, BEFORE_START, now)
         return changes.cancelling(job.uid, now)
 
-    def _stop(self, job: Job, manner: Manner) -> None:
+    def _stop(self, job: Job, manner: Manner) -> Delivery:
         run = self._runs.get(job.uid)
         if run is not None:
-            run.stop(StopCause.CANCEL, manner)
-            return
+            return run.stop(StopCause.CANCEL, manner)
         # Another process runs it and will record its end; signals are all it needs from us.
         if job.process is None:
-            return
+            return Delivery.GONE
         number = signals.SIGKILL if manner.kill else manner.signal
-        self._processes.signal_group(job.process, number)
+        met = self._processes.signal_group(job.process, number)
         if manner.kill:
-            return
+            return met
         self._processes.signal_group(job.process, signals.SIGCONT)
         grace_s = self._grace_s if manner.grace_s is None else manner.grace_s
         self._reactor.call_after(grace_s, lambda: self._kill(job))
+        return met
 
     def _kill(self, job: Job) -> None:
         """End what did not react, unless it has ended meanwhile."""

@@ -469,7 +469,7 @@ class CoordinatorClient:
                 for job in self._store.unfinished()
                 if job.worktree == worktree
             )
-        survived = tuple(one.name for one in results if one.outcome == "survived")
+        survived = tuple(one.name for one in results if one.has_survived)
         if survived and not force:
             raise JobsSurvived(worktree, survived)
         return results

@@ -6,6 +6,7 @@ take the place of ours.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -211,6 +212,17 @@ class ExitStatus:
     signal: int | None
 
 
+class Delivery(enum.Enum):
+    """What became of a signal. True when it was delivered to somebody."""
+
+    SENT = "sent"
+    GONE = "gone"  # there is nobody it is for, any more
+    REFUSED = "refused"  # the system does not let us: whoever it is for runs as another user
+
+    def __bool__(self) -> bool:
+        return self is Delivery.SENT
+
+
 JOB_MARK = "DAFT_JOB_ID"
 """Every job carries its uid in this variable; a process that left group and parent still has it."""
 
@@ -257,10 +269,13 @@ class ProcessControl(Protocol):
     def watch(self, who: ProcessIdentity) -> int | None:
         """Return a descriptor that is readable once `who` is gone; None where there is no such."""
 
-    def signal_group(self, who: ProcessIdentity, signal: int) -> bool:
-        """Signal the group of `who` if it still is that group; False when nothing was signalled."""
+    def signal_group(self, who: ProcessIdentity, signal: int) -> Delivery:
+        """Signal the group of `who` if it still is that group.
 
-    def signal(self, who: ProcessIdentity, signal: int) -> bool:
+        A group of which some may be signalled and others not counts as signalled.
+        """
+
+    def signal(self, who: ProcessIdentity, signal: int) -> Delivery:
         """Signal one process after checking that it still is `who`."""
 
 

@@ -20,6 +20,7 @@ from .domain.lifecycle import Ending
 from .domain.reconcile import ObservedJob, Verdict, culprit_of, reconcile, why_skipped
 from .errors import StoreUnavailable
 from .joblog import mend, reopen
+from .ports import Delivery
 from .reactor import READ, Timer
 from .reading import reading
 from .results import remove_result, told_ending
@@ -89,6 +90,7 @@ class Recovery:
         self._orphans: dict[str, Job] = {}
         self._adopted: set[str] = set()  # of the orphans, those that may go on
         self._watched: dict[int, str] = {}  # descriptor -> job uid
+        self._forbidden: set[str] = set()  # of the orphans, those with a process not ours to stop
 
     @property
     def is_settled(self) -> bool:
@@ -270,11 +272,21 @@ class Recovery:
         self._append(job, "note", text=f"its coordinator died; adopted. {_UNTOLD}")
         self._orphans[job.uid] = job
         self._adopted.add(job.uid)
-        if job.spec.timeout_s is not None and job.started_at is not None:
-            passed_s = max(0.0, (now - job.started_at).total_seconds())
-            left_s = max(0.0, job.spec.timeout_s - passed_s)
+        if job.spec.timeout_s is not None:
+            left_s = max(0.0, job.spec.timeout_s - self._ran_s(job))
             coordinator.reactor.call_after(left_s, lambda: self._too_long(job))
         self._watch(job)
+
+    def _ran_s(self, job: Job) -> float:
+        """Return for how long a job has run that somebody else started."""
+        if job.started_at is None:
+            return 0.0
+        now = reading(self._coordinator.clock)
+        if job.queued_at is None or job.queued_boot is None:
+            return passed_s(now, then=job.started_at, then_boot=None)
+        waited_s = max(0.0, (job.started_at - job.queued_at).total_seconds())
+        since_queued_s = passed_s(now, then=job.queued_at, then_boot=job.queued_boot)
+        return max(0.0, since_queued_s - waited_s)
 
     def _too_long(self, job: Job) -> None:
         if job.uid in self._adopted:
@@ -297,7 +309,8 @@ class Recovery:
             return
         processes = self._coordinator.processes
         for member in processes.family(job.process, job.uid):
-            processes.signal(member, number)
+            if processes.signal(member, number) is Delivery.REFUSED:
+                self._forbidden.add(job.uid)
 
     def _watch(self, job: Job) -> None:
         assert job.process is not None
@@ -331,7 +344,10 @@ class Recovery:
     def _give_up(self, job: Job) -> None:
         if job.uid in self._orphans:
             self._orphans.pop(job.uid)
-            self._crash(job, "its coordinator died, and its processes do not react to SIGKILL")
+            why = "its processes do not react to SIGKILL"
+            if job.uid in self._forbidden:
+                why = f"what runs of it as another user was left: {_group(job)}"
+            self._crash(job, f"its coordinator died, and {why}")
 
     def _ended(self, job: Job) -> None:
         self._orphans.pop(job.uid, None)
@@ -353,6 +369,10 @@ class Recovery:
         log = reopen(directory, limit_bytes=job.spec.log.limit_bytes)
         log.status(event, int(self._coordinator.clock.now().timestamp() * 1000), **fields)
         log.close()
+
+
+def _group(job: Job) -> str:
+    return "" if job.process is None else f"process group {job.process.pgid}"
 
 
 def _names(jobs: list[Job]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from daft_protocol.status import JobStatus
 from .domain.cancel import Manner
 from .domain.lifecycle import Ending, StopCause, classify, unkillable
 from .joblog import JobLog
-from .ports import Clock, ExitStatus, ProcessControl, Spawned
+from .ports import Clock, Delivery, ExitStatus, ProcessControl, Spawned
 from .pump import QUIET_S, READ_BYTES
 from .reactor import READ, Reactor, Timer
 
@@ -122,6 +122,7 @@ class JobRun:
         self._next_look: Timer | None = None
         self._escaped: set[ProcessIdentity] = set()
         self._killing = False
+        self._is_refused = False
         self._trouble = ""
         self._troubles = 0
         self._done = False
@@ -183,25 +184,28 @@ class JobRun:
             self._look_again(self._bury)
         self.log.remove()
 
-    def stop(self, cause: StopCause, manner: Manner = _POLITELY) -> None:
-        """Bring the whole group to an end: signal and CONT, grace, KILL. Asking again kills."""
+    def stop(self, cause: StopCause, manner: Manner = _POLITELY) -> Delivery:
+        """Bring the whole group to an end: signal and CONT, grace, KILL. Asking again kills.
+
+        Returns: what became of the first signal.
+        """
         if self._done:
-            return
+            return Delivery.GONE
         again = self.cause is not None
         if self.cause is None:
             self.cause = cause
         if self._exit is not None:
             if manner.kill or again:
                 self._kill()
-            return  # it is on its way out already; the drain has its own limits
+            return Delivery.SENT  # it is on its way out already; the drain has its own limits
         grace_s = self._policy.grace_s if manner.grace_s is None else manner.grace_s
         if manner.kill or again or grace_s == 0:
-            self._kill()
-            return
-        self._signal_all(manner.signal)
+            return self._kill()
+        met = self._signal_all(manner.signal)
         # A stopped group would sit on the signal for ever.
         self._signal_all(signals.SIGCONT)
         self._after(grace_s, self._kill)
+        return met
 
     def look(self) -> None:
         """See whether the leader has ended; called when the system says so."""
@@ -283,12 +287,16 @@ class JobRun:
         self._signal_all(signals.SIGCONT)
         self._after(self._policy.grace_s, self._kill)
 
-    def _kill(self) -> None:
-        if self._done or self._killing:
-            return
-        self._killing = True
-        self._signal_all(signals.SIGKILL)
-        self._after(self._policy.give_up_s, self._give_up)
+    def _kill(self) -> Delivery:
+        if self._done:
+            return Delivery.GONE
+        if self._killing and not self._is_refused:
+            return Delivery.SENT
+        met = self._signal_all(signals.SIGKILL)
+        if not self._killing:
+            self._killing = True
+            self._after(self._policy.give_up_s, self._give_up)
+        return met
 
     def _give_up(self) -> None:
         if self._done:
@@ -298,23 +306,33 @@ class JobRun:
         if self._done:
             return
         if self._exit is None:
-            # Uninterruptible in the kernel. Its end may still come, and its owner waits for it.
-            self._log_status("note", text="the process does not react to SIGKILL")
+            # Uninterruptible in the kernel, or not ours to signal. Its end may still come, and
+            # its owner waits for it.
+            self._log_status("note", text=self._why_it_stays("the process"))
             self._after(self._policy.unkillable_s, self._leave_behind)
             return
         self._drain_over = True
         for kind in list(self._readers):
             self._close_reader(kind)
         if not self._try_finish():
-            self.notes.append("a process of the job's group does not react to SIGKILL")
+            self.notes.append(self._why_it_stays("a process of the job's group"))
             self._finish()
+
+    def _why_it_stays(self, who: str) -> str:
+        if self._is_refused:
+            return (
+                f"{who} runs as another user and may not be signalled (group {self.identity.pgid})"
+            )
+        return f"{who} does not react to SIGKILL"
 
     def _leave_behind(self) -> None:
         """End the record of a process that nothing ends."""
         self.look()
         if self._done or self._exit is not None:
             return
-        ending = unkillable(self._policy.unkillable_s)
+        ending = unkillable(
+            self._policy.unkillable_s, pgid=self.identity.pgid, is_refused=self._is_refused
+        )
         self._let_go()
         if self._exit_fd is not None:
             self._reactor.unwatch(self._exit_fd)
@@ -326,18 +344,23 @@ class JobRun:
         self.log.close()
         self._outlet.job_ended(self, ending)
 
-    def _signal_all(self, signal: int) -> None:
+    def _signal_all(self, signal: int) -> Delivery:
         """Signal the group, and on a stop of ours whoever escaped from it as well."""
+        met = self._signal_group(signal)
+        self._is_refused = met is Delivery.REFUSED
+        return met
+
+    def _signal_group(self, signal: int) -> Delivery:
         if self._shares_our_group:
-            self._processes.signal(self.identity, signal)
-            return
+            return self._processes.signal(self.identity, signal)
         if self.cause is not None:
             # Looked up before the leader dies: afterwards nobody knows whose child it was.
             family = self._processes.family(self.identity, self.job.uid)
             self._escaped.update(member for member in family if member.pgid != self.identity.pgid)
-        self._processes.signal_group(self.identity, signal)
+        met = self._processes.signal_group(self.identity, signal)
         for member in self._escaped:
             self._processes.signal(member, signal)
+        return met
 
     def _living_escaped(self) -> list[ProcessIdentity]:
         """Return who left the group, was asked to end with it, and has not done so."""
@@ -470,7 +493,7 @@ class JobRun:
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
 
-    def _after(self, delay_s: float, callback: Callable[[], None]) -> None:
+    def _after(self, delay_s: float, callback: Callable[[], object]) -> None:
         self._timers.append(self._reactor.call_after(delay_s, self._careful(callback)))
 
     def _watch(self, fd: int, callback: Callable[[], object]) -> None:

@@ -46,4 +46,6 @@ def cancel(
         lock.release()
     if isinstance(request, CancelMatching) and request.strict and not done:
         raise RequestRefused(messages.NO_MATCH, stops.NO_MATCH)
+    if isinstance(request, CancelMatching) and request.strict and stops.is_refused(done):
+        raise RequestRefused(messages.KILL_FAILED, stops.refusal(store, done))
     return done

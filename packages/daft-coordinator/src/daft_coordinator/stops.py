@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from signal import SIGTERM, Signals
 
+from daft_protocol.jobs import Job
 from daft_protocol.messages import CancelAll, Cancelled, CancelMatching, CancelResult
 
 from .domain.cancel import CancelAction, Manner, Selection
 from .ports import JobStore
 
 NO_MATCH = "no unfinished job fits"
+REFUSED = "refused"
+SURVIVED = "survived"
 
 
 def selection_of(request: CancelMatching | CancelAll) -> Selection:
@@ -71,16 +75,23 @@ def not_stopped(
 
 
 def settled(store: JobStore, done: tuple[CancelResult, ...]) -> tuple[CancelResult, ...]:
-    """Return the results with the statuses of now; what is not final has survived."""
+    """Return the results with the statuses of now; what is not final has survived.
+
+    Of those, the ones that may not be signalled stay told apart.
+    """
     final: list[CancelResult] = []
     for result in done:
         job = store.job(result.job_uid)
-        survived = job is not None and not job.status.is_final
+        outcome = result.outcome
+        if job is not None and not job.status.is_final:
+            outcome = REFUSED if outcome == REFUSED else SURVIVED
+        elif outcome == REFUSED:
+            outcome = "already finished"  # by itself, or by somebody who may
         final.append(
             CancelResult(
                 job_uid=result.job_uid,
                 name=result.name,
-                outcome="survived" if survived else result.outcome,
+                outcome=outcome,
                 status=result.status if job is None else job.status.value,
                 invocation_id=result.invocation_id,
                 worktree=result.worktree,
@@ -89,11 +100,36 @@ def settled(store: JobStore, done: tuple[CancelResult, ...]) -> tuple[CancelResu
     return tuple(final)
 
 
+def refusal(store: JobStore, results: Sequence[CancelResult]) -> str:
+    """Return one line about jobs that may not be signalled, and what to do about them."""
+    jobs = [store.job(one.job_uid) for one in results if one.outcome == REFUSED]
+    return "; ".join(why_refused(job) for job in jobs if job is not None)
+
+
+def why_refused(job: Job) -> str:
+    """Return why a job could not be signalled, with the command for who may."""
+    if job.process is None:
+        return f"{job.name}: the system does not let us signal it"
+    return (
+        f"{job.name}: its processes run as another user; stop them with "
+        f"`sudo kill -- -{job.process.pgid}`"
+    )
+
+
+def is_refused(done: Sequence[CancelResult]) -> bool:
+    """True when there was something to stop, and nothing of it may be signalled."""
+    tried = [one for one in done if one.outcome != CancelAction.NOTHING.value]
+    return bool(tried) and all(one.outcome == REFUSED for one in tried)
+
+
 def answer(done: tuple[CancelResult, ...], others: tuple[CancelResult, ...] = ()) -> Cancelled:
-    """Count what was stopped; the jobs that needed no stop are only among the results."""
-    stopped = tuple(one for one in done if one.outcome != CancelAction.NOTHING.value)
+    """Count what was stopped; the others are only among the results."""
+    stopped = tuple(one for one in done if one.outcome not in _UNTOUCHED)
     return Cancelled(
         count=len(stopped),
         names=tuple(one.name for one in stopped),
         results=(*done, *others),
     )
+
+
+_UNTOUCHED = (CancelAction.NOTHING.value, REFUSED)

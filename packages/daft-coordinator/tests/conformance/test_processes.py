@@ -15,6 +15,7 @@ from daft_coordinator.testing import (
     Child,
     ProcessControlSuite,
     Says,
+    Script,
     VirtualProcessControl,
     VirtualWorld,
 )
@@ -60,6 +61,12 @@ class ScriptedBench(Bench):
         assert isinstance(processes, VirtualProcessControl)
         processes.hides.add(processes.program.identity)
         return processes.program.identity
+
+    def forbidden(self, processes: ProcessControl) -> ProcessIdentity:
+        assert isinstance(processes, VirtualProcessControl)
+        stranger = self._world.host.add(Script(lasts_s=NEVER), parent=1)
+        processes.forbids.add(stranger.identity)
+        return stranger.identity
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         for _ in range(100):

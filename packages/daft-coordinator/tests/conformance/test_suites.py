@@ -29,7 +29,7 @@ PORTS = [
             history.PassRecord,
         ),
     ),
-    (ports.ProcessControl, ProcessControlSuite, (ports.Spawned, ports.ExitStatus)),
+    (ports.ProcessControl, ProcessControlSuite, (ports.Spawned, ports.ExitStatus, ports.Delivery)),
 ]
 # What a port says of us, and what it costs: no adapter can break these.
 REMARKS = {
@@ -201,6 +201,11 @@ class TrustsNumbers(VirtualProcessControl):
         process = self.host.processes.get(who.pid)
         return process is not None and super().signal(process.identity, signal)
 
+class SaysRefusedIsGone(VirtualProcessControl):
+    def signal(self, who, signal):
+        met = super().signal(who, signal)
+        return Delivery.GONE if met is Delivery.REFUSED else met
+
 class SignalsLeadersOnly(VirtualProcessControl):
     def signal_group(self, who, signal):
         return self.signal(who, signal)
@@ -313,6 +318,7 @@ NOTICED_BY = {
     "IsNaive": "test_the_wall_clock_is_aware_and_in_utc",
     "RebootsEachTime": "test_the_boot_has_one_name",
     "TrustsNumbers": "test_a_namesake_is_somebody_else",
+    "SaysRefusedIsGone": "test_what_becomes_of_a_signal_is_told",
     "SignalsLeadersOnly": "test_a_signal_reaches_the_whole_group",
     "LosesEscapees": "test_who_leaves_the_group_stays_in_the_family",
     "IgnoresDisowning": "test_who_declares_to_be_nobodys_is_left_alone",

@@ -212,7 +212,7 @@ class StatusModel(RuleBasedStateMachine):
                 lane.store,  # type: ignore[arg-type]
                 self.spec(lane, fire, jobs),
                 owner=owner.id,
-                now=lane.world.clock.now(),
+                clock=lane.world.clock,
             )
 
     def spec(self, lane: Lane, fire: str, jobs: list[tuple[str, set[int]]]) -> InvocationSpec:

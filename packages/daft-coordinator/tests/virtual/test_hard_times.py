@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from daft_coordinator import Selection, StopPolicy
+from daft_coordinator import Selection, StopPolicy, cancel_requests
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.errors import SpawnFailed
 from daft_coordinator.logreader import read_log
@@ -16,6 +17,7 @@ from daft_coordinator.ports import Spawned
 from daft_coordinator.recovery import Recovery
 from daft_coordinator.submission import record
 from daft_coordinator.testing import NEVER, VirtualWorld
+from daft_protocol.messages import CancelJob, Cancelled, CancelMatching, Error
 from daft_protocol.status import EndReason, JobStatus
 
 Make = Callable[..., Any]
@@ -145,6 +147,85 @@ def test_a_process_that_nothing_ends_is_called_crashed_after_a_minute(
     events = [one.event for one in read_log(store.log_directory(a) or "")]
     assert events == ["started", "note", "crashed"]
     assert coordinator.is_idle
+
+
+@pytest.mark.fault("F-21", "unkillable")
+def test_a_job_that_may_not_be_signalled_says_so_and_is_called_crashed_after_a_minute(
+    world: VirtualWorld, fire: Make, job: Make, tmp_path: Any
+) -> None:
+    store = MemoryJobStore(str(tmp_path))
+    world.script("runs as root", lasts_s=NEVER)
+    coordinator = world.coordinator(store, stop=POLICY)
+    spec = fire(job("a", "runs as root"), job("b"))
+    coordinator.submit(spec)
+    world.run(10)
+    process = store.jobs_of(spec.invocation_id)[0].process
+    coordinator.processes.forbids.add(process)  # type: ignore[attr-defined]
+
+    results = coordinator.cancel(Selection())
+    assert [(one.name, one.outcome) for one in results] == [("a", "refused")]
+    a, _ = coordinator.wait(spec.invocation_id)
+
+    assert world.host.sent == []
+    assert a.status is JobStatus.CRASHED
+    assert "runs as another user" in (a.end_detail or "")
+    notes = [one.data for one in read_log(store.log_directory(a) or "") if one.event == "note"]
+    assert process is not None
+    assert [f"(group {process.pgid})" in str(note) for note in notes] == [True]
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_who_asks_over_the_wire_is_told_that_nothing_may_be_signalled(
+    world: VirtualWorld, fire: Make, job: Make, others: bool
+) -> None:
+    store = MemoryJobStore()
+    world.script("runs as root", lasts_s=NEVER)
+    coordinator = world.coordinator(store, stop=POLICY)
+    leader: Any = SimpleNamespace(coordinator=coordinator)
+    spec = fire(*[job(name, "runs as root", timeout_s=None) for name in ("a", "b")[: 1 + others]])
+    coordinator.submit(spec)
+    world.run(10)
+    process = store.jobs_of(spec.invocation_id)[0].process
+    assert process is not None
+    coordinator.processes.forbids.add(process)  # type: ignore[attr-defined]
+
+    by_name = cancel_requests.named(leader, CancelJob(name="a"))
+    strictly = cancel_requests.matching(leader, CancelMatching(worktree="main", strict=True))
+
+    assert isinstance(by_name, Error)
+    assert by_name.code == "KILL_FAILED"
+    assert (
+        f"a: its processes run as another user; stop them with `sudo kill -- -{process.pgid}`"
+        in (by_name.message)
+    )
+    if others:
+        assert isinstance(strictly, Cancelled)
+        assert strictly.names == ("b",)
+        assert [one.outcome for one in strictly.results] == ["refused", "signalled"]
+    else:
+        assert isinstance(strictly, Error)
+        assert strictly.code == "KILL_FAILED"
+
+
+def test_a_job_that_may_be_signalled_again_is_cancelled_as_any_other(
+    world: VirtualWorld, fire: Make, job: Make
+) -> None:
+    store = MemoryJobStore()
+    world.script("runs as root", lasts_s=NEVER)
+    coordinator = world.coordinator(store, stop=POLICY)
+    spec = fire(job("a", "runs as root"))
+    coordinator.submit(spec)
+    world.run(10)
+    forbids = coordinator.processes.forbids  # type: ignore[attr-defined]
+    forbids.add(store.jobs_of(spec.invocation_id)[0].process)
+    coordinator.cancel(Selection())
+    world.run(6)
+
+    forbids.clear()
+    results = coordinator.cancel(Selection())
+
+    assert [one.outcome for one in results] == ["signalled"]
+    assert coordinator.wait(spec.invocation_id)[0].status is JobStatus.CANCELLED
 
 
 @pytest.mark.fault("F-27", "spawn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal as signals
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from daft_coordinator import Coordinator, StopPolicy
 from daft_coordinator.adapters.memory import MemoryJobStore
-from daft_coordinator.recovery import Recovery
+from daft_coordinator.recovery import Orphans, Recovery
 from daft_coordinator.testing import NEVER, Child, Script, VirtualWorld
 from daft_protocol.jobs import Job
 from daft_protocol.status import EndReason, JobStatus
@@ -26,11 +27,11 @@ class Repository:
         self.store = MemoryJobStore()
         self.leader: Coordinator | None = None
 
-    def lead(self) -> Recovery:
+    def lead(self, orphans: Orphans = Orphans.STOP) -> Recovery:
         if self.leader is not None:
             self.world.crash(self.leader)
         self.leader = self.world.coordinator(self.store, kind="leader", stop=POLICY, workers=2)
-        recovery = Recovery(self.leader, report=lambda line: None)
+        recovery = Recovery(self.leader, report=lambda line: None, orphans=orphans)
         recovery.run()
         return recovery
 
@@ -191,6 +192,24 @@ def test_what_waited_too_long_is_skipped_and_says_so(
     found = repository.now(waiting)
     assert found.status is JobStatus.SKIPPED
     assert "waited longer than 600 s" in (found.end_detail or "")
+
+
+@pytest.mark.fault("F-18", "durations")
+@pytest.mark.parametrize("jump_s", [0, -86_400, 3600, 86_400])
+def test_what_is_adopted_has_the_time_that_it_had_left(
+    world: VirtualWorld, repository: Repository, fire: Make, job: Make, jump_s: int
+) -> None:
+    world.script("long", lasts_s=NEVER)
+    orphan = repository.submit(fire(job("a", "long", timeout_s=300)))
+    world.run(100)
+
+    world.clock.jump(jump_s)
+    repository.lead(Orphans.ADOPT)
+    world.run(500)
+
+    stops = [(one.signal, one.at) for one in world.host.sent if one.signal == signals.SIGTERM]
+    assert stops == [(signals.SIGTERM, 300)]
+    assert repository.now(orphan).status is JobStatus.CRASHED
 
 
 def submit_behind_busy_workers(

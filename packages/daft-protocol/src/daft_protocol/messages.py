@@ -127,7 +127,8 @@ class CancelMatching:
     kill: SIGKILL at once instead of SIGTERM, grace, SIGKILL. signal: name of the first signal
         instead of SIGTERM. grace_ms: until SIGKILL; None: as the coordinator does it.
     wait: answer only when all are final or cannot be stopped.
-    strict: answer with an `Error` NO_MATCH when nothing unfinished fits.
+    strict: answer with an `Error`: NO_MATCH when nothing unfinished fits, KILL_FAILED when
+        nothing of it may be signalled.
     """
 
     hook: str | None = None
@@ -285,8 +286,9 @@ class Ack:
 class CancelResult:
     """What a cancel did to one job.
 
-    outcome: "signalled", "dequeued", "already finished", "survived", or "not found" for a
-        `job_uids` that is not recorded.
+    outcome: "signalled", "dequeued", "already finished", "survived", "refused" when the system
+        does not let the coordinator signal it, or "not found" for a `job_uids` that is not
+        recorded.
     status: the job's status when the answer was written.
     """
 
@@ -296,6 +298,11 @@ class CancelResult:
     status: str
     invocation_id: str = ""
     worktree: str = ""
+
+    @property
+    def has_survived(self) -> bool:
+        """True when it runs on although it was to be stopped."""
+        return self.outcome in ("survived", "refused")
 
 
 @frozen(kw_only=True)

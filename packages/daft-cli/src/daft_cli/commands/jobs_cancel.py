@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from daft_coordinator.domain.cancel import Selection, select
+from daft_coordinator.stops import REFUSED
 from daft_protocol.jobs import Job
 from daft_protocol.messages import CancelMatching
 
@@ -104,6 +105,12 @@ def _tell(chosen: tuple[Job, ...], form: str | None) -> None:
         click.echo(f"would cancel {harmless(full_address(one))} ({one.status.value})")
 
 
+def _tell_refused(job: Job) -> None:
+    sys.stderr.write(f"error: {harmless(job.name)} was not stopped: it runs as another user\n")
+    if job.process is not None:
+        sys.stderr.write(f"  tip: `sudo kill -- -{job.process.pgid}` stops it\n")
+
+
 def _stop(
     here: Recorded, chosen: tuple[Job, ...], request: CancelMatching, *, form: str | None
 ) -> int:
@@ -111,14 +118,18 @@ def _stop(
         answer = client.cancel(request)
     states = tuple(here.store.job(one.uid) or one for one in chosen)
     write_outcomes(states, form)
-    if form is None:
+    if form is None and answer.count:
         names = ", ".join(harmless(name) for name in answer.names)
         click.echo(f"Cancelled {answer.count} job(s): {names}")
     survived = [one for one in states if not one.status.is_final]
-    if not request.wait or not survived:
-        return OK
-    names = ", ".join(harmless(one.name) for one in survived)
-    sys.stderr.write(f"error: still there: {names}\n")
+    forbidden = {one.job_uid for one in answer.results if one.outcome == REFUSED}
+    refused = [one for one in survived if one.uid in forbidden]
+    for one in refused:
+        _tell_refused(one)
+    still = [harmless(one.name) for one in survived if one.uid not in forbidden]
+    if not request.wait or not still:
+        return FAILED if refused else OK
+    sys.stderr.write(f"error: still there: {', '.join(still)}\n")
     if not request.kill:
         sys.stderr.write("  tip: a second cancel kills; so does --kill at once\n")
     return FAILED

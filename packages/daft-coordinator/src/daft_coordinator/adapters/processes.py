@@ -19,7 +19,7 @@ import psutil
 from daft_protocol.jobs import ProcessIdentity
 
 from ..errors import SpawnFailed
-from ..ports import JOB_MARK, ExitStatus, Spawned
+from ..ports import JOB_MARK, Delivery, ExitStatus, Spawned
 from .clock import read_boot_id
 from .reserve import with_reserve
 
@@ -210,36 +210,43 @@ class PosixProcessControl:
             return None
         return fd
 
-    def signal_group(self, who: ProcessIdentity, signal: int) -> bool:
+    def signal_group(self, who: ProcessIdentity, signal: int) -> Delivery:
         """Signal the group of `who` if it still is that group."""
+        if who.pgid <= 1:
+            # No job's group has such a number, and to the system it means "mine" or "everybody".
+            return Delivery.GONE
         if who.pgid == os.getpgrp():
             # A job that shares our terminal shares our group; only its own pid is ours to signal.
             return self.signal(who, signal)
         if not self.is_alive(who) and not self.group_members(who):
-            return False
+            return Delivery.GONE
         try:
             os.killpg(who.pgid, signal)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+        except ProcessLookupError:
+            return Delivery.GONE
+        except PermissionError:
+            return Delivery.REFUSED
+        return Delivery.SENT
 
-    def signal(self, who: ProcessIdentity, signal: int) -> bool:
+    def signal(self, who: ProcessIdentity, signal: int) -> Delivery:
         """Signal one process after checking that it still is `who`."""
         fd = _pidfd(who.pid)
         try:
             if not self.is_alive(who):
-                return False
+                return Delivery.GONE
             # Through the pidfd the number cannot change hands between the look and the signal.
             if fd is not None:
                 signals.pidfd_send_signal(fd, signal)
             else:
                 os.kill(who.pid, signal)
-        except (ProcessLookupError, PermissionError):
-            return False
+        except ProcessLookupError:
+            return Delivery.GONE
+        except PermissionError:
+            return Delivery.REFUSED
         finally:
             if fd is not None:
                 os.close(fd)
-        return True
+        return Delivery.SENT
 
     def _everybody(self) -> Iterable[ProcessIdentity]:
         for identity, _ in self._with_parents():

@@ -95,10 +95,12 @@ def could_not_start(reason: str, code: int | None = None) -> Ending:
     )
 
 
-def unkillable(limit_s: float) -> Ending:
-    """Return how to record a process that did not end within `limit_s` of being killed."""
-    return Ending(
-        status=JobStatus.CRASHED,
-        reason=EndReason.CRASH,
-        detail=f"unkillable: the process did not react to SIGKILL within {limit_s:g} s",
-    )
+def unkillable(limit_s: float, *, pgid: int, is_refused: bool = False) -> Ending:
+    """Return how to record a process that did not end within `limit_s` of being killed.
+
+    pgid: its group. is_refused: the system did not even let us signal it.
+    """
+    why = f"the process did not react to SIGKILL within {limit_s:g} s"
+    if is_refused:
+        why = f"process group {pgid} runs as another user, so it was left running"
+    return Ending(status=JobStatus.CRASHED, reason=EndReason.CRASH, detail=f"unkillable: {why}")

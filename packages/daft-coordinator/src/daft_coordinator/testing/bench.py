@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psutil
+
 from daft_protocol.jobs import ProcessIdentity
 from daft_protocol.names import new_job_uid
 
@@ -60,6 +62,14 @@ class Bench:
         """Return who the system will not tell about; None where it tells about everybody."""
         return None
 
+    def forbidden(self, processes: ProcessControl) -> ProcessIdentity | None:
+        """Return who lives and may not be signalled, nor its group; None where there is nobody."""
+        for pid in psutil.pids():
+            who = processes.identify(pid)
+            if who is not None and who.pgid > 1 and _may_not(who):
+                return who
+        return None
+
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """Let time pass until `holds`; an error when it does not come about."""
         deadline = time.monotonic() + LIMIT_S
@@ -67,6 +77,19 @@ class Bench:
             assert time.monotonic() < deadline, f"it never came about that {what}"
             # Nothing to wait on in general: the suite asks for states, not for events.
             select.select([], [], [], 0.005)
+
+
+def _may_not(who: ProcessIdentity) -> bool:
+    for ask, number in ((os.kill, who.pid), (os.killpg, who.pgid)):
+        try:
+            ask(number, 0)
+        except PermissionError:
+            continue
+        except ProcessLookupError:
+            return False
+        else:
+            return False
+    return True
 
 
 class Trials:

@@ -13,7 +13,7 @@ from daft_protocol.jobs import ProcessIdentity
 from daft_protocol.names import new_job_uid
 
 from ..errors import SpawnFailed
-from ..ports import ExitStatus, ProcessControl, Spawned
+from ..ports import Delivery, ExitStatus, ProcessControl, Spawned
 from .bench import Bench, Trials, is_readable, read
 from .promises import promised
 
@@ -237,7 +237,7 @@ class ProcessControlSuite:
     @promised(ProcessControl.signal, "Signal one process after checking that it still is `who`.")
     @promised(
         ProcessControl.signal_group,
-        "Signal the group of `who` if it still is that group; False when nothing was signalled.",
+        "Signal the group of `who` if it still is that group.",
     )
     @promised(
         ProcessControl.group_members,
@@ -286,7 +286,7 @@ class ProcessControlSuite:
 
     @promised(
         ProcessControl.signal_group,
-        "Signal the group of `who` if it still is that group; False when nothing was signalled.",
+        "Signal the group of `who` if it still is that group.",
     )
     def test_a_signal_reaches_the_whole_group(self, trials: Trials) -> None:
         """The leader and its child, and nobody outside."""
@@ -294,7 +294,7 @@ class ProcessControlSuite:
         made = trials.run_ready(trials.bench.lasts_with_child(leaves_group=False))
         assert len(trials.processes.group_members(made.identity)) >= 2
 
-        assert trials.processes.signal_group(made.identity, signals.SIGTERM) is True
+        assert trials.processes.signal_group(made.identity, signals.SIGTERM) is Delivery.SENT
 
         assert trials.ended(made).signal == signals.SIGTERM
         trials.bench.until(
@@ -302,16 +302,37 @@ class ProcessControlSuite:
         )
         assert trials.processes.is_alive(beside.identity) is True
 
+    @promised(Delivery, "What became of a signal.", "True when it was delivered to somebody.")
+    @promised(
+        ProcessControl.signal_group,
+        "A group of which some may be signalled and others not counts as signalled.",
+    )
+    def test_what_becomes_of_a_signal_is_told(self, trials: Trials, bench: Bench) -> None:
+        """Delivered, nobody there, and nobody who may be signalled are three things."""
+        made = trials.run_ready(bench.lasts_with_child(leaves_group=False))
+        hands = (trials.processes.signal, trials.processes.signal_group)
+
+        assert [one(made.identity, signals.SIGCONT) for one in hands] == [Delivery.SENT] * 2
+        trials.processes.signal_group(made.identity, signals.SIGKILL)
+        trials.ended(made)
+        bench.until(
+            lambda: trials.processes.group_members(made.identity) == (), "the group is gone"
+        )
+        assert [one(made.identity, signals.SIGCONT) for one in hands] == [Delivery.GONE] * 2
+        forbidden = bench.forbidden(trials.processes)
+        if forbidden is not None:
+            assert [one(forbidden, signals.SIGCONT) for one in hands] == [Delivery.REFUSED] * 2
+
     @promised(ProcessControl.signal, "Signal one process after checking that it still is `who`.")
     def test_a_signal_to_one_spares_the_others(self, trials: Trials) -> None:
         """The child of who was signalled goes on."""
         made = trials.run_ready(trials.bench.lasts_with_child(leaves_group=False))
 
-        assert trials.processes.signal(made.identity, signals.SIGKILL) is True
+        assert trials.processes.signal(made.identity, signals.SIGKILL) is Delivery.SENT
 
         assert trials.ended(made).signal == signals.SIGKILL
         assert trials.processes.group_members(made.identity) != ()
-        assert trials.processes.signal(made.identity, signals.SIGKILL) is False
+        assert trials.processes.signal(made.identity, signals.SIGKILL) is Delivery.GONE
 
     @promised(
         ProcessControl.family,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from daft_protocol.jobs import ProcessIdentity
 
 from ..errors import SpawnFailed
-from ..ports import JOB_MARK, ExitStatus, Spawned
+from ..ports import JOB_MARK, Delivery, ExitStatus, Spawned
 from .scripts import NEVER, Script
 from .virtual_host import INIT, Process, VirtualHost
 from .virtual_pipes import Bell, Lent, Outlet
@@ -20,12 +20,14 @@ class VirtualProcessControl:
     host: the machine it runs on.
     watches: False for a system that has no descriptor for the end of a process.
     hides: whether somebody lives is not told for identities in this set.
+    forbids: identities in this set may not be signalled.
     """
 
     def __init__(self, host: VirtualHost, *, watches: bool = True) -> None:
         self.host = host
         self.watches = watches
         self.hides: set[ProcessIdentity] = set()
+        self.forbids: set[ProcessIdentity] = set()
         self.program = host.add(Script(lasts_s=NEVER), parent=INIT)
         self._lent = Lent()
 
@@ -121,22 +123,25 @@ class VirtualProcessControl:
         process = self.host.find(who)
         return None if process is None or not process.lives else self._bell(process)
 
-    def signal_group(self, who: ProcessIdentity, signal: int) -> bool:
+    def signal_group(self, who: ProcessIdentity, signal: int) -> Delivery:
         """Signal the group of `who` if it still is that group."""
         if who.pgid == self.program.identity.pgid:
             return self.signal(who, signal)
         members = self.group_members(who)
         return self._deliver(members, signal)
 
-    def signal(self, who: ProcessIdentity, signal: int) -> bool:
+    def signal(self, who: ProcessIdentity, signal: int) -> Delivery:
         """Signal one process after checking that it still is `who`."""
         return self._deliver([who] if self.is_alive(who) else [], signal)
 
-    def _deliver(self, to: Iterable[ProcessIdentity], signal: int) -> bool:
+    def _deliver(self, to: Iterable[ProcessIdentity], signal: int) -> Delivery:
         found = [process for who in to if (process := self.host.find(who)) is not None]
-        for process in found:
+        allowed = [process for process in found if process.identity not in self.forbids]
+        for process in allowed:
             self.host.deliver(process, signal)
-        return bool(found)
+        if found and not allowed:
+            return Delivery.REFUSED
+        return Delivery.SENT if allowed else Delivery.GONE
 
     def _bell(self, process: Process) -> int | None:
         if not self.watches:
