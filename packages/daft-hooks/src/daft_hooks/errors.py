@@ -84,6 +84,15 @@ class UnreadableConfiguration(HooksError):
         super().__init__(f"{path}: {reason}")
 
 
+class CannotEdit(HooksError):
+    """A configuration file is written in a way that we cannot change. Nothing was written."""
+
+    def __init__(self, file: str, lines: str) -> None:
+        self.lines = lines
+        self.tips = (f"write it there yourself: {' '.join(lines.split())}",)
+        super().__init__(f"{file} cannot be changed without changing how it is written")
+
+
 class UnplannableHook(HooksError):
     """The jobs of a hook cannot be turned into a plan. Nothing was started or recorded."""
 
