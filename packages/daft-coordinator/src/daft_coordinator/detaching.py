@@ -35,7 +35,8 @@ def start(module: str, words: Sequence[str]) -> tuple[int, socket.socket]:
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", module, *words],
+            # The paths it is sent are UTF-8, whatever the locale of its starter.
+            [sys.executable, "-X", "utf8", "-P", "-m", module, *words],
             environment,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
