@@ -38,6 +38,7 @@ def test_copied_configuration_does_not_keep_a_worktree(home: Any) -> None:
     assert same.returncode == 0, same.stderr
     assert refined.returncode == 1
     assert "uncommitted changes (0 changed, 1 untracked)" in refined.stderr
+    assert "tip: `daft hooks consolidate y` in another worktree" in refined.stderr
 
 
 def test_configuration_as_it_was_brought_is_no_loss_though_its_origin_has_changed(
@@ -81,6 +82,7 @@ def test_ignored_configuration_that_was_changed_keeps_its_worktree(home: Any) ->
 
     assert done.returncode == 1
     assert "its daft.local.yml was changed here, and git ignores it" in done.stderr
+    assert "tip: `daft hooks consolidate x` in another worktree" in done.stderr
     assert changed.exists()
 
 
@@ -131,7 +133,9 @@ def test_changed_configuration_is_taken_over_from_another_worktree(home: Any) ->
 
     assert (tried.returncode, refused.returncode, done.returncode) == (0, 1, 0)
     assert "would change" in tried.stdout
-    assert "its comments would be lost" in refused.stderr
+    assert "daft.yml would lose comments, its own or those of ../project.x/daft.yml" in (
+        refused.stderr
+    )
     assert mine.read_text() == "rc: b\nlayout: sibling\nsource_dir: s\n"
     assert home.daft("remove", "x", cwd=project).returncode == 0
 
@@ -148,10 +152,23 @@ def test_where_both_worktrees_changed_the_same_nothing_is_written(home: Any) -> 
     unknown = home.daft("hooks", "consolidate", "nowhere", cwd=project)
 
     assert done.returncode == 1
-    assert "both worktrees changed rc; nothing was written" in done.stderr
+    assert "daft.yml and ../project.x/daft.yml both changed rc; nothing was written" in done.stderr
     assert mine.read_text() == "rc: c\n"
     assert unknown.returncode == 1
     assert "other worktrees: x" in unknown.stderr
+
+
+def test_a_file_that_is_no_yaml_is_named_by_its_worktree(home: Any) -> None:
+    project = home.repository()
+    (project / "daft.yml").write_text("rc: a\n")
+    home.daft("start", "x", cwd=project)
+    (home.root / "project.x" / "daft.yml").write_text("rc: [\n")
+
+    done = home.daft("hooks", "consolidate", "x", cwd=project)
+
+    assert done.returncode == 1
+    assert "../project.x/daft.yml:2:1" in done.stderr
+    assert (project / "daft.yml").read_text() == "rc: a\n"
 
 
 def test_a_post_checkout_hook_that_fails_is_a_warning(home: Any) -> None:

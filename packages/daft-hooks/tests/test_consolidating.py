@@ -20,7 +20,10 @@ BASE = (
 
 def merged(ours: str, theirs: str, base: str | None = BASE) -> Any:
     made = merge_files(
-        ours.encode(), theirs.encode(), base=None if base is None else base.encode(), name="f"
+        ours.encode(),
+        theirs.encode(),
+        base=None if base is None else base.encode(),
+        names=("f", "f"),
     )
     return yaml.safe_load(made.content), made.conflicts
 
@@ -59,6 +62,8 @@ def test_jobs_and_hooks_come_and_go() -> None:
         (("run: two", "run: x"), ("run: two", "run: y"), "hooks.post-clone.jobs[b]"),
         (("run: two", "run: x"), (", {name: b, run: two}", ""), "hooks.post-clone.jobs[b]"),
         ((", {name: b, run: two}", ""), ("run: two", "run: x"), "hooks.post-clone.jobs[b]"),
+        (("run: two", "run: x"), ("{name: a, run: one}, {name: b, run: two}",
+         "{name: b, run: two}, {name: a, run: one}"), "hooks.post-clone.jobs (their order)"),
     ],
 )  # fmt: skip
 def test_what_both_changed_is_named_and_nothing_is_changed(
@@ -66,7 +71,9 @@ def test_what_both_changed_is_named_and_nothing_is_changed(
 ) -> None:
     mine = BASE.replace(*ours)
 
-    made = merge_files(mine.encode(), BASE.replace(*theirs).encode(), base=BASE.encode(), name="f")
+    made = merge_files(
+        mine.encode(), BASE.replace(*theirs).encode(), base=BASE.encode(), names=("f", "f")
+    )
 
     assert made.conflicts == (path,)
     assert made.content == mine.encode()
@@ -89,15 +96,15 @@ def test_extends_is_kept_as_it_is_written() -> None:
 def test_a_copy_that_says_it_all_is_taken_byte_for_byte() -> None:
     theirs = b"# why\nrc:    b\n"
 
-    made = merge_files(b"rc: a\n", theirs, base=b"rc: a\n", name="f")
+    made = merge_files(b"rc: a\n", theirs, base=b"rc: a\n", names=("f", "f"))
 
     assert made.content == theirs
     assert not made.loses_comments
 
 
 def test_comments_that_would_be_lost_are_told() -> None:
-    made = merge_files(b"rc: a # x\n", b"rc: a\nlayout: y\n", base=b"", name="f")
-    both = merge_files(b"rc: b # x\n", b"rc: a\nlayout: y\n", base=b"rc: a\n", name="f")
+    made = merge_files(b"rc: a # x\n", b"rc: a\nlayout: y\n", base=b"", names=("f", "f"))
+    both = merge_files(b"rc: b # x\n", b"rc: a\nlayout: y\n", base=b"rc: a\n", names=("f", "f"))
 
     assert both.loses_comments
     assert made.conflicts == ()
@@ -122,7 +129,7 @@ def test_comments_are_told_from_text(text: str, found: bool) -> None:
 def test_a_copy_that_cannot_be_read_holds_nothing() -> None:
     assert not holds_already(b"hooks: [}\n", b"rc: a\n", base=None, name="f")
     with pytest.raises(BadConfiguration):
-        merge_files(b"hooks: [}\n", b"rc: a\n", base=None, name="f")
+        merge_files(b"hooks: [}\n", b"rc: a\n", base=None, names=("f", "f"))
     assert holds_already(b"rc: b\n", b"rc: b\n", base=b"a: [}", name="f")
 
 
@@ -144,6 +151,7 @@ FILES = st.fixed_dictionaries(
 @given(FILES, FILES)
 def test_a_side_that_changed_nothing_changes_nothing(base: str, changed: str) -> None:
     assert merged(changed, base, base) == (yaml.safe_load(changed), ())
+    assert merged(base, changed, base) == (yaml.safe_load(changed), ())
     assert merged(changed, changed, base) == (yaml.safe_load(changed), ())
 
 
@@ -157,7 +165,7 @@ def test_both_orders_find_the_same_conflicts(base: str, one: str, other: str) ->
 
 @given(FILES, FILES, FILES)
 def test_a_result_holds_what_was_brought_in(base: str, ours: str, theirs: str) -> None:
-    made = merge_files(ours.encode(), theirs.encode(), base=base.encode(), name="f")
+    made = merge_files(ours.encode(), theirs.encode(), base=base.encode(), names=("f", "f"))
 
     if not made.conflicts:
         assert holds_already(made.content, theirs.encode(), base=base.encode(), name="f")

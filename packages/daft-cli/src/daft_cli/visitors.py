@@ -7,12 +7,14 @@ worktree from being removed, until another worktree says the same.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Mapping
 
 from daft_hooks.consolidation import holds_already
 from daft_hooks.errors import RegistryUnavailable
 from daft_worktree import git
+from daft_worktree.errors import Refused
 from daft_worktree.worktrees import Worktree
 
 from .context import Session
@@ -41,6 +43,7 @@ class Visitors:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._common_dir = session.repository.common_dir
+        self._losses: dict[str, None] = {}  # in the order they were found in
 
     def seeds(self, worktree: Worktree) -> Mapping[str, bytes]:
         """Return what was brought to a worktree, by name."""
@@ -72,7 +75,17 @@ class Visitors:
             theirs = read(os.path.join(other.path, name))
             if theirs is not None and holds_already(theirs, mine, base=seed, name=name):
                 return True
+        self._losses[worktree.label] = None
         return False
+
+    def advise(self, refused: Refused) -> Refused:
+        """Return a refused removal, with the way to save configuration that was found a loss."""
+        tips = tuple(
+            f"`daft hooks consolidate {shlex.quote(label)}` in another worktree takes over what "
+            "was changed in its configuration"
+            for label in self._losses
+        )
+        return Refused(refused.refusals, (*tips, *refused.tips)) if tips else refused
 
     def refined(self, worktree: Worktree) -> tuple[str, ...]:
         """Return the names of the files in a worktree that would be lost with it."""

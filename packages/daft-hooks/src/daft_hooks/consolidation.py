@@ -25,16 +25,19 @@ class Merged:
     loses_comments: bool = False
 
 
-def merge_files(ours: bytes, theirs: bytes, *, base: bytes | None, name: str) -> Merged:
+def merge_files(
+    ours: bytes, theirs: bytes, *, base: bytes | None, names: tuple[str, str]
+) -> Merged:
     """Return what two copies of a file say together, by what both began with.
 
-    base: None when nobody knows it. name: of the file, for messages. Where the result says what
-    one copy says, it is that copy, byte for byte. Raises: BadConfiguration for what is no YAML.
+    base: None when nobody knows it. names: of our copy and of theirs, for messages. Where the
+    result says what one copy says, it is that copy, byte for byte.
+    Raises: BadConfiguration for what is no YAML.
     """
     if ours == theirs:
         return Merged(content=ours)
-    began = _tolerant(base, name)
-    mine, other = parse(ours, name), parse(theirs, name)
+    began = _tolerant(base, names[0])
+    mine, other = parse(ours, names[0]), parse(theirs, names[1])
     made = consolidate(began, mine, other)
     if made.conflicts or is_same(made.root, mine):
         return Merged(content=ours, conflicts=made.conflicts)
@@ -47,7 +50,7 @@ def merge_files(ours: bytes, theirs: bytes, *, base: bytes | None, name: str) ->
 def holds_already(ours: bytes, theirs: bytes, *, base: bytes | None, name: str) -> bool:
     """True when `ours` says all that `theirs` would add to it; False for what is no YAML."""
     try:
-        made = merge_files(ours, theirs, base=base, name=name)
+        made = merge_files(ours, theirs, base=base, names=(name, name))
     except BadConfiguration:
         return False  # a copy nobody can read holds nothing
     return not made.conflicts and made.content == ours

@@ -20,10 +20,14 @@ from .hooks_shared import standing_in
 
 @frozen(kw_only=True)
 class _Change:
-    """A file of this worktree, what it is to hold, and what the other worktree has."""
+    """A file of this worktree, what it is to hold, and what the other worktree has.
+
+    path: of the file here. other: of the file there.
+    """
 
     name: str
     path: str
+    other: str
     theirs: bytes
     merged: Merged
     is_new: bool
@@ -74,7 +78,8 @@ def _changes(session: Session, here: Worktree, there: Worktree) -> list[_Change]
     seeds = {**visitors.seeds(here), **visitors.seeds(there)}
     changes = []
     for name in NAMES:
-        theirs = read(os.path.join(there.path, name))
+        other = os.path.join(there.path, name)
+        theirs = read(other)
         if theirs is None or is_tracked(there, name):
             continue
         path = os.path.join(here.path, name)
@@ -84,12 +89,18 @@ def _changes(session: Session, here: Worktree, there: Worktree) -> list[_Change]
         merged = (
             Merged(content=theirs)
             if ours is None
-            else merge_files(ours, theirs, base=seeds.get(name), name=name)
+            else merge_files(
+                ours,
+                theirs,
+                base=seeds.get(name),
+                names=(show_path(path), show_path(other)),
+            )
         )
         changes.append(
             _Change(
                 name=name,
                 path=path,
+                other=other,
                 theirs=theirs,
                 merged=merged,
                 is_new=ours is None,
@@ -104,14 +115,15 @@ def _refuse(changes: list[_Change], *, rewrite: bool) -> None:
     for change in changes:
         if change.merged.conflicts:
             raise Trouble(
-                f"{change.name}: both worktrees changed {', '.join(change.merged.conflicts)}; "
-                "nothing was written",
+                f"{show_path(change.path)} and {show_path(change.other)} both changed "
+                f"{', '.join(change.merged.conflicts)}; nothing was written",
                 tips=("make them the same in one of both, then try again",),
             )
         if change.merged.loses_comments and not rewrite:
             raise Trouble(
-                f"{change.name}: its comments would be lost; nothing was written",
-                tips=("take them over by hand, or use --rewrite",),
+                f"{show_path(change.path)} would lose comments, its own or those of "
+                f"{show_path(change.other)}; nothing was written",
+                tips=("take the changes over by hand, or use --rewrite",),
             )
 
 

@@ -6,6 +6,7 @@ import click
 
 import daft_worktree
 from daft_worktree.clearance import RemoteBranch
+from daft_worktree.errors import Refused
 from daft_worktree.removal import Target
 from daft_worktree.repository import Repository
 
@@ -40,15 +41,19 @@ def command(
         raise click.UsageError("--local is not allowed with --remote")
     repository = discover(to_change=True)
     with Session(repository, quiet=quiet, verbose=verbose) as session:
-        planned = daft_worktree.plan_removal(
-            repository,
-            targets,
-            force=force,
-            keep_branch=keep_branch,
-            remote_branch=_remote_branch(repository, only=remote, never=local),
-            replaceable=NAMES,
-            is_no_loss=Visitors(session).is_no_loss,
-        )
+        visitors = Visitors(session)
+        try:
+            planned = daft_worktree.plan_removal(
+                repository,
+                targets,
+                force=force,
+                keep_branch=keep_branch,
+                remote_branch=_remote_branch(repository, only=remote, never=local),
+                replaceable=NAMES,
+                is_no_loss=visitors.is_no_loss,
+            )
+        except Refused as refused:
+            raise visitors.advise(refused) from refused.__cause__
         if dry_run:
             for target in planned:
                 click.echo(_describe(target))

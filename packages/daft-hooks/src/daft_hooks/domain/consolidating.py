@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import frozen
 
@@ -24,7 +24,8 @@ def consolidate(base: Node | None, ours: Node, theirs: Node) -> Consolidated:
     What only one side changed is taken from it. What both changed in different ways is a
     conflict, and so is a change of what the other side took away. Compared are the fields of the
     file, of `log`, and of each hook or task; of their jobs each named one as a whole. Jobs
-    without a name are never compared: those of `theirs` that nobody else has are appended.
+    without a name are never compared: those of `theirs` that nobody else has are appended. A new
+    order of jobs beside other changes of the same jobs is a conflict.
 
     base: None when nobody knows it; then whatever differs is a conflict.
     """
@@ -92,9 +93,19 @@ class _Merging:
         return self.jobs(base, ours, theirs, path)
 
     def jobs(self, base: Node | None, ours: Node, theirs: Node, path: str) -> Node:
-        """Return the jobs of both, ours in their order, then what is new."""
+        """Return the jobs of both, ours in their order, then what is new.
+
+        Who alone changed anything decides on the order as well; a job may run after another.
+        """
+        if is_same(ours, theirs) or is_same(theirs, base):
+            return ours
+        if is_same(ours, base):
+            return theirs
         before = base.elements if base is not None and base.kind == "list" else []
         old, mine, new = (_by_name(jobs) for jobs in (before, ours.elements, theirs.elements))
+        is_moved = base is None or not _is_order_kept(new, old)
+        if is_moved and not _is_order_kept(new, mine):
+            self.conflicts.append(f"{path} (their order)")
         made: list[Node] = []
         for job in ours.elements:
             name = _name_of(job)
@@ -130,6 +141,12 @@ def _meaning(node: Node | None) -> str:
 
 def _by_name(jobs: list[Node]) -> dict[str, Node]:
     return {name: job for job in jobs if (name := _name_of(job))}
+
+
+def _is_order_kept(jobs: Iterable[str], reference: Collection[str]) -> bool:
+    """True when the names that both have come in one order."""
+    common = [name for name in jobs if name in reference]
+    return common == [name for name in reference if name in common]
 
 
 def _name_of(job: Node) -> str:
