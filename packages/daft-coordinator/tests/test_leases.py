@@ -200,9 +200,38 @@ def test_a_running_job_is_found_under_the_new_name_of_its_worktree(
         made = client.submit(fire(job("a", "sleep 60", background=True)))
         until(lambda: place[2].job(made.jobs[0].uid).status is JobStatus.RUNNING)
 
-        assert client.relabel("main", "renamed", path="/somewhere") == 1
+        assert client.relabel("main", "renamed", old_path="/", path="/somewhere") == 1
         answer = client.cancel(CancelMatching(worktree="renamed", wait=True))
 
     assert answer.names == ("a",)
     found = place[2].job(made.jobs[0].uid)
     assert (found.status, found.worktree) == (JobStatus.CANCELLED, "renamed")
+
+
+def test_a_job_that_waits_with_a_leader_starts_where_its_worktree_is_by_then(
+    place: tuple[str, str, SqliteJobStore], fire: Make, job: Make, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "deep").mkdir(parents=True)
+    os.mkfifo(tmp_path / "go")
+    waits = f"read -r line < '{tmp_path}/go'"
+    with client_at(place) as client:
+        made = client.submit(
+            fire(
+                job("first", waits, background=True),
+                job("then", "pwd > where", "first", background=True, working_dir=f"{old}/deep"),
+                job("gone", ":", background=True, working_dir="/not/there"),
+                worktree_path=str(old),
+            )
+        )
+        first, then, gone = (one.uid for one in made.jobs)
+        until(lambda: place[2].job(first).status is JobStatus.RUNNING)
+        old.rename(new)
+        client.relabel("main", "renamed", old_path=str(old), path=str(new))
+        (tmp_path / "go").write_text("\n")
+        until(lambda: place[2].job(then).status.is_final)
+        until(lambda: place[2].job(gone).status.is_final)
+
+    assert place[2].job(then).status is JobStatus.COMPLETED
+    assert (new / "deep" / "where").read_text() == f"{new}/deep\n"
+    assert place[2].job(gone).status is JobStatus.FAILED

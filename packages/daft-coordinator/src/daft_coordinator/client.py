@@ -260,12 +260,13 @@ class CoordinatorClient:
         finally:
             self._store.drop_lease(lease.id)
 
-    def relabel(self, worktree: str, to: str, *, path: str) -> int:
-        """Have the jobs of a worktree that was renamed or moved go by another label from now on.
+    def relabel(self, worktree: str, to: str, *, old_path: str, path: str) -> int:
+        """Have the record of a worktree that was renamed or moved go by another label from now on.
 
-        path: where it is now. Returns how many invocations with unfinished jobs that concerned.
+        old_path: where it was; jobs that wait start where it is now, at `path`.
+        Returns how many invocations that concerned.
         """
-        return self._store.relabel(worktree, to, path=path)
+        return self._store.relabel(worktree, to, old_path=old_path, path=path)
 
     def wait(self, request: Wait) -> tuple[JobEntry, ...]:
         """Return the jobs of `request` when all are final, or as they are when time is up.

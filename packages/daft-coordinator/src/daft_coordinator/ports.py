@@ -174,10 +174,11 @@ class JobStore(Protocol):
     def drop_lease(self, lease_id: str) -> None:
         """Forget a lease; a lease that is not there changes nothing."""
 
-    def relabel(self, worktree: str, to: str, *, path: str) -> int:
-        """Move every invocation with an unfinished job from one label to another, whole.
+    def relabel(self, worktree: str, to: str, *, old_path: str, path: str) -> int:
+        """Move every invocation from one label to another, whole, those that have ended too.
 
-        path: where the worktree is now.
+        old_path, path: where the worktree was, and is now. An invocation that was there, and a
+        working directory there or below, moves along.
         Returns how many invocations that were.
         """
 

@@ -196,6 +196,20 @@ class Roster:
             self.follow(current)
         return current
 
+    def moved(self, job: Job) -> Job | None:
+        """Return `job` where its row says it is to run by now, None when that is where it was."""
+        try:
+            stored = self._store.job(job.uid)
+        except StoreUnavailable as error:
+            self._report(str(error))
+            return None
+        if stored is None or stored.spec.working_dir == job.spec.working_dir:
+            return None
+        spec = evolve(job.spec, working_dir=stored.spec.working_dir)
+        moved = evolve(job, worktree=stored.worktree, spec=spec)
+        self._held[job.invocation_id].replace(moved)
+        return moved
+
     def reconsider(self, uid: str) -> None:
         """Take note that the store refused to start a job: it changed, or its row is gone."""
         try:

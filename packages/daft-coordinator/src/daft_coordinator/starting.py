@@ -91,7 +91,7 @@ class Starting:
             if job.owner != self._owner or self._shortage.holds_back(uid):
                 continue
             try:
-                run = self._spawn(job)
+                run = self._spawn_where_it_is(job)
             except SpawnFailed as error:
                 if not self._shortage.may_pass(uid, error):
                     self._failed_to_start(job, error)
@@ -133,6 +133,19 @@ class Starting:
                 self._refuse(run, refused)
                 continue
             run.open_gate()
+
+    def _spawn_where_it_is(self, job: Job) -> JobRun:
+        """Make the process of a job, also when its worktree was moved since it was taken."""
+        try:
+            return self._spawn(job)
+        except SpawnFailed as error:
+            moved = self._roster.moved(job)
+            if moved is None:
+                raise
+            try:
+                return self._spawn(moved)
+            except SpawnFailed as second:
+                raise second from error
 
     def _spawn(self, job: Job) -> JobRun:
         around = self._surroundings[job.invocation_id]

@@ -124,6 +124,7 @@ class StoresAgree(RuleBasedStateMachine):
                 position=place,
                 owner=owner,
                 spec_background=background,
+                spec_working_dir=f"/somewhere/main/{name}" if place else "/",
                 status=JobStatus.SKIPPED if skipped and place else JobStatus.QUEUED,
             )
             for place, (name, background) in enumerate(zip(NAMES, backgrounds, strict=False))
@@ -218,21 +219,22 @@ class StoresAgree(RuleBasedStateMachine):
 
     @rule(worktree=st.sampled_from(WORKTREES), to=st.sampled_from(WORKTREES))
     def relabel(self, worktree: str, to: str) -> None:
-        unfinished = {
-            job.invocation_id for job in self.expected.values() if not job.status.is_final
-        }
-        moved = {fire for fire in unfinished if self.invocations[fire].worktree == worktree}
+        moved = {uid for uid, fire in self.invocations.items() if fire.worktree == worktree}
+        old, new = f"/somewhere/{worktree}", f"/somewhere/{to}"
 
-        count = self.both(lambda store: store.relabel(worktree, to, path="/new"))
+        count = self.both(lambda store: store.relabel(worktree, to, old_path=old, path=new))
 
         assert count == len(moved)
-        for fire in moved:
-            self.invocations[fire] = evolve(
-                self.invocations[fire], worktree=to, worktree_path="/new"
-            )
+        for uid in moved:
+            fire = self.invocations[uid]
+            there = new if fire.worktree_path == old else fire.worktree_path
+            self.invocations[uid] = evolve(fire, worktree=to, worktree_path=there)
         for job in list(self.expected.values()):
             if job.invocation_id in moved:
-                self.expected[job.uid] = evolve(job, worktree=to)
+                below = job.spec.working_dir.removeprefix(old)
+                there = new + below if below != job.spec.working_dir else below
+                spec = evolve(job.spec, working_dir=there)
+                self.expected[job.uid] = evolve(job, worktree=to, spec=spec)
 
     # --- owners and leases --------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
-"""Leases: worktrees that take no further jobs but their holder's. And moving labels."""
+"""Leases: worktrees that take no further jobs but their holder's. And records that move along."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import apsw
 from attrs import asdict
@@ -20,16 +22,25 @@ SELECT repo_hash, worktree, lease_id, purpose, pid, pgid, proc_start, boot_id, t
 """
 DELETE = "DELETE FROM worktree_leases WHERE repo_hash = :repo AND lease_id = :id"
 
-# An invocation goes as a whole, its ended jobs too: one listed under two labels tells less.
+# All of them: what a listing, a set-up's state and a retry tell of a worktree is its history.
+PLACES = """
+SELECT jobs.job_uid, jobs.working_dir, jobs.spec_json
+  FROM invocations JOIN jobs USING (repo_hash, invocation_id)
+ WHERE invocations.repo_hash = :repo AND invocations.worktree = :worktree
+   AND (jobs.working_dir = :old_path
+        OR substr(jobs.working_dir, 1, length(:old_path) + 1) = :old_path || '/')
+"""
+PLACE = "UPDATE jobs SET working_dir = ?, spec_json = ? WHERE job_uid = ?"
 RELABEL_JOBS = """
 UPDATE jobs SET worktree = :to
  WHERE repo_hash = :repo AND invocation_id IN (
-       SELECT invocation_id FROM invocations
-        WHERE repo_hash = :repo AND worktree = :worktree AND unfinished_count > 0)
+       SELECT invocation_id FROM invocations WHERE repo_hash = :repo AND worktree = :worktree)
 """
 RELABEL_INVOCATIONS = """
-UPDATE invocations SET worktree = :to, worktree_path = :path
- WHERE repo_hash = :repo AND worktree = :worktree AND unfinished_count > 0
+UPDATE invocations
+   SET worktree = :to,
+       worktree_path = CASE worktree_path WHEN :old_path THEN :path ELSE worktree_path END
+ WHERE repo_hash = :repo AND worktree = :worktree
 """
 
 
@@ -56,10 +67,25 @@ def drop(db: apsw.Connection, repo: str, lease_id: str) -> None:
         db.execute(DELETE, {"repo": repo, "id": lease_id})
 
 
-def relabel(db: apsw.Connection, repo: str, worktree: str, to: str, path: str) -> int:
-    """Give the invocations with unfinished jobs of a worktree another label; return how many."""
+def relabel(
+    db: apsw.Connection,
+    repo: str,
+    worktree: str,
+    to: str,
+    *,
+    old_path: str,
+    path: str,
+    place: Callable[[str, str], tuple[str, str]],
+) -> int:
+    """Give the invocations of a worktree another label and place; return how many.
+
+    place: (working directory, specification) of a job in or below `old_path` -> both as they are
+    from now on.
+    """
+    given = {"repo": repo, "worktree": worktree, "to": to, "old_path": old_path, "path": path}
     with writing(db):
-        given = {"repo": repo, "worktree": worktree, "to": to}
+        for uid, *told in db.execute(PLACES, given).fetchall():
+            db.execute(PLACE, (*place(*map(str, told)), uid))
         db.execute(RELABEL_JOBS, given)
-        db.execute(RELABEL_INVOCATIONS, {**given, "path": path})
+        db.execute(RELABEL_INVOCATIONS, given)
         return db.changes()

@@ -11,6 +11,7 @@ from attrs import evolve
 from daft_protocol.jobs import Invocation, Job
 from daft_protocol.status import JobStatus
 
+from ..domain.elsewhere import moved_path
 from ..domain.lease import Lease
 from ..errors import RecordConflict, WorktreeLeased
 from ..ports import JobChange, JobQuery, Owner, changed
@@ -132,15 +133,16 @@ class MemoryJobStore:
         """Forget a lease."""
         self._leases = {name: one for name, one in self._leases.items() if one.id != lease_id}
 
-    def relabel(self, worktree: str, to: str, *, path: str) -> int:
-        """Move every invocation with an unfinished job from one label to another, whole."""
-        moved = {job.invocation_id for job in self.unfinished() if job.worktree == worktree}
-        for invocation_id in moved:
-            known = self._invocations[invocation_id]
-            self._invocations[invocation_id] = evolve(known, worktree=to, worktree_path=path)
-            self._jobs.update(
-                (job.uid, evolve(job, worktree=to)) for job in self.jobs_of(invocation_id)
-            )
+    def relabel(self, worktree: str, to: str, *, old_path: str, path: str) -> int:
+        """Move every invocation from one label to another, whole, those that have ended too."""
+        moved = [one for one in self._invocations.values() if one.worktree == worktree]
+        for known in moved:
+            there = path if known.worktree_path == old_path else known.worktree_path
+            self._invocations[known.invocation_id] = evolve(known, worktree=to, worktree_path=there)
+            for job in self.jobs_of(known.invocation_id):
+                directory = moved_path(job.spec.working_dir, old_path, path)
+                spec = evolve(job.spec, working_dir=directory)
+                self._jobs[job.uid] = evolve(job, worktree=to, spec=spec)
         return len(moved)
 
     def log_directory(self, job: Job) -> str | None:

@@ -27,6 +27,7 @@ from daft_store.redaction import scrub
 from daft_store.rows import InvocationRow, JobMove, JobRow, LeaseRow
 from daft_store.texts import storable
 
+from ..domain.elsewhere import moved_path
 from ..domain.lease import Lease
 from ..ports import JobChange
 
@@ -246,6 +247,23 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
     if spec.skip is not None:
         rest["skip"] = {"kind": spec.skip.kind.value, "reason": spec.skip.reason}
     return rest
+
+
+def moved_directory(
+    working_dir: str, spec_json: str, *, old_path: str, path: str
+) -> tuple[str, str]:
+    """Return the two columns that tell a job's working directory, once `old_path` is `path`."""
+    try:
+        rest: dict[str, Any] = json.loads(spec_json)
+        exact: dict[str, str] = rest.pop("exact", {})
+        directory = moved_path(exact.pop("working_dir", working_dir), old_path, path)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return working_dir, spec_json  # no specification: whoever reads the row says so
+    if storable(directory) != directory:
+        exact["working_dir"] = directory
+    if exact:
+        rest["exact"] = exact
+    return storable(directory), _json(rest)
 
 
 def job_move(change: JobChange) -> JobMove:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import apsw
@@ -257,11 +258,17 @@ class SqliteJobStore:
         with self._guarded():
             leases.drop(self._db, self._repo, lease_id)
 
-    def relabel(self, worktree: str, to: str, *, path: str) -> int:
-        """Move every invocation with an unfinished job from one label to another, whole."""
+    def relabel(self, worktree: str, to: str, *, old_path: str, path: str) -> int:
+        """Move every invocation from one label to another, whole, those that have ended too."""
         with self._guarded():
             return leases.relabel(
-                self._db, self._repo, storable(worktree), storable(to), storable(path)
+                self._db,
+                self._repo,
+                storable(worktree),
+                storable(to),
+                old_path=storable(old_path),
+                path=storable(path),
+                place=partial(rows.moved_directory, old_path=old_path, path=path),
             )
 
     def log_directory(self, job: Job) -> str | None:

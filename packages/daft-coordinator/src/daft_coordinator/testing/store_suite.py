@@ -82,27 +82,57 @@ class JobStoreSuite(RecordingSuite, ChangingSuite, ReadingSuite):
 
     @promised(
         JobStore.relabel,
-        "Move every invocation with an unfinished job from one label to another, whole.",
-        "path: where the worktree is now.",
+        "Move every invocation from one label to another, whole, those that have ended too.",
         "Returns how many invocations that were.",
     )
-    def test_what_is_unfinished_follows_its_worktree(self, store: JobStore) -> None:
-        """An invocation goes with all its jobs; one that has ended keeps the old label."""
+    def test_the_record_follows_its_worktree(self, store: JobStore) -> None:
+        """With all jobs, whatever their status; other worktrees keep theirs."""
         active, ended, other = an_invocation(), an_invocation(), an_invocation(worktree="other")
         done = {"status": JobStatus.COMPLETED, "finished_at": LATER}
         store.record(active, [a_job(active, "one", **done), a_job(active, "two", position=1)])
         store.record(ended, [a_job(ended, **done)])
-        store.record(other, [a_job(other)])
+        others = store.record(other, [a_job(other)])
 
-        assert store.relabel("main", "näw", path="/new/place") == 1
+        moving = {"old_path": active.worktree_path, "path": "/new/place"}
+        assert store.relabel("main", "näw", **moving) == 2
 
-        moved = store.invocation(active.invocation_id)
-        assert moved == evolve(active, worktree="näw", worktree_path="/new/place")
-        assert {job.worktree for job in store.jobs_of(active.invocation_id)} == {"näw"}
-        assert store.invocation(ended.invocation_id) == ended
-        assert {job.worktree for job in store.jobs_of(ended.invocation_id)} == {"main"}
-        assert {job.worktree for job in store.jobs_of(other.invocation_id)} == {"other"}
-        assert store.relabel("main", "again", path="/") == 0
+        for fire in (active, ended):
+            moved = store.invocation(fire.invocation_id)
+            assert moved == evolve(fire, worktree="näw", worktree_path="/new/place")
+            assert {job.worktree for job in store.jobs_of(fire.invocation_id)} == {"näw"}
+        assert store.invocation(other.invocation_id) == other
+        assert store.jobs_of(other.invocation_id) == others
+        assert store.relabel("main", "again", **moving) == 0
+
+    @promised(
+        JobStore.relabel,
+        "old_path, path: where the worktree was, and is now.",
+        "An invocation that was there, and a working directory there or below, moves along.",
+    )
+    def test_what_waits_starts_where_its_worktree_is_now(self, store: JobStore) -> None:
+        """Names that only begin alike are other places, and any bytes may be in a name."""
+        moves = {
+            "/w/a": "/w/n\udcff",
+            "/w/a/deep/er": "/w/n\udcff/deep/er",
+            "/w/a/\udcfe": "/w/n\udcff/\udcfe",
+            "/w/ab": "/w/ab",
+            "/w": "/w",
+            "/elsewhere/w/a": "/elsewhere/w/a",
+        }
+        fire = an_invocation(worktree_path="/w/elsewhere")
+        jobs = [
+            a_job(fire, f"job{place}", position=place, spec_working_dir=directory)
+            for place, directory in enumerate(moves)
+        ]
+        store.record(fire, jobs)
+
+        assert store.relabel("main", "new", old_path="/w/a", path="/w/n\udcff") == 1
+
+        assert store.invocation(fire.invocation_id) == evolve(fire, worktree="new")
+        assert store.jobs_of(fire.invocation_id) == tuple(
+            evolve(job, worktree="new", spec=evolve(job.spec, working_dir=moves[place]))
+            for job, place in zip(jobs, moves, strict=True)
+        )
 
     # --- logs, the end, and trouble -----------------------------------------------------------
 
@@ -178,7 +208,7 @@ class JobStoreSuite(RecordingSuite, ChangingSuite, ReadingSuite):
             lambda: store.retire(owner.id),
             lambda: store.take_lease(a_lease()),
             lambda: store.drop_lease(held.id),
-            lambda: store.relabel("main", "other", path="/elsewhere"),
+            lambda: store.relabel("main", "other", old_path="/", path="/elsewhere"),
         ]
 
         with cut_off():
