@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,238 @@ def test_a_clone_has_what_its_first_hook_has_shared(home: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert (home.root / "copy" / ".env").read_text() == "fetched\n"
     assert (home.root / "copy" / ".env").is_symlink()
+
+
+@pytest.fixture
+def three(home: Any) -> Path:
+    """A repository with worktrees x and y; main has a `.env`, y another one."""
+    path: Path = home.repository("# ours\nhooks: {}  # none\n")
+    (path / ".git" / "info" / "exclude").write_text(".env\n")
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=path)
+    (path / ".env").write_text("S=1\n")
+    (path / ".env").chmod(0o600)
+    (home.root / "project.y" / ".env").write_text("S=3\n")
+    return path
+
+
+def states(home: Any, project: Path) -> dict[tuple[str, str], str]:
+    done = home.daft("shared", "status", "--format", "json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    return {(row["path"], row["worktree"]): row["state"] for row in json.loads(done.stdout)}
+
+
+def test_a_file_is_shared_with_all_worktrees_and_none_is_overwritten(
+    home: Any, three: Path
+) -> None:
+    done = home.daft("shared", "add", ".env", cwd=three)
+
+    assert (done.returncode, done.stdout) == (0, ".env: linked in main, x\nadded to daft.yml\n")
+    assert "warning: .env was left alone in 'y': another file is there" in done.stderr
+    assert (three / "daft.yml").read_text() == "# ours\nhooks: {}  # none\nshared:\n  - .env\n"
+    assert (home.root / "project.x" / ".env").read_text() == "S=1\n"
+    assert (home.root / "project.y" / ".env").read_text() == "S=3\n"
+    assert states(home, three) == {
+        (".env", "main"): "linked", (".env", "x"): "linked", (".env", "y"): "conflict",
+    }  # fmt: skip
+    assert home.daft("shared", "sync", cwd=three).returncode == 1
+    taken = home.daft("shared", "link", ".env", "y", "--override", cwd=three)
+    assert taken.returncode == 0
+    kept = three / ".git" / ".daft" / "discarded" / "y" / ".env"
+    assert f"is kept: {kept.relative_to(three)}" in taken.stderr
+    assert kept.read_text() == "S=3\n"
+    assert home.daft("shared", "sync", cwd=three).stdout == "nothing to link\n"
+
+
+def test_a_worktree_may_have_its_own_and_everything_be_undone(home: Any, three: Path) -> None:
+    home.daft("shared", "add", ".env", cwd=three)
+    own = home.daft("shared", "materialize", ".env", "x", cwd=three)
+    home.daft("shared", "materialize", ".env", "y", cwd=three)
+    assert (own.returncode, own.stdout) == (0, ".env: a copy of its own in x\n")
+    assert home.daft("shared", "sync", cwd=three).returncode == 0
+    assert set(states(home, three).values()) == {"linked", "local"}
+
+    shown = home.daft("shared", "remove", "-n", ".env", cwd=three)
+    done = home.daft("shared", "remove", ".env", cwd=three)
+
+    assert shown.stdout == ".env: would put a copy in place of the link in main\n"
+    assert done.stdout == ".env: a copy of its own in main\nremoved from daft.yml\n"
+    assert (three / "daft.yml").read_text() == "# ours\nhooks: {}  # none\nshared: []\n"
+    files = [three / ".env", *(home.root / f"project.{name}" / ".env" for name in "xy")]
+    assert [file.read_text() for file in files] == ["S=1\n", "S=1\n", "S=3\n"]
+    assert not any(file.is_symlink() for file in files)
+    assert files[0].stat().st_mode & 0o777 == 0o600
+    assert states(home, three) == {}
+
+
+def test_shared_files_may_be_deleted(home: Any, three: Path) -> None:
+    home.daft("shared", "add", ".env", cwd=three)
+
+    done = home.daft("shared", "remove", "--delete", ".env", cwd=three)
+
+    assert done.stdout.startswith(".env: deleted in main, x\n")
+    assert not (three / ".env").is_symlink()
+    assert (home.root / "project.y" / ".env").read_text() == "S=3\n"
+
+
+def test_sharing_undoes_no_consent(home: Any) -> None:
+    project = home.repository(CONFIG.replace("shared:\n  - .env  # secrets\n", ""))
+    (project / ".git" / "info" / "exclude").write_text("seen\n.env\n")
+    (project / ".env").write_text("S=1\n")
+    home.daft("shared", "add", ".env", cwd=project)
+
+    done = home.daft("start", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert (home.root / "project.x" / "seen").read_text() == "S=1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("add",), 2, "PATH"),
+        (("add", "/etc/passwd"), 1, "is an absolute path"),
+        (("add", "../p/.env"), 1, "leads out of the directory"),
+        (("add", ".git/config"), 1, "cannot be the name of a shared file"),
+        (("add", "."), 1, "cannot be the name of a shared file"),
+        (("add", "nope"), 1, "nope does not exist"),
+        (("add", "daft.yml"), 1, "daft.yml is tracked by git"),
+        (("add", "--declare", "daft.yml"), 1, "daft.yml is tracked by git"),
+        (("add", ".env/x"), 1, "cannot be shared: .env is a file"),
+        (("add", "a", "a/b", "--declare"), 1, "lie in one another"),
+        (("link", ".env"), 1, ".env is not shared"),
+        (("link", ".env", "nope"), 1, "'nope' is no worktree"),
+        (("materialize", ".env"), 1, ".env is not shared"),
+        (("remove", ".env"), 1, ".env is not shared"),
+        (("status", "--format", "xml"), 2, "invalid choice"),
+        (("ad",), 2, "did you mean add?"),
+    ],
+)
+def test_wrong_words_are_told_and_change_nothing(
+    home: Any, three: Path, words: tuple[str, ...], code: int, told: str
+) -> None:
+    before = (three / "daft.yml").read_text()
+
+    done = home.daft("shared", *words, cwd=three)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (three / "daft.yml").read_text() == before
+    assert not (three / ".git" / ".daft" / "shared").exists()
+    assert home.git("status", "--short", cwd=three) == ""
+
+
+def test_files_are_named_as_seen_from_where_one_stands(home: Any, three: Path) -> None:
+    (three / "sub").mkdir()
+    (three / "sub" / "key").write_text("k\n")
+
+    done = home.daft("shared", "add", "./key", cwd=three / "sub")
+
+    assert done.stdout.startswith("sub/key: linked in main, x, y\n")
+    for tree in (three, home.root / "project.x"):
+        assert (tree / "sub" / "key").read_text() == "k\n"
+        assert "key" not in home.git("status", "--short", "-uall", cwd=tree)
+
+
+def test_without_a_configuration_one_is_begun(home: Any) -> None:
+    project = home.repository()
+    (project / ".env").write_text("S=1\n")
+
+    done = home.daft("shared", "add", ".env", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert (project / "daft.yml").read_text() == "shared:\n  - .env\n"
+    home.daft("start", "x", cwd=project)
+    assert (home.root / "project.x" / ".env").read_text() == "S=1\n"
+    assert home.daft("remove", "x", cwd=project).returncode == 0
+
+
+def test_the_file_that_says_it_is_the_one_that_is_changed(home: Any, three: Path) -> None:
+    (three / "daft.local.yml").write_text("shared: [a] # mine\n")
+    before = (three / "daft.yml").read_text()
+
+    done = home.daft("shared", "add", ".env", cwd=three)
+
+    assert "added to daft.local.yml" in done.stdout
+    assert (three / "daft.local.yml").read_text() == "shared: [a, .env] # mine\n"
+    assert (three / "daft.yml").read_text() == before
+
+
+def test_a_file_that_cannot_be_edited_says_what_to_write(home: Any, three: Path) -> None:
+    (three / "daft.yml").write_text("x-s: &s [a]\nshared: *s\n")
+
+    done = home.daft("shared", "add", ".env", cwd=three)
+
+    assert done.returncode == 1
+    assert "daft.yml cannot be changed" in done.stderr
+    assert "write it there yourself: shared: - a - .env" in done.stderr
+    assert (three / ".env").read_text() == "S=1\n"
+
+
+def test_status_for_people_says_what_to_do(home: Any, three: Path) -> None:
+    empty = home.daft("shared", cwd=three)
+    home.daft("shared", "add", ".env", cwd=three)
+    home.daft("shared", "add", "--declare", "later", cwd=three)
+    home.git("checkout", "-q", "daft.yml", cwd=three)
+    (three / "daft.yml").write_text("shared: later\n")
+
+    code, shown = home.on_terminal("shared", cwd=three, NO_COLOR="1")
+    _, narrow = home.on_terminal("shared", "status", cwd=three, NO_COLOR="1", COLUMNS="20")
+
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "nothing is shared" in empty.stderr
+    assert code == 0
+    assert shown.splitlines() == [
+        "       main     x        y",
+        "later  missing  missing  missing",
+        ".env   linked   linked   conflict",
+        "later is not shared yet: daft shared add later",
+        ".env is not in daft.yml: daft shared add --declare .env",
+        ".env in 'y': another file is there",
+    ]
+    assert ".env   x     linked" in narrow
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "tsv", "yaml", "markdown"])
+def test_every_format_has_every_row(home: Any, three: Path, form: str) -> None:
+    home.daft("shared", "add", ".env", cwd=three)
+
+    done = home.daft("shared", "status", "--format", form, cwd=three)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("linked") == 2
+    assert "another file is there" in done.stdout
+
+
+def test_files_shared_at_once_are_all_declared(home: Any, three: Path) -> None:
+    names = [f"f{number}" for number in range(8)]
+    for name in names:
+        (three / name).write_text(name)
+
+    running = [home.start_daft("shared", "add", name, cwd=three) for name in names]
+    ends = [(one.communicate(timeout=120), one.returncode) for one in running]
+
+    assert [code for _, code in ends] == [0] * 8, ends
+    assert sorted(states(home, three)) == sorted(
+        (name, tree) for name in names for tree in ("main", "x", "y")
+    )
+    assert set(states(home, three).values()) == {"linked"}
+    assert (three / "daft.yml").read_text().count("- f") == 8
+
+
+def test_the_root_of_a_bare_layout_has_a_worktree_speak_for_it(home: Any) -> None:
+    origin = home.repository("shared: .env\n", name="origin")
+    home.daft("clone", "--layout", "contained", str(origin), "bare", cwd=home.root)
+    root = home.root / "bare"
+    (root / "main" / ".env").write_text("S=1\n")
+
+    refused = home.daft("shared", "add", ".env", cwd=root)
+    home.daft("shared", "add", ".env", cwd=root / "main")
+    (root / "main" / ".env").unlink()
+    synced = home.daft("shared", "sync", cwd=root)
+
+    assert refused.returncode == 1
+    assert "Not in a Git worktree" in refused.stderr
+    assert synced.stdout == ".env: linked in main\n"
+    assert (root / "main" / ".env").read_text() == "S=1\n"

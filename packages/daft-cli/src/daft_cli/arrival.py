@@ -67,7 +67,7 @@ def arrive(
         bring(session, source, worktree)
     after: Loaded | None = session.load(worktree.path)
     # What is declared where the user stands may not be committed yet.
-    link_shared(session, worktree, after, there)
+    link_shared(repository, worktree, after, there)
     event = session.event(
         "worktree-post-create", "checkout", worktree, **_facts(creation, here, worktree.path)
     )

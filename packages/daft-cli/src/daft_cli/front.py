@@ -16,6 +16,7 @@ VERBS = {
     "go": "daft_cli.commands.go",
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
+    "shared": "daft_cli.commands.shared",
     "run": "daft_cli.commands.run",
     "env": "daft_cli.commands.env",
     "hooks": "daft_cli.commands.hooks",
@@ -35,6 +36,7 @@ Worktrees
   go <branch>           go to a branch's worktree, making it if there is none
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
+  shared [<verb>]       files such as .env, once for all worktrees
 
 Hooks and jobs
   env [<variable>]      the ports and values of the worktree

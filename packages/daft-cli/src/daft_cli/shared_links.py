@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from daft_hooks.discovery import Loaded
 from daft_worktree import sharing
 from daft_worktree.errors import WorktreeError
+from daft_worktree.repository import Repository
 from daft_worktree.sharing import Outcome, Row
 from daft_worktree.worktrees import Worktree
 
-from .context import Session
 from .terminal import harmless, show_path, warn
 
 
-def link_shared(session: Session, worktree: Worktree, *loaded: Loaded | None) -> None:
+def link_shared(repository: Repository, worktree: Worktree, *loaded: Loaded | None) -> None:
     """Link what any of `loaded` declares as shared into a new worktree. Trouble is a warning.
 
     What nobody has shared yet is passed over.
@@ -22,7 +24,7 @@ def link_shared(session: Session, worktree: Worktree, *loaded: Loaded | None) ->
     if not names:
         return
     try:
-        rows = sharing.link(session.repository, worktree, names)
+        rows = sharing.link(repository, worktree, names)
     except WorktreeError as error:
         warn(f"shared files are not linked in '{worktree.label}': {error}")
         return
@@ -35,5 +37,5 @@ def link_shared(session: Session, worktree: Worktree, *loaded: Loaded | None) ->
 def tell_aside(row: Row) -> None:
     """Say where a file is kept whose place a link has taken."""
     if row.aside is not None:
-        name = harmless(row.name)
-        warn(f"the {name} that was in '{row.label}' is kept: {show_path(row.aside)}")
+        text = f"the {row.name} that was in '{row.label}' is kept: {show_path(row.aside)}"
+        sys.stderr.write(harmless(text) + "\n")

@@ -166,7 +166,7 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
     facts = {"repository_url": url, "default_branch": cloned.default}
     for hook, known in (("post-clone", facts), ("worktree-post-create", {})):
         if hook == "worktree-post-create":
-            link_shared(session, here, loaded)  # what the first hook has shared
+            link_shared(session.repository, here, loaded)  # what the first hook has shared
         outcome = session.fire(session.event(hook, "clone", here, **known), loaded)
         if outcome.must_stop:
             return outcome.exit_code if outcome.exit_code == 130 else 1
