@@ -280,6 +280,45 @@ def test_validate_reads_any_file(home: Any, project: Path) -> None:
     assert "nowhere.yml" in missing.stderr
 
 
+def test_validate_looks_around_in_the_worktree(home: Any) -> None:
+    project = home.repository(
+        "hooks:\n  post-clone:\n    jobs:\n      - {name: a, script: s}\n", trust=False
+    )
+    (project / "daft.yaml").write_text("")
+    (project / "pre-merge.yml").write_text("jbos: []\n")
+
+    around = home.daft("hooks", "validate", cwd=project)
+    strict = home.daft("hooks", "validate", "--strict", cwd=project)
+    alone = home.daft("hooks", "validate", "pre-merge.yml", cwd=project)
+
+    assert [line for line in around.stderr.split("\n") if line.startswith("daft.y")] == [
+        "daft.yaml:1:1: warning: this file is not read, as daft.yml is",
+        "daft.yml:4:9: warning: hooks.post-clone.jobs[a]: its script must be executable, "
+        "as there is no `runner`",
+        "daft.yml:4:9: warning: hooks.post-clone.jobs[a]: .daft/s does not exist; create it, "
+        "or correct `script`",
+    ]
+    assert "          - {name: a, script: s}\n            ^" in around.stderr
+    assert "Configuration is valid. (5 warning(s))" in around.stdout
+    assert (around.returncode, strict.returncode) == (0, 1)
+    assert "hooks.pre-merge: unknown field 'jbos', ignored; did you mean 'jobs'?" in alone.stderr
+    assert "daft.yaml" not in alone.stderr
+
+
+def test_validate_where_nothing_is_configured(home: Any) -> None:
+    project = home.repository()
+
+    plain = home.daft("hooks", "validate", cwd=project)
+    rows = home.daft("hooks", "validate", "--format", "json", cwd=project)
+    (project / "daft.local.yml").write_text("")
+    stray = home.daft("hooks", "validate", cwd=project)
+
+    assert (plain.returncode, plain.stdout, plain.stderr) == (0, "No daft.yml found.\n", "")
+    assert (rows.returncode, json.loads(rows.stdout)) == (0, [])
+    assert (stray.returncode, stray.stdout) == (0, "No daft.yml found.\n")
+    assert "daft.local.yml:1:1: warning: this file is not read" in stray.stderr
+
+
 def test_the_schema_is_printed_and_written_for_editors(home: Any, project: Path) -> None:
     printed = home.daft("hooks", "schema", cwd=project)
     written = home.daft("hooks", "schema", "--write", cwd=project)

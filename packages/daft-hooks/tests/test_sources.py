@@ -104,12 +104,12 @@ def test_a_missing_file_may_be_allowed() -> None:
     with pytest.raises(
         BadConfiguration, match=r"'x\.yml' does not exist \(extended by daft\.yml\)"
     ):
-        read(**{"daft.yml": "extends: x.yml"})
+        _ = read(**{"daft.yml": "extends: x.yml"}).configuration
     assert layouts(**{"daft.yml": "layout: a\nextends: [{path: x.yml, optional: true}]"}) == "a"
     with pytest.raises(BadConfiguration, match="expected true or false"):
-        read(**{"daft.yml": "extends: [{path: x.yml, optional: perhaps}]"})
+        _ = read(**{"daft.yml": "extends: [{path: x.yml, optional: perhaps}]"}).configuration
     with pytest.raises(BadConfiguration, match="expected a path"):
-        read(**{"daft.yml": "extends: [{file: x.yml}]"})
+        _ = read(**{"daft.yml": "extends: [{file: x.yml}]"}).configuration
 
 
 def test_the_same_file_twice_is_no_circle() -> None:
@@ -120,7 +120,31 @@ def test_a_chain_of_files_ends() -> None:
     files = {f"{n}.yml": f"extends: {n + 1}.yml" for n in range(30)}
 
     with pytest.raises(BadConfiguration, match="more than 16 files away"):
-        read(**{"daft.yml": "extends: 0.yml", **files})
+        _ = read(**{"daft.yml": "extends: 0.yml", **files}).configuration
+
+
+def test_files_that_extend_each_other_again_and_again_are_read_a_hundred_times() -> None:
+    files = {f"{n}.yml": f"extends: [{n + 1}.yml, {n + 1}.yml]\n" for n in range(14)}
+    asked: list[str] = []
+
+    def look(name: str) -> bytes | None:
+        asked.append(name)
+        known = {"daft.yml": "extends: 0.yml", "14.yml": "", **files}
+        return known[name].encode() if name in known else None
+
+    loaded = load_from(look)
+
+    assert loaded is not None
+    told = [one.message for one in loaded.decoded.problems]
+    assert told == ["more than 100 files are extended, some of them often"]
+    assert len(asked) < 100, "each file is read once, however often it counts"
+
+
+def test_every_file_that_is_missing_is_told_with_its_line() -> None:
+    loaded = read(**{"daft.yml": "extends:\n  - x.yml\n  - y.yml\nhoks: {}\n"})
+
+    told = [(one.mark.line, one.excerpt) for one in loaded.decoded.problems]
+    assert told == [(2, "  - x.yml"), (3, "  - y.yml"), (4, "hoks: {}")]
 
 
 def test_fields_of_log_and_env_merge_one_by_one() -> None:

@@ -25,13 +25,17 @@ def check_hook(
         message = f"{' and '.join(modes)} exclude each other; keep one"
         reader.note(hook.mark, path, message, Severity.ERROR)
     if not hook.jobs:
-        reader.note(hook.mark, path, "has no jobs, so it does nothing", Severity.WARNING)
+        hides = path.startswith("hooks.") and HOOK_TYPES.get(hook.name) is not None
+        also = f"; nor does an executable .daft/hooks/{hook.name} run" if hides else ""
+        message = f"has no jobs, so it does nothing{also}"
+        reader.note(hook.mark, path, message, Severity.WARNING)
     if node.kind == "map" and {"jobs", "commands"} <= node.items.keys():
         message = "`commands` is the old form of `jobs`; move them there"
         reader.note(node.keys["commands"], path, message, Severity.WARNING)
     _check_needs(reader, hook, path)
     _check_places(reader, hook, path)
     _check_files(reader, hook, path)
+    _check_priorities(reader, hook, path)
     faults = [one for one in reader.problems[first_problem:] if one.severity is Severity.FAULT]
     return evolve(hook, faults=tuple(faults))
 
@@ -136,6 +140,16 @@ def _check_files(reader: Reader, hook: HookConfig, path: str) -> None:
             )
         if job.files is None and is_file_aware(job):
             reader.note(job.mark, where, f"{why}; add `files:`, a command", Severity.FAULT)
+
+
+def _check_priorities(reader: Reader, hook: HookConfig, path: str) -> None:
+    """Priorities compare the jobs of a hook; where all are the same they say nothing."""
+    if not hook.jobs or len({job.priority for job in hook.jobs}) > 1 or not hook.jobs[0].priority:
+        return
+    first = hook.jobs[0]
+    why = "as this is the only job" if len(hook.jobs) == 1 else "as all jobs have the same"
+    message = f"'priority' has no effect, {why}"
+    reader.note(first.mark, f"{path}.jobs[{first.name}]", message, Severity.HINT)
 
 
 def _conditions(job: JobConfig) -> Iterator[Condition | None]:

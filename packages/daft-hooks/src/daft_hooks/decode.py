@@ -86,8 +86,8 @@ def _check_version(reader: Reader, node: Node | None) -> None:
         return
     wanted = _version(text)
     if wanted is None:
-        message = f"{text!r} is no version such as 1.2 or 1.2.3"
-        reader.note(node.mark, "min_version", message)
+        message = f"{text!r} is no version such as 1.2 or 1.2.3, so every daft takes the file"
+        reader.note(node.mark, "min_version", message, Severity.WARNING)
     elif wanted > (_version(__version__) or ()):
         message = f"requires daft {text}, this is {__version__}; upgrade"
         reader.note(node.mark, "min_version", message)

@@ -69,15 +69,20 @@ def _check_scripts(hook: str, scripts: Iterable[tuple[JobSpec, str, bool, Mark]]
     Raises: UnplannableHook for the first that is missing or cannot be executed as it is.
     """
     for job, path, has_runner, mark in scripts:
-        where = f"job '{job.name}' of {hook}: {path}"
-        if not os.path.exists(path):
-            raise UnplannableHook(f"{where} does not exist; create it, or correct `script`", mark)
-        if os.path.isdir(path):
-            raise UnplannableHook(f"{where} is a directory; name a file in it", mark)
-        if not has_runner and not os.access(path, os.X_OK):
-            raise UnplannableHook(
-                f"{where} is not executable; `chmod +x` it, or say `runner: sh`", mark
-            )
+        why = why_not_run(path, has_runner=has_runner)
+        if why is not None:
+            raise UnplannableHook(f"job '{job.name}' of {hook}: {path} {why}", mark)
+
+
+def why_not_run(path: str, *, has_runner: bool) -> str | None:
+    """Return why a script cannot be run as it is, and what to do; None when it can."""
+    if not os.path.exists(path):
+        return "does not exist; create it, or correct `script`"
+    if os.path.isdir(path):
+        return "is a directory; name a file in it"
+    if not has_runner and not os.access(path, os.X_OK):
+        return "is not executable; `chmod +x` it, or say `runner: sh`"
+    return None
 
 
 def _check_rc(hook: str, path: str | None) -> None:

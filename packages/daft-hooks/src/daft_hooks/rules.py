@@ -71,7 +71,8 @@ def _rules(reader: Reader, node: Node, path: str) -> tuple[Rule, ...]:
 def _rule(reader: Reader, node: Node, path: str) -> Rule:
     if node.kind == "scalar":
         if node.text not in STATES:
-            message = f"{node.text!r} is no state ({', '.join(STATES)}), it never holds"
+            near = nearest(node.text.lower(), STATES)
+            message = f"{node.text!r} is no state ({', '.join(STATES)}), it never holds{near}"
             reader.note(node.mark, path, message, Severity.WARNING)
         return Rule(tests=((RuleKind.STATE, node.text),))
     if node.kind != "map":

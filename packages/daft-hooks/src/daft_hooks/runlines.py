@@ -56,7 +56,11 @@ def _command(reader: Reader, node: Node, path: str) -> str:
 def check_placeholders(
     reader: Reader, job: JobConfig, given: Mapping[str, Node], path: str
 ) -> None:
-    """Note placeholders that mean nothing, and those that let a name become shell code."""
+    """Note placeholders that mean nothing, and those that let a name become shell code.
+
+    Braces are a part of the shell's language, and of a plugin's texts perhaps. There only what
+    looks like a mistake is noted; everywhere else all that is unknown.
+    """
     for word in placeholders(job.root):
         if word not in PLACEHOLDERS:
             message = f"unknown placeholder {{{word}}}{nearest(word, PLACEHOLDERS)}"
@@ -67,12 +71,15 @@ def check_placeholders(
         "args": job.args,
         "files": job.files or "",
     }
-    for key, text in {**shell, "script": job.script or ""}.items():
+    for key, text in shell.items():
         if "{" in text:
             _check_known(reader, given[key], f"{path}.{key}", text)
+    if "{" in (job.script or ""):
+        _check_known(reader, given["script"], f"{path}.script", job.script or "", is_plain=True)
     for name, text in job.env.items():
         if "{" in text:
-            _check_known(reader, given["env"].items[name], f"{path}.env.{name}", text)
+            node = given["env"].items[name]
+            _check_known(reader, node, f"{path}.env.{name}", text, is_plain=True)
     for name, text in job.arguments.items():
         if "{" in text:
             _check_known(reader, given["with"].items[name], f"{path}.with.{name}", text)
@@ -87,11 +94,14 @@ def check_placeholders(
             reader.note(given[key].mark, f"{path}.{key}", message, Severity.HINT)
 
 
-def _check_known(reader: Reader, node: Node, path: str, text: str) -> None:
-    for word in placeholders(text):
+def _check_known(
+    reader: Reader, node: Node, path: str, text: str, *, is_plain: bool = False
+) -> None:
+    """Note unknown placeholders in a text. is_plain: braces mean nothing else there."""
+    for word in dict.fromkeys(placeholders(text)):
         if word in PLACEHOLDERS or word == CHANGED_FILES or f"${{{word}}}" in text:
             continue
         near = nearest(word, PLACEHOLDERS)
-        if near:
+        if near or is_plain or f"{{{word}|q}}" in text:
             message = f"unknown placeholder {{{word}}}, left as it is{near}"
             reader.note(node.mark, path, message, Severity.HINT)

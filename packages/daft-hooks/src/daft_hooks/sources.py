@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from attrs import define, field, frozen
 
 from .document import Node, parse
-from .domain.merging import merge, merge_entry
+from .domain.merging import merge, merge_entry, name_of
 from .domain.shape import HOOK_NAMES
-from .errors import BadConfiguration, Mark, Problem, Severity
+from .errors import Mark, Problem, Severity
 
 MAIN_NAMES = (
     "daft.yml",
@@ -25,6 +25,8 @@ MAIN_NAMES = (
     ".config/daft.yaml",
 )
 MAX_EXTENDS = 16
+MAX_INCLUDED = 100
+"""How often files may be extended altogether: two lines in each of sixteen files mean 65 000."""
 
 ReadFile = Callable[[str], bytes | None]
 """Returns the bytes of a path relative to the worktree, None when there is no such file."""
@@ -46,7 +48,7 @@ class Sources:
 def read_sources(read: ReadFile) -> Sources | None:
     """Return the configuration that `read` finds, None when there is no main file.
 
-    Raises: BadConfiguration for text that is no YAML, and for `extends` that leads nowhere.
+    Raises: BadConfiguration for text that is no YAML.
     """
     reading = _Reading(read)
     main = next((name for name in MAIN_NAMES if reading.has(name)), None)
@@ -56,6 +58,7 @@ def read_sources(read: ReadFile) -> Sources | None:
     for node in _extended(reading, root, main, (main,)):
         root = merge(root, node)
     for hook, node in _per_hook(reading, main):
+        _tell_replaced(reading, root, hook, node)
         root = _with_hook(root, hook, node)
     overlay = _overlay(reading, main)
     if overlay is not None:
@@ -78,6 +81,7 @@ class _Reading:
     read: ReadFile
     found: dict[str, bytes] = field(factory=dict)
     problems: list[Problem] = field(factory=list)
+    included: int = 0
 
     def has(self, name: str) -> bool:
         if name not in self.found:
@@ -90,9 +94,14 @@ class _Reading:
     def parse(self, name: str) -> Node:
         return parse(self.found[name], name)
 
-    def warn(self, file: str, message: str) -> None:
-        mark = Mark(file=file, line=1, column=1)
-        self.problems.append(Problem(mark=mark, message=message, severity=Severity.WARNING))
+    def note(
+        self, mark: Mark, path: str, message: str, severity: Severity = Severity.FATAL
+    ) -> None:
+        lines = self.found[mark.file].decode("utf-8", "replace").split("\n")
+        excerpt = lines[mark.line - 1] if 0 < mark.line <= len(lines) else ""
+        self.problems.append(
+            Problem(mark=mark, message=message, path=path, excerpt=excerpt, severity=severity)
+        )
 
 
 def _overlay(reading: _Reading, main: str) -> str | None:
@@ -103,7 +112,8 @@ def _overlay(reading: _Reading, main: str) -> str | None:
         return name
     if not reading.has(old):
         return None
-    reading.warn(old, f"the name is out of date; rename the file to {os.path.basename(name)}")
+    message = f"the name is out of date; rename the file to {os.path.basename(name)}"
+    reading.note(Mark(old, 1, 1), "", message, Severity.WARNING)
     return old
 
 
@@ -116,6 +126,11 @@ def _per_hook(reading: _Reading, main: str) -> Iterator[tuple[str, Node]]:
         )
         if name is not None:
             yield hook, reading.parse(name)
+
+
+def as_hook(hook: str, entry: Node) -> Node:
+    """Return the configuration that a file per hook makes up alone."""
+    return _with_hook(Node("map", entry.mark), hook, entry)
 
 
 def _with_hook(root: Node, hook: str, entry: Node) -> Node:
@@ -137,44 +152,77 @@ def _with_hook(root: Node, hook: str, entry: Node) -> Node:
     )
 
 
+def _tell_replaced(reading: _Reading, root: Node, hook: str, entry: Node) -> None:
+    """Say which jobs of a file per hook take the place of jobs written elsewhere."""
+    known = _elements(root, "hooks", hook, "jobs")
+    places = {name: job.mark for job in known if (name := name_of(job))}
+    for job in _elements(entry, "jobs"):
+        name = name_of(job)
+        if name in places:
+            message = f"takes the place of the job of that name at {places[name]}"
+            reading.note(job.mark, f"hooks.{hook}.jobs[{name}]", message, Severity.HINT)
+
+
+def _elements(node: Node, *keys: str) -> list[Node]:
+    """Return the elements of the list that `keys` lead to, none when there is no such list."""
+    for key in keys:
+        found = node.items.get(key)
+        if found is None:
+            return []
+        node = found
+    return node.elements
+
+
 def _extended(reading: _Reading, root: Node, file: str, seen: tuple[str, ...]) -> Iterator[Node]:
     """Yield what `root` extends, in order, each behind what it extends itself."""
     node = root.items.get("extends")
     if node is None or node.is_null:
         return
     for entry in node.elements if node.kind == "list" else [node]:
-        path, optional = _path_of(entry)
+        named = _path_of(reading, entry)
+        if named is None:
+            continue
+        path, optional = named
         name = os.path.normpath(os.path.join(os.path.dirname(file), path))
+        problem = None
         if name.startswith("../") or name == ".." or os.path.isabs(name):
-            raise _problem(entry, f"{path!r} leads out of the repository")
-        if name in seen:
-            raise _problem(entry, f"{' -> '.join((*seen, name))} goes round in a circle")
-        if len(seen) > MAX_EXTENDS:
-            raise _problem(entry, f"{name!r} is more than {MAX_EXTENDS} files away from {seen[0]}")
-        if not reading.has(name):
-            if optional:
-                continue
-            raise _problem(entry, f"{name!r} does not exist (extended by {file})")
-        extended = reading.parse(name)
-        yield from _extended(reading, extended, name, (*seen, name))
-        yield extended
+            problem = f"{path!r} leads out of the repository"
+        elif name in seen:
+            problem = f"{' -> '.join((*seen, name))} goes round in a circle"
+        elif len(seen) > MAX_EXTENDS:
+            problem = f"{name!r} is more than {MAX_EXTENDS} files away from {seen[0]}"
+        elif reading.included > MAX_INCLUDED:
+            return  # told already
+        elif reading.included == MAX_INCLUDED:
+            reading.included += 1
+            problem = f"more than {MAX_INCLUDED} files are extended, some of them often"
+        elif reading.has(name):
+            reading.included += 1
+            extended = reading.parse(name)
+            yield from _extended(reading, extended, name, (*seen, name))
+            yield extended
+        elif not optional:
+            problem = f"{name!r} does not exist (extended by {file})"
+        if problem is not None:
+            reading.note(entry.mark, "extends", problem)
 
 
-def _path_of(entry: Node) -> tuple[str, bool]:
-    """Return the path an entry of `extends` names, and whether the file may be missing."""
+def _path_of(reading: _Reading, entry: Node) -> tuple[str, bool] | None:
+    """Return the path an entry of `extends` names, and whether the file may be missing.
+
+    None for what names none; that is noted.
+    """
     optional = False
     if entry.kind == "map" and "path" in entry.items and entry.items.keys() <= {"path", "optional"}:
         flag = entry.items.get("optional")
         if flag is not None and not isinstance(flag.value, bool):
-            raise _problem(flag, f"expected true or false, found {flag.describe()}")
+            message = f"expected true or false, found {flag.describe()}"
+            reading.note(flag.mark, "extends", message)
+            return None
         optional = flag is not None and flag.value is True
         entry = entry.items["path"]
     if entry.kind != "scalar" or not entry.text or "\0" in entry.text:
-        raise _problem(
-            entry, f"expected a path, or a map with path and optional, found {entry.describe()}"
-        )
+        message = f"expected a path, or a map with path and optional, found {entry.describe()}"
+        reading.note(entry.mark, "extends", message)
+        return None
     return entry.text, optional
-
-
-def _problem(node: Node, message: str) -> BadConfiguration:
-    return BadConfiguration((Problem(mark=node.mark, message=message, path="extends"),))

@@ -25,14 +25,16 @@ COLUMNS = ("severity", "file", "line", "column", "path", "message")
 @click.option("--strict", is_flag=True, help="Warnings fail, too.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="For programs: a row a problem.")
 def validate(file: str | None, strict: bool, form: str | None) -> int:
-    """Check daft.yml (or FILE, `-` for standard input) and show every problem in it."""
+    """Check daft.yml (or FILE, `-` for standard input) and show every problem in it.
+
+    Without FILE all that belongs to the configuration of the worktree is checked: what is
+    extended, files per hook, the local overlay, the scripts that are named. A FILE is checked
+    alone, as it stands; one called `<hook>.yml` is taken for that hook.
+    """
     try:
-        found = _problems(file)
+        found, is_there = _problems(file)
     except BadConfiguration as error:
-        found = error.problems
-    if found is None:
-        click.echo("No daft.yml found.")
-        return 0
+        found, is_there = error.problems, True
     if form is not None:
         write_rows(form, [_row(one) for one in found], COLUMNS)
     else:
@@ -45,22 +47,38 @@ def validate(file: str | None, strict: bool, form: str | None) -> int:
         return 1
     if form is None:
         extra = f" ({warnings} warning(s))" if warnings else ""
-        click.echo(f"Configuration is valid.{extra}")
+        click.echo(f"Configuration is valid.{extra}" if is_there else "No daft.yml found.")
     return 0
 
 
-def _problems(file: str | None) -> tuple[Problem, ...] | None:
+def _problems(file: str | None) -> tuple[tuple[Problem, ...], bool]:
+    """Return what is wrong, in the order of places, and whether there is a configuration."""
     if file is not None:
-        from daft_hooks.decode import decode
-        from daft_hooks.document import parse
+        return _problems_of_file(file), True
+    from daft_hooks.inspection import inspect
 
-        data = sys.stdin.buffer.read() if file == "-" else _bytes_of(file)
-        name = "<stdin>" if file == "-" else file
-        lines = {name: data.decode("utf-8", "replace").split("\n")}
-        return decode(parse(data, name), excerpts=lines).problems
     with Session(discover()) as session:
-        loaded = discovery.load(any_worktree(session))
-        return None if loaded is None else loaded.decoded.problems
+        worktree = any_worktree(session)
+        loaded = discovery.load(worktree)
+        known = () if loaded is None else loaded.decoded.problems
+        found = (*known, *inspect(loaded, worktree))
+        return tuple(sorted(found, key=lambda one: one.mark)), loaded is not None
+
+
+def _problems_of_file(file: str) -> tuple[Problem, ...]:
+    from daft_hooks.decode import decode
+    from daft_hooks.document import parse
+    from daft_hooks.hooktypes import HOOK_TYPES
+    from daft_hooks.sources import as_hook
+
+    data = sys.stdin.buffer.read() if file == "-" else _bytes_of(file)
+    name = "<stdin>" if file == "-" else file
+    root = parse(data, name)
+    hook = os.path.splitext(os.path.basename(name))[0]
+    if hook in HOOK_TYPES:
+        root = as_hook(hook, root)
+    lines = {name: data.decode("utf-8", "replace").split("\n")}
+    return decode(root, excerpts=lines).problems
 
 
 def _bytes_of(path: str) -> bytes:

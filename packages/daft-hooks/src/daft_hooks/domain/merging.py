@@ -61,10 +61,10 @@ def _said(node: Node) -> dict[str, Node]:
 
 def _merge_jobs(base: Node, over: Node) -> Node:
     jobs = list(base.elements)
-    places = {name: index for index, job in enumerate(jobs) if (name := _name_of(job))}
+    places = {name: index for index, job in enumerate(jobs) if (name := name_of(job))}
     for job in over.elements:
         # Each name once: a second job of one name in one file is a mistake to be told.
-        place = places.pop(_name_of(job), None)
+        place = places.pop(name_of(job), None)
         if place is None:
             jobs.append(job)
         else:
@@ -72,7 +72,8 @@ def _merge_jobs(base: Node, over: Node) -> Node:
     return Node("list", base.mark, elements=jobs)
 
 
-def _name_of(job: Node) -> str:
+def name_of(job: Node) -> str:
+    """Return the name by which a job replaces another, "" for none."""
     if job.kind != "map" or "name" not in job.items:
         return ""
     return job.items["name"].text
