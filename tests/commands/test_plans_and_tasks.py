@@ -293,10 +293,14 @@ def test_validate_looks_around_in_the_worktree(home: Any) -> None:
 
     assert [line for line in around.stderr.split("\n") if line.startswith("daft.y")] == [
         "daft.yaml:1:1: warning: this file is not read, as daft.yml is",
-        "daft.yml:4:9: warning: hooks.post-clone.jobs[a]: its script must be executable, "
-        "as there is no `runner`",
-        "daft.yml:4:9: warning: hooks.post-clone.jobs[a]: .daft/s does not exist; create it, "
-        "or correct `script`",
+        (
+            "daft.yml:4:9: warning: hooks.post-clone.jobs[a]: its script must be executable, "
+            "as there is no `runner`"
+        ),
+        (
+            "daft.yml:4:9: warning: hooks.post-clone.jobs[a]: .daft/s does not exist; create it, "
+            "or correct `script`"
+        ),
     ]
     assert "          - {name: a, script: s}\n            ^" in around.stderr
     assert "Configuration is valid. (5 warning(s))" in around.stdout
