@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .places import RepositoryPlaces, config_root, data_root, state_root
     from .redaction import scrub
     from .rows import CoordinatorRow, InvocationRow, JobMove, JobRow, SkippedFireRow, TrustRow
+    from .schema.catalog import LINEAGE as CATALOG
     from .schema.coordinator import LINEAGE as COORDINATOR
     from .schema.registry import LINEAGE as REGISTRY
     from .transactions import writing
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME_OF = {
+    "CATALOG": ("schema.catalog", "LINEAGE"),
     "COORDINATOR": ("schema.coordinator", "LINEAGE"),
     "CoordinatorRow": ("rows", "CoordinatorRow"),
     "InvocationRow": ("rows", "InvocationRow"),
@@ -44,6 +46,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "CATALOG",
     "COORDINATOR",
     "REGISTRY",
     "CoordinatorRow",

@@ -174,3 +174,25 @@ class BadIdentity(StoreError):
             f"{self.path} does not hold a repository id; "
             "deleting it makes a new one and orphans the job history so far"
         )
+
+
+@define(repr=False)
+class BadName(StoreError):
+    """What cannot name a repository. Nothing was changed."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} cannot name a repository: {self.reason}"
+
+
+@define(repr=False)
+class NameTaken(StoreError):
+    """Another repository of the catalog has the name. Nothing was changed."""
+
+    name: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"'{self.name}' is the repository at {self.path}; choose another name"

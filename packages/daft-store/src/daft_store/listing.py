@@ -157,9 +157,10 @@ def _refuse(what: str) -> None:
     raise ListingError("unreadable", f"a row of the job store cannot be read: {what}")
 
 
-def open_listing(path: str) -> apsw.Connection | None:
+def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Connection | None:
     """Return a read-only connection, or None when there is no history yet.
 
+    schema_version: the newest one known, of the lineage that the file belongs to.
     Raises: ListingError for a file of another or a newer program, one that is not a regular
     file of ours, or one that cannot be read: only a missing file is no history.
     """
@@ -184,7 +185,7 @@ def open_listing(path: str) -> apsw.Connection | None:
         db.close()
         return None
     try:
-        check_header(path, application, version)
+        check_header(path, application, version, schema_version)
     except ListingError:
         db.close()
         raise
@@ -206,7 +207,7 @@ def trouble(path: str, error: Exception) -> ListingError:
             return ListingError("unreadable", f"{path}: {error}")
 
 
-def check_header(path: str, application: int, version: int) -> None:
+def check_header(path: str, application: int, version: int, known: int) -> None:
     """Refuse a file of another or of a newer program. Raises: ListingError."""
     if application != APPLICATION_ID:
         raise ListingError(
@@ -214,10 +215,8 @@ def check_header(path: str, application: int, version: int) -> None:
             f"{path} belongs to another program (application id {application:08x}, "
             f"ours is {APPLICATION_ID:08x}); it was left alone",
         )
-    if version > SCHEMA_VERSION:
-        raise ListingError(
-            "newer", f"{path}: schema {version} is newer than {SCHEMA_VERSION}; upgrade daft"
-        )
+    if version > known:
+        raise ListingError("newer", f"{path}: schema {version} is newer than {known}; upgrade daft")
 
 
 def newest_invocations(
