@@ -717,7 +717,6 @@ def test_reading_creates_nothing(home: Any) -> None:
     for words in (
         ["jobs"],
         ["jobs", "--format", "json"],
-        ["list"],
         ["jobs", "logs", "x"],
         ["hooks", "status"],
     ):

@@ -249,6 +249,25 @@ def test_the_record_of_a_repository_that_is_gone_goes_after_ninety_days(
     ]
 
 
+def test_the_record_of_a_repository_that_the_catalog_knows_elsewhere_stays(
+    used: tuple[Any, Path],
+) -> None:
+    home, project = used
+    keeper = home.repository(CONFIG, name="keeper")
+    home.daft("hooks", "run", "worktree-post-create", cwd=keeper)
+    moved = project.rename(home.root / "elsewhere")
+    home.daft("list", cwd=moved)
+    sql(home, "UPDATE repositories SET seen_at = '2020-01-01T00:00:00.000000+00:00'", moved)
+    make_older(home, 91, moved)
+
+    by_hand = home.daft("jobs", "--all", "prune", "-n", cwd=keeper)
+    by_itself = home.daft("__clean-logs", cwd=keeper)
+
+    assert "is gone" not in by_hand.stdout
+    assert by_itself.returncode == 0
+    assert store(home, moved).exists()
+
+
 def test_without_history_there_is_nothing_to_clean(home: Any) -> None:
     project = home.repository(CONFIG, trust=False)
 

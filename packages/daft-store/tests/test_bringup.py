@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from daft_store import COORDINATOR, REGISTRY, Lineage, Step, open_reader, open_writer
+from daft_store import CATALOG, COORDINATOR, REGISTRY, Lineage, Step, open_reader, open_writer
 from daft_store.bringup import set_aside_corrupt
 from daft_store.errors import (
     ForeignFile,
@@ -366,7 +366,9 @@ def test_apsw_is_as_new_as_we_need() -> None:
     assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 40, 0)
 
 
-@pytest.mark.parametrize("lineage", [COORDINATOR, REGISTRY], ids=lambda lineage: lineage.name)
+@pytest.mark.parametrize(
+    "lineage", [CATALOG, COORDINATOR, REGISTRY], ids=lambda lineage: lineage.name
+)
 def test_no_step_has_been_edited_since_its_digest_was_written_down(lineage: Lineage) -> None:
     assert [step.shipped_as for step in lineage.steps] == [
         digest(step.sql) for step in lineage.steps

@@ -22,7 +22,7 @@ from daft_hooks.firing import FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
 from daft_hooks.watching import JobWatcher
-from daft_store.places import config_root
+from daft_store.roots import config_root
 from daft_worktree import git
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository

@@ -12,7 +12,7 @@ from daft_cli.whereabouts import find_repository, identity_of, state_directory
 
 def directories() -> int:
     """Print the directories this program uses, as `name<tab>path`."""
-    from daft_store.places import config_root, data_root, state_root
+    from daft_store.roots import config_root, data_root, state_root
 
     for name, root in (("config", config_root), ("data", data_root), ("state", state_root)):
         sys.stdout.write(f"{name}\t{root(os.environ)}\n")

@@ -12,7 +12,6 @@ import sys
 
 from daft_cli.jobs_output import COLUMNS, write_structured, write_table
 from daft_cli.whereabouts import (
-    choose_repository,
     find_repository,
     identity_of,
     state_directory,
@@ -42,7 +41,8 @@ worktree has none.
 Options
   --all                 the whole repository
   --worktree <name>     one worktree, also one that is gone
-  --repo <repo>         another repository: a path in it, or its id, also when it is gone
+  --repo <repo>         another repository: its name in `daft repo list`, a path in it, or its id;
+                        also when it is gone
   --status <status>     runs with such a job: queued, running, cancelling, completed, failed,
                         cancelled, skipped, crashed
   --failed              runs with a failed or crashed job
@@ -72,6 +72,8 @@ def run(args: list[str]) -> int:
         sys.stdout.write(HELP)
         return 0
     if options["repo"] is not None:
+        from daft_cli.choosing import choose_repository
+
         return _finish(_list(choose_repository(options["repo"]), None, options))
     here = find_repository(os.getcwd())
     if here is None:

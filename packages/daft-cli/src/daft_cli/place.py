@@ -30,7 +30,7 @@ def discover(*, to_change: bool = False) -> Repository:
 
 def data_directory() -> str:
     """Return the user's data directory. Raises: BadDirectoryVariable."""
-    from daft_store.places import data_root
+    from daft_store.roots import data_root
 
     return data_root(os.environ)
 

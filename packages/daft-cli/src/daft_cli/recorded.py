@@ -15,9 +15,10 @@ from daft_store import labels, listing
 from daft_store.identity import read_repository_id
 from daft_store.places import RepositoryPlaces
 
+from .choosing import choose_repository
 from .failures import STORE_UNUSABLE, Trouble
 from .terminal import warn
-from .whereabouts import choose_repository, find_repository, state_directory
+from .whereabouts import find_repository, state_directory
 from .wiring import RepositoryJobs
 
 if TYPE_CHECKING:

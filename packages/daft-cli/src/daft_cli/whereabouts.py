@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import sys
 
-_SHOWN = 10  # names in a message
-
 
 def find_repository(start: str) -> tuple[str, str | None] | None:
     """Return (common directory, worktree label), None outside of a repository.
@@ -72,36 +70,6 @@ def first_line(path: str) -> str:
 def identity_of(common: str) -> str:
     """Return the id of the repository with this common directory, empty when it has none yet."""
     return first_line(common + "/daft-id").strip().lower()  # UUIDs may be written either way
-
-
-def choose_repository(text: str) -> str:
-    """Return the id of the repository that `text` names: a path in it, its id, or a unique start
-    of that (4 digits or more). One that is gone is found by its id.
-
-    Raises: SystemExit with code 1 after saying what is known, when nothing or too much fits.
-    """
-    if os.path.isdir(text):
-        here = find_repository(os.path.realpath(text))
-        identity = identity_of(here[0]) if here is not None else ""
-        if identity:
-            return identity
-        why = "has no job history" if here is not None else "is not inside a Git repository"
-        sys.stderr.write(f"error: --repo: {text} {why}\n")
-        raise SystemExit(1)
-    try:
-        known = sorted(name for name in os.listdir(state_directory() + "/jobs") if "-" in name)
-    except FileNotFoundError:
-        known = []
-    fitting = [name for name in known if len(text) >= 4 and name.startswith(text.lower())]
-    if len(fitting) == 1:
-        return fitting[0]
-    what = "no repository with recorded jobs" if not fitting else "more than one repository"
-    sys.stderr.write(f"error: --repo: '{text}' is {what}\n")
-    for name in (fitting or known)[:_SHOWN]:
-        sys.stderr.write(f"  known: {name}\n")
-    if not known:
-        sys.stderr.write("  tip: no job was recorded in any repository yet\n")
-    raise SystemExit(1)
 
 
 def state_directory() -> str:

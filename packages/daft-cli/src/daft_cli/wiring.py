@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from daft_store.identity import ensure_repository_id, read_repository_id
-from daft_store.places import RepositoryPlaces, check_repository_id, state_root
+from daft_store.places import RepositoryPlaces, check_repository_id
+from daft_store.roots import state_root
 
 from . import __version__
 from .terminal import warn

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from .errors import StoreError
     from .identity import ensure_repository_id, read_repository_id
     from .migrations import Lineage, Step
-    from .places import RepositoryPlaces, config_root, data_root, state_root
+    from .places import RepositoryPlaces
     from .redaction import scrub
+    from .roots import config_root, data_root, state_root
     from .rows import CoordinatorRow, InvocationRow, JobMove, JobRow, SkippedFireRow, TrustRow
     from .schema.catalog import LINEAGE as CATALOG
     from .schema.coordinator import LINEAGE as COORDINATOR
@@ -33,15 +34,15 @@ _HOME_OF = {
     "SkippedFireRow": ("rows", "SkippedFireRow"),
     "StoreError": ("errors", "StoreError"),
     "TrustRow": ("rows", "TrustRow"),
-    "config_root": ("places", "config_root"),
-    "data_root": ("places", "data_root"),
+    "config_root": ("roots", "config_root"),
+    "data_root": ("roots", "data_root"),
     "ensure_repository_id": ("identity", "ensure_repository_id"),
     "open_reader": ("bringup", "open_reader"),
     "open_writer": ("bringup", "open_writer"),
     "read_repository_id": ("identity", "read_repository_id"),
     "scrub": ("redaction", "scrub"),
     "set_aside_corrupt": ("bringup", "set_aside_corrupt"),
-    "state_root": ("places", "state_root"),
+    "state_root": ("roots", "state_root"),
     "writing": ("transactions", "writing"),
 }
 

@@ -9,65 +9,17 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import uuid
 from collections.abc import Mapping
 
 from attrs import frozen
 
-from .errors import (
-    BadDirectoryVariable,
-    NotOurs,
-    PathOutsideState,
-    PermissionsTooOpen,
-    WritableByOthers,
-)
+from .errors import NotOurs, PathOutsideState, PermissionsTooOpen, WritableByOthers
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 SOCKET_PATH_LIMIT_BYTES = 100
 """The shortest limit of the systems we run on is 104 bytes, and a temporary name is longer."""
-
-
-def state_root(environ: Mapping[str, str]) -> str:
-    """Return the directory for job history, sockets and locks.
-
-    Raises: BadDirectoryVariable.
-    """
-    return _root(environ, "DAFT_STATE_DIR", "XDG_STATE_HOME", (".local", "state"))
-
-
-def data_root(environ: Mapping[str, str]) -> str:
-    """Return the directory for the registry of repositories and trust. Raises as above."""
-    return _root(environ, "DAFT_DATA_DIR", "XDG_DATA_HOME", (".local", "share"), mac=True)
-
-
-def config_root(environ: Mapping[str, str]) -> str:
-    """Return the directory for the user's own configuration. Raises as above."""
-    return _root(environ, "DAFT_CONFIG_DIR", "XDG_CONFIG_HOME", (".config",), mac=True)
-
-
-def _root(
-    environ: Mapping[str, str],
-    override: str,
-    xdg: str,
-    below_home: tuple[str, ...],
-    *,
-    mac: bool = False,
-) -> str:
-    value = environ.get(override, "")
-    if value:
-        if not os.path.isabs(value):
-            raise BadDirectoryVariable(override, value)
-        return os.path.normpath(value)
-    home = environ.get("HOME") or os.path.expanduser("~")
-    if mac and sys.platform == "darwin":
-        return os.path.join(home, "Library", "Application Support", "daft")
-    base = environ.get(xdg, "")
-    # The XDG rule: a relative value is ignored.
-    if not os.path.isabs(base):
-        base = os.path.join(home, *below_home)
-    return os.path.join(base, "daft")
 
 
 @frozen

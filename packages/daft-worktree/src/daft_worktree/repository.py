@@ -120,11 +120,19 @@ def refuse_odd_places(repository: Repository) -> None:
             raise MovedByHand(top, worktree.path)
 
 
-def _refuse_submodule(repository: Repository) -> None:
+def superproject_git_dir(repository: Repository) -> str | None:
+    """Return the git directory of the repository, or of its worktree, that this is a submodule of.
+
+    None for a repository of its own.
+    """
     head, found, _ = repository.common_dir.rpartition(f"{os.sep}modules{os.sep}")
-    if not found or not os.path.exists(os.path.join(head, "HEAD")):
+    return head if found and os.path.exists(os.path.join(head, "HEAD")) else None
+
+
+def _refuse_submodule(repository: Repository) -> None:
+    head = superproject_git_dir(repository)
+    if head is None:
         return
-    # `head` is the git directory of the superproject, or of one of its worktrees.
     pointer = read_text(os.path.join(head, "gitdir"))
     raise InsideSubmodule(os.path.dirname(pointer if pointer is not None else head))
 

@@ -16,6 +16,7 @@ class Settings(NamedTuple):
     """What applies to one repository. `values` holds every `daft.*` key, lower case.
 
     own: of these, what the user's own (global) configuration says: what no repository may decide.
+    remote_urls: name of a remote -> its first URL, as it is configured.
     protect: patterns of ignored files that are not removed unsaid.
     is_bare: as git's configuration says, None when it does not. has_ref_files: references are
     kept in files. warnings: one line for each value that makes no sense; its default is used.
@@ -39,6 +40,7 @@ class Settings(NamedTuple):
     protect: tuple[str, ...] = PROTECT
     is_bare: bool | None = None
     has_ref_files: bool = True
+    remote_urls: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -74,7 +76,7 @@ def read_settings(directory: str) -> Settings:
         raise GitFailed("reading git's configuration", found.err, found.code)
     values: dict[str, str] = {}
     own: dict[str, str] = {}
-    remotes: list[str] = []
+    urls: dict[str, str] = {}
     parts = git.fields(found.out)
     for scope, item in zip(parts[::2], parts[1::2], strict=True):
         key, has_value, value = item.partition("\n")
@@ -82,22 +84,23 @@ def read_settings(directory: str) -> Settings:
             value = "true"  # git's short form
         lower = key.lower()
         if lower.startswith("remote."):
-            name = key[len("remote.") : -len(".url")]
-            if name not in remotes:
-                remotes.append(name)
+            urls.setdefault(key[len("remote.") : -len(".url")], value)
         else:
             values[lower] = value
             if scope == "global" and lower.startswith("daft."):
                 own[lower] = value
-    return interpret(values, tuple(remotes), own)
+    return interpret(values, urls, own)
 
 
 def interpret(
     values: Mapping[str, str],
-    remotes: tuple[str, ...] = (),
+    urls: Mapping[str, str] | None = None,
     own: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Return the settings in `values` (keys in lower case). own: those of the user alone."""
+    """Return the settings in `values` (keys in lower case).
+
+    urls: name of a remote -> its URL. own: those of the user alone.
+    """
     given: dict[str, bool] = {}
     warnings: list[str] = []
     for key, field in _BOOLEANS.items():
@@ -114,7 +117,8 @@ def interpret(
     return Settings(
         values=values,
         own={} if own is None else own,
-        remotes=remotes,
+        remotes=tuple(urls or ()),
+        remote_urls=urls or {},
         remote=values.get("daft.remote", "origin"),
         layout=values.get("daft.layout"),
         initial_branch=values.get("init.defaultbranch"),

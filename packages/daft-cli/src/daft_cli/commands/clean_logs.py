@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,9 @@ from daft_hooks import consent
 from daft_hooks.adapters.registry import SqliteTrustRegistry
 from daft_hooks.errors import RegistryUnavailable
 from daft_hooks.settings import hook_settings
-from daft_store.places import data_root, state_root
+from daft_store import registering
+from daft_store.errors import StoreError
+from daft_store.roots import data_root, state_root
 from daft_worktree.errors import GitFailed, WorktreeError
 from daft_worktree.settings import read_settings
 from daft_worktree.worktrees import list_worktrees
@@ -91,6 +93,7 @@ def _clean(root: str) -> None:
         root,
         by_hand=False,
         living=living_labels,
+        places=places_of_living(errors.append),
         enough=lambda: time.monotonic() > deadline,
         report=errors.append,
     )
@@ -108,6 +111,18 @@ def _clean(root: str) -> None:
     finally:
         # Also when it failed: without a record every command would start it again.
         _record(root, cleaned, errors, freed)
+
+
+def places_of_living(report: Callable[[str], None]) -> Mapping[str, str]:
+    """Return where repositories are that the catalog knows better than the record of their jobs.
+
+    A repository that was moved is not gone. Without the catalog the record alone counts.
+    """
+    try:
+        return registering.live_places(data_root(os.environ))
+    except StoreError as error:
+        report(f"the catalog of repositories cannot be read: {error}")
+        return {}
 
 
 def living_labels(common_dir: str) -> Collection[str] | None:

@@ -17,6 +17,7 @@ from daft_worktree.repository import discover
 from daft_worktree.settings import read_settings
 
 from ..arrival import arrive
+from ..catalog import sight
 from ..context import Session
 from ..failures import Trouble
 from ..options import hooking, landing, refuse_trust_without_hooks, speaking
@@ -86,10 +87,12 @@ def command(
     if no_checkout:
         cloning.without_worktree(cloned, chosen_layout)
         repository = discover(cloned.directory)
+        sight(repository)
         click.echo(f"Cloned into '{show_path(cloned.directory)}'")
         change_directory(repository, cloned.directory, wanted=not no_cd)
         return 0
     repository = cloning.first_worktree(cloned, chosen[0], chosen_layout, data_dir=data_directory())
+    sight(repository, cloned.default)
     with Session(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:

@@ -14,6 +14,7 @@ from daft_worktree.errors import BranchNotFound
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
+from ..catalog import sight
 from ..failures import Trouble
 from ..options import hooking, landing, speaking
 from ..place import change_directory, data_directory, discover, layout_of, run_after
@@ -50,6 +51,7 @@ def command(
     repository = discover(to_change=True)
     if name == "-" and (start or at is not None):
         raise click.UsageError("`-` cannot be combined with --start or --at")
+    sight(repository)
     made_from: str | None = None
     if name == "-":
         found: Existing | Creation = Existing(daft_worktree.previous_worktree(repository))

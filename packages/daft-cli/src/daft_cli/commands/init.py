@@ -9,6 +9,7 @@ import click
 from daft_worktree import cloning, layouts
 from daft_worktree.settings import read_settings
 
+from ..catalog import sight
 from ..failures import Trouble
 from ..options import landing
 from ..place import change_directory, data_directory, run_after
@@ -41,6 +42,7 @@ def command(
     repository = cloning.initialise(
         path, branch=branch, layout=chosen, data_dir=data_directory(), with_worktree=not bare
     )
+    sight(repository)
     here = repository.current
     landing_path = here.path if here is not None else path
     if not quiet:

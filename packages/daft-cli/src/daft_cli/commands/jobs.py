@@ -28,7 +28,9 @@ class _Verbs(click.Group):
 @click.group(name="jobs", cls=_Verbs)
 @click.option("--worktree", "outer_worktree", metavar="NAME", help="Jobs of this worktree.")
 @click.option("--all", "outer_all", is_flag=True, help="All jobs.")
-@click.option("--repo", "outer_repo", metavar="REPO", help="Of this repository: a path or an id.")
+@click.option(
+    "--repo", "outer_repo", metavar="REPO", help="Of this repository: its name, a path or an id."
+)
 @click.pass_context
 def command(
     context: click.Context, outer_worktree: str | None, outer_all: bool, outer_repo: str | None

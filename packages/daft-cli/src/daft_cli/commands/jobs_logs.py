@@ -48,7 +48,7 @@ FOLLOWED_AT_ONCE = 32
 @click.option("--raw", is_flag=True, help="The output as it was, nothing else.")
 @click.option("--format", "form", type=click.Choice(("json", "ndjson")), help="Records.")
 @click.option("--exit-code", is_flag=True, help="Exit as the job did.")
-@click.option("--repo", metavar="REPO", help="Of this repository: a path or an id.")
+@click.option("--repo", metavar="REPO", help="Of this repository: its name, a path or an id.")
 @click.pass_obj
 def command(
     outer: Outer,

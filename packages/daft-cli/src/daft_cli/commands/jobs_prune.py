@@ -20,7 +20,7 @@ from ..failures import FAILED, OK, Trouble
 from ..formats import FORMATS, write_rows
 from ..terminal import harmless, size, warn
 from ..whereabouts import find_repository, identity_of, state_directory
-from .clean_logs import living_labels
+from .clean_logs import living_labels, places_of_living
 from .jobs import Outer
 
 CANDIDATES = (
@@ -82,7 +82,8 @@ def command(
         raise click.UsageError("--all is not allowed with --worktree")
     root = state_directory()
     here = {} if everywhere else _here()
-    sweep = Sweep(root, by_hand=True, living=living_labels, places=here, report=warn)
+    places = here or places_of_living(warn)
+    sweep = Sweep(root, by_hand=True, living=living_labels, places=places, report=warn)
     chosen = [one for one in sweep.repositories() if everywhere or one in here]
     if explain:
         return _explain(root, chosen, form)

@@ -14,6 +14,7 @@ from daft_worktree.branches import default_branch, read_refs
 from daft_worktree.describe import Description
 from daft_worktree.worktrees import Worktree, same_path
 
+from ..catalog import sight
 from ..formats import FORMATS, write_rows
 from ..setup_state import SetupStates
 from ..terminal import age, has_colour, paint, show_path, warn
@@ -47,6 +48,7 @@ def command(
     refs = read_refs(repository)
     default = default_branch(repository, refs)
     trees = tuple(one for one in repository.worktrees if not one.is_bare)
+    sight(repository, default)
     described = daft_worktree.describe(repository, trees, default)
     for one in described:
         if one.warning is not None:

@@ -8,6 +8,7 @@ import daft_worktree
 from daft_worktree import git
 
 from ..arrival import arrive
+from ..catalog import sight
 from ..context import Session
 from ..options import hooking, landing, speaking
 from ..place import discover
@@ -38,6 +39,7 @@ def command(
 ) -> int:
     """Make BRANCH from BASE (the current branch) and a worktree for it, and run the hooks."""
     repository = discover(to_change=True)
+    sight(repository)
     with Session(
         repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
     ) as session:

@@ -1,0 +1,216 @@
+"""The catalog of repositories: who is in it, by which name, and what `--repo` finds there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+POST = "hooks: {{worktree-post-create: {{jobs: [{}]}}}}\n"
+
+
+def rows(home: Any) -> dict[str, dict[str, Any]]:
+    """Return the catalog by name, newest of a name last."""
+    path = home.root / "data" / "catalog" / "catalog.db"
+    if not path.exists():
+        return {}
+    db = sqlite3.connect(path)
+    db.row_factory = sqlite3.Row
+    found = [dict(row) for row in db.execute("SELECT * FROM catalog_repos ORDER BY removed_at")]
+    db.close()
+    return {row["name"]: row for row in found}
+
+
+@pytest.mark.parametrize("words", [["list"], ["go", "main"], ["start", "x"]], ids=" ".join)
+def test_working_in_a_repository_takes_it_up(home: Any, words: list[str]) -> None:
+    project = home.repository()
+
+    done = home.daft(*words, cwd=project)
+
+    assert done.returncode == 0
+    assert "warning" not in done.stderr
+    [row] = rows(home).values()
+    assert row["name"] == "project"
+    assert row["path"] == str(project)
+    assert row["default_branch"] == "main"
+    assert row["uuid"] == (project / ".git" / "daft-id").read_text()
+
+
+def test_making_and_cloning_take_up_as_well(home: Any) -> None:
+    assert home.daft("init", "made", cwd=home.root).returncode == 0
+    source = home.repository(name="source")
+    clone = home.daft("clone", f"file://{source}", "copy", cwd=home.root)
+
+    assert clone.returncode == 0, clone.stderr
+    found = rows(home)
+    assert set(found) == {"made", "source"}
+    assert found["source"]["path"].startswith(str(home.root / "copy"))
+    assert found["source"]["remote_url"] == f"file://{source}"
+
+
+def test_nothing_is_written_where_nothing_has_changed(home: Any) -> None:
+    project = home.repository()
+    home.daft("list", cwd=project)
+    before = rows(home)
+
+    for words in (["list"], ["go", "main"], ["list", "--format", "json"]):
+        assert home.daft(*words, cwd=project).returncode == 0
+
+    assert rows(home) == before
+
+
+def test_a_repository_that_was_moved_is_found_where_it_is(home: Any) -> None:
+    project = home.repository()
+    home.daft("list", cwd=project)
+    moved = project.rename(home.root / "moved")
+
+    home.daft("list", cwd=moved)
+
+    assert rows(home)["project"]["path"] == str(moved)
+
+
+def test_a_copy_leaves_the_original_in_its_place(home: Any) -> None:
+    project = home.repository()
+    home.daft("list", cwd=project)
+    shutil.copytree(project, home.root / "copy")
+
+    done = home.daft("list", cwd=home.root / "copy")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(home)["project"]["path"] == str(project)
+
+
+def test_a_submodule_is_no_place_to_go_to(home: Any) -> None:
+    inner = home.repository(name="inner")
+    outer = home.repository(name="outer")
+    home.git(
+        "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub", cwd=outer
+    )
+
+    assert home.daft("list", cwd=outer / "sub").returncode == 0
+    assert rows(home) == {}
+
+
+def test_secrets_of_a_remote_stay_out(home: Any) -> None:
+    project = home.repository()
+    home.git("remote", "add", "origin", "https://me:sesame@example.org/acme/api.git", cwd=project)
+
+    home.daft("list", cwd=project)
+
+    assert rows(home)["api"]["remote_url"] == "https://example.org/acme/api.git"
+    for path in (home.root / "data").rglob("*"):
+        assert path.is_dir() or b"sesame" not in path.read_bytes()
+
+
+def test_a_catalog_that_cannot_be_had_is_a_warning(home: Any) -> None:
+    project = home.repository()
+
+    relative = home.daft("list", cwd=project, DAFT_DATA_DIR="relative")
+    (home.root / "file").touch()
+    blocked = home.daft("list", cwd=project, DAFT_DATA_DIR=str(home.root / "file"))
+
+    for done in (relative, blocked):
+        assert done.returncode == 0
+        assert "main" in done.stdout
+        assert done.stderr.startswith("warning: the")
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_catalog_is_renamed_and_begun_anew(home: Any) -> None:
+    project = home.repository()
+    home.daft("list", cwd=project)
+    path = home.root / "data" / "catalog" / "catalog.db"
+    path.write_bytes(b"nothing SQLite knows" * 500)
+
+    done = home.daft("list", cwd=project)
+
+    assert done.returncode == 0
+    assert "renamed to" in done.stderr
+    assert rows(home)["project"]["path"] == str(project)
+    assert home.daft("list", cwd=project).stderr == ""
+
+
+# --- `--repo` -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(home: Any) -> Path:
+    """A repository called `api` with one recorded job."""
+    project = home.repository(POST.format("{name: build, run: echo built}"), name="api")
+    assert home.daft("start", "x", cwd=project).returncode == 0
+    return Path(project)
+
+
+LINES = ("--template", "{worktree}/{name}")
+
+
+@pytest.mark.parametrize("word", ["api", "./api", "{root}/api", "{id}", "{start}"])
+def test_jobs_of_another_repository_are_found(home: Any, recorded: Path, word: str) -> None:
+    identity = (recorded / ".git" / "daft-id").read_text()
+    text = word.format(root=home.root, id=identity, start=identity[:8])
+
+    listed = home.daft("jobs", "--repo", text, *LINES, cwd=home.root)
+    logs = home.daft("jobs", "--repo", text, "logs", "x:build", "--raw", cwd=home.root)
+
+    assert listed.stdout == "x/build\n", listed.stderr
+    assert logs.stdout == "built\n", logs.stderr
+
+
+@pytest.mark.parametrize("word", ["api", "./api"])
+def test_jobs_of_a_repository_that_is_gone_are_found(home: Any, recorded: Path, word: str) -> None:
+    shutil.rmtree(recorded)
+
+    listed = home.daft("jobs", "--repo", word, *LINES, cwd=home.root)
+
+    assert listed.stdout == "x/build\n", listed.stderr
+
+
+def test_a_name_means_the_catalog_before_a_directory(home: Any, recorded: Path) -> None:
+    decoy = home.root / "elsewhere"
+    decoy.mkdir()
+    home.git("init", "-q", "api", cwd=decoy)
+
+    assert home.daft("jobs", "--repo", "api", *LINES, cwd=decoy).stdout == "x/build\n"
+
+
+def test_an_unknown_name_is_an_error_with_what_is_near(home: Any, recorded: Path) -> None:
+    near = home.daft("jobs", "--repo", "apu", cwd=home.root)
+    far = home.daft("jobs", "--repo", "zzzzzz", cwd=home.root)
+
+    assert near.returncode == far.returncode == 1
+    assert "did you mean api?" in near.stderr
+    assert "known: api" in far.stderr
+    assert "did you mean" not in far.stderr
+
+
+def test_an_empty_catalog_says_so(home: Any) -> None:
+    done = home.daft("jobs", "--repo", "api", cwd=home.root)
+
+    assert done.returncode == 1
+    assert "the catalog of repositories is empty" in done.stderr
+
+
+def test_without_the_catalog_ids_and_paths_still_mean_something(home: Any, recorded: Path) -> None:
+    (home.root / "data" / "catalog" / "catalog.db").write_bytes(b"nonsense" * 1000)
+    identity = (recorded / ".git" / "daft-id").read_text()
+
+    for word in (identity, str(recorded)):
+        done = home.daft("jobs", "--repo", word, *LINES, cwd=home.root)
+        assert done.stdout == "x/build\n"
+        assert "warning: the catalog" in done.stderr
+
+
+def test_a_name_that_starts_two_identities_is_refused(home: Any, recorded: Path) -> None:
+    other = home.repository(name="web")
+    home.daft("list", cwd=other)
+    identity = (recorded / ".git" / "daft-id").read_text()
+
+    done = home.daft("jobs", "--repo", identity[:4], cwd=home.root)
+
+    assert done.returncode == 1
+    assert "more than one repository" in done.stderr
+    assert json.dumps(identity)[1:-1] in done.stderr
