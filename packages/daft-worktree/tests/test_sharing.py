@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,16 @@ from daft_worktree import (
     git as git_module,
 )
 from daft_worktree.errors import CannotShare, Refused
-from daft_worktree.shared_files import State, look, stored_path
+from daft_worktree.shared_files import (
+    Has,
+    Spot,
+    State,
+    Verdict,
+    copy_verdict,
+    link_verdict,
+    look,
+    stored_path,
+)
 from daft_worktree.sharing import Outcome
 
 Git = Callable[..., str]
@@ -397,6 +408,55 @@ def test_a_write_at_the_moment_of_sharing_is_kept(
 
     assert row.aside is not None
     assert Path(row.aside).read_text() == "SECRET=late\n"
+
+
+def test_a_worktree_on_another_file_system_has_links_as_well(
+    repository: Repository, git: Git
+) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == os.stat(repository.cwd).st_dev:
+        pytest.skip("there is no other file system to try")
+    main, _ = trees(repository)
+    with tempfile.TemporaryDirectory(dir=elsewhere) as place:
+        git("worktree", "add", "-q", "-b", "far", f"{place}/far", cwd=main.path)
+        (far,) = (one for one in repository.refreshed().worktrees if one.branch == "far")
+        own = Path(far.path, "key")
+        own.write_text("k\n")
+        own.chmod(0o600)
+
+        sharing.share(repository, far, "key")
+        sharing.link(repository, far, (".env", "key"))
+        assert own.is_symlink()
+        stored = Path(stored_path(repository.common_dir, "key"))
+        assert (stored.read_text(), stored.stat().st_mode & 0o777) == ("k\n", 0o600)
+        sharing.materialize(repository, far, "key")
+        assert (own.is_symlink(), own.read_text()) == (False, "k\n")
+        assert sorted(os.listdir(far.path)) == [".git", ".gitignore", "file", "key"]
+
+
+@pytest.mark.parametrize("has", Has)
+@pytest.mark.parametrize("facts", list(product((True, False), repeat=4)))
+def test_only_what_says_the_same_is_replaced_unless_that_is_asked_for(
+    repository: Repository, has: Has, facts: tuple[bool, bool, bool, bool]
+) -> None:
+    stored, private, asked, override = facts
+    spot = Spot(repository.worktrees[0], ".env", has, stored, private)
+
+    linking = link_verdict(spot, asked=asked, override=override)
+    copying = copy_verdict(spot, override=override)
+
+    if not stored:
+        assert linking is copying is Verdict.NOT_STORED
+    if has in (Has.TRACKED, Has.BLOCKED) and stored:
+        assert linking is copying is Verdict.CONFLICT
+    if has is Has.OTHER:
+        assert linking not in (Verdict.LINK, Verdict.SWAP)
+        assert copying is not Verdict.COPY
+    if Verdict.REPLACE in (linking, copying):
+        assert has is Has.OTHER
+        assert override
+    if private and not asked and not override and has in (Has.SAME, Has.OTHER) and stored:
+        assert linking is Verdict.PRIVATE
 
 
 def test_without_hard_links_files_are_copied(

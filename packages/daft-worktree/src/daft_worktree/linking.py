@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 _PRIVATE = 0o700
+_STAMP = re.compile(r"[0-9]+-[0-9]+")
 
 
 def staging(common_dir: str) -> str:
@@ -28,6 +30,18 @@ def sweep(common_dir: str) -> None:
     os.makedirs(directory, mode=_PRIVATE, exist_ok=True)
     for name in os.listdir(directory):
         os.unlink(os.path.join(directory, name))
+
+
+def sweep_beside(path: str) -> None:
+    """Delete what runs that died have left half made beside `path`, as `sweep`. Raises: OSError."""
+    directory, start = os.path.dirname(path), _beside(path)
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        if name.startswith(start) and _STAMP.fullmatch(name[len(start) :]):
+            os.unlink(os.path.join(directory, name))
 
 
 def keep(path: str, target: str, common_dir: str) -> None:
@@ -108,14 +122,18 @@ def _swap_in(path: str, common_dir: str, make: Callable[[str], None]) -> None:
         os.unlink(made)
         if error.errno != errno.EXDEV:
             raise
-    # What dies here leaves a file of this name: a link, or a copy of what is shared.
-    made = _fresh(os.path.dirname(path), f".{os.path.basename(path)[:100]}.daft-")
+    # Whoever dies here leaves this: a link, or a copy of what is shared.
+    made = _fresh(os.path.dirname(path), _beside(path))
     make(made)
     try:
         os.replace(made, path)
     except OSError:
         os.unlink(made)
         raise
+
+
+def _beside(path: str) -> str:
+    return f".{os.path.basename(path)[:100]}.daft-"
 
 
 def _copied(path: str, directory: str) -> str:

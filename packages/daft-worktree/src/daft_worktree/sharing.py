@@ -80,6 +80,7 @@ def share(repository: Repository, worktree: Worktree, name: str) -> None:
             raise refusal
         stored = stored_path(common_dir, name)
         try:
+            linking.sweep_beside(spot.path)
             if not spot.is_stored and spot.has is Has.OTHER:
                 linking.keep(spot.path, stored, common_dir)
             if spot.has is not Has.LINK:
@@ -249,6 +250,7 @@ def _aside(common_dir: str, spot: Spot) -> str:
 def _safely(spot: Spot, act: Callable[[], Row]) -> Row:
     """Return what an act came to; what the system refuses in one worktree stops no other."""
     try:
+        linking.sweep_beside(spot.path)
         return act()
     except FileExistsError:
         return _row(spot, Outcome.CONFLICT)._replace(detail="something came there at this moment")

@@ -1,0 +1,137 @@
+"""Whoever is killed while sharing has lost nothing, and the same again finishes it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from daft_worktree import BUILT_IN, create, discover, plan_start
+
+Git = Callable[..., str]
+
+# Every change of the file system and every start of git is a step; the run is killed before step
+# `at`, with all it has started, as by a power cut. `far`: nothing has two names, and the git
+# directory is on another file system than the worktrees.
+KILLED = """
+import errno, os, signal, sys
+from daft_worktree import discover, sharing
+verb, project, at, far = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "far"
+STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink",
+         "subprocess.Popen"}
+left = at
+def watch(event, words):
+    global left
+    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
+    if event in STEPS or writes:
+        left -= 1
+        if left == 0:
+            os.killpg(0, signal.SIGKILL)
+if far:
+    def refuse(*_, **__):
+        raise OSError(errno.EXDEV, "another file system")
+    def replace(old, new, really=os.replace):
+        if ("/.git/" in old) != ("/.git/" in new):
+            refuse()
+        really(old, new)
+    os.link, os.replace = refuse, replace
+repository = discover(project)
+main, x, y = repository.worktrees
+sys.addaudithook(watch)
+if verb == "add":
+    sharing.share(repository, main, ".env")
+    for tree in (x, y):
+        sharing.link(repository, tree, (".env",))
+elif verb == "override":
+    sharing.link(repository, y, (".env",), asked=True, override=True)
+elif verb == "materialize":
+    sharing.materialize(repository, x, ".env")
+else:
+    sharing.unshare(repository, (main, x, y), ".env")
+"""
+
+
+def run(verb: str, project: Path, step: int, far: str) -> bool:
+    """Run until step `step`; False when it was killed there."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, verb, str(project), str(step), far],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode == 0
+
+
+@pytest.fixture
+def files(project: Path, git: Git) -> tuple[Path, Path, Path]:
+    """The `.env` of main, of x and of y; x has none, y one that says something else."""
+    (project / ".gitignore").write_text(".env\n")
+    git("add", "-A", cwd=project)
+    git("commit", "-qm", "ignore", cwd=project)
+    for name in ("x", "y"):
+        found = plan_start(discover(str(project)), name, layout=BUILT_IN["sibling"], data_dir="/n")
+        create(found)
+    main, x, y = (Path(tree.path) / ".env" for tree in discover(str(project)).worktrees)
+    return main, x, y
+
+
+def begin(verb: str, project: Path, files: tuple[Path, Path, Path]) -> None:
+    """Make everything as it is before `verb`."""
+    main, _, y = files
+    for file in files:
+        file.unlink(missing_ok=True)
+    for kept in (project / ".git" / ".daft" / "shared", project / ".git" / ".daft" / "discarded"):
+        subprocess.run(["rm", "-rf", str(kept)], check=True)
+    main.write_text("S=1\n")
+    main.chmod(0o600)
+    y.write_text("S=3\n")
+    if verb != "add":
+        assert run("add", project, 0, "near")
+
+
+def texts(project: Path) -> list[str]:
+    """What all files say that can be reached without daft."""
+    places = [project, project.parent / f"{project.name}.x", project.parent / f"{project.name}.y"]
+    found = [place / ".env" for place in places]
+    kept = (project / ".git" / ".daft").rglob("*")
+    return [path.read_text() for path in (*found, *kept) if path.is_file()]
+
+
+@pytest.mark.parametrize("far", ["near", "far"])
+@pytest.mark.parametrize("verb", ["add", "override", "materialize", "remove"])
+def test_nothing_is_lost_anywhere_and_the_same_again_finishes_it(
+    project: Path, files: tuple[Path, Path, Path], verb: str, far: str
+) -> None:
+    main, x, y = files
+    for step in range(1, 100):
+        begin(verb, project, files)
+        ended = run(verb, project, step, far)
+        # At each moment, whoever reads a file by its path finds what it should say.
+        assert main.read_text() == "S=1\n", step
+        assert (verb == "add" and not os.path.lexists(x)) or x.read_text() == "S=1\n", step
+        assert y.read_text() == "S=3\n" or verb == "override", step
+        assert "S=3\n" in texts(project), step
+        modes = [path.stat().st_mode & 0o077 for path in (main, x) if path.exists()]
+        assert set(modes) == {0}, step
+
+        assert run(verb, project, 0, far)
+
+        links = {"add": (True, True, False), "override": (True, True, True),
+                 "materialize": (True, False, False), "remove": (False, False, False)}  # fmt: skip
+        assert tuple(file.is_symlink() for file in files) == links[verb], step
+        said = ["S=1\n", "S=1\n", "S=1\n" if verb == "override" else "S=3\n"]
+        assert [file.read_text() for file in files] == said, step
+        assert list((project / ".git" / ".daft" / "sharing").iterdir()) == []
+        for file in files:
+            assert [path for path in file.parent.iterdir() if ".daft-" in path.name] == [], step
+        if ended:
+            break
+
+    assert step > 4
