@@ -214,3 +214,186 @@ def test_a_name_that_starts_two_identities_is_refused(home: Any, recorded: Path)
     assert done.returncode == 1
     assert "more than one repository" in done.stderr
     assert json.dumps(identity)[1:-1] in done.stderr
+
+
+def test_env_of_another_repository_is_found_by_its_name(home: Any) -> None:
+    here = home.repository()
+    place = home.root / "deep" / "er"
+    place.mkdir(parents=True)
+    other = home.repository("env: {salt: s, ports: [WEB]}\n", trust=False, name="deep/er/api")
+    home.daft("repo", "add", "--name", "back", cwd=other)
+
+    found = home.daft("env", "back:WEB", cwd=here)
+    shutil.rmtree(other)
+    gone = home.daft("env", "WEB", "--repo", "back", cwd=here)
+    unknown = home.daft("env", "WEB", "--repo", "bakc", cwd=here)
+
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) > 0
+    assert gone.returncode == 1
+    assert "'back' is not at" in gone.stderr
+    assert "did you mean back?" in unknown.stderr
+
+
+def test_a_repository_that_is_gone_is_cloned_again_by_its_name(home: Any) -> None:
+    source = home.repository(name="source")
+    home.daft("clone", f"file://{source}", "first", "--layout", "sibling", cwd=home.root)
+    home.daft("repo", "add", "--name", "api", cwd=home.root / "first")
+    shutil.rmtree(home.root / "first")
+
+    done = home.daft("clone", "api", "--layout", "sibling", cwd=home.root / "data")
+
+    assert done.returncode == 0, done.stderr
+    assert f"cloning 'api' from file://{source}" in done.stderr
+    assert (home.root / "data" / "source" / ".git").is_dir()
+
+
+# --- `daft repo` --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(home: Any) -> tuple[Path, Path]:
+    """Two repositories of the catalog, `api` and `web`."""
+    api, web = home.repository(name="api"), home.repository(name="web")
+    for project in (api, web):
+        assert home.daft("repo", "add", cwd=project).returncode == 0
+    return api, web
+
+
+def test_the_list_shows_who_is_in_it(home: Any, two: tuple[Path, Path]) -> None:
+    _, web = two
+    home.daft("start", "x", cwd=web)
+
+    shown = home.daft("repo", cwd=web).stdout
+    listed = json.loads(home.daft("repo", "list", "--format", "json", cwd=home.root).stdout)
+    trees = home.daft("repo", "list", "-w", cwd=home.root).stdout
+
+    assert shown.splitlines() == [f"  api  1  {Path('..') / 'api'}", "> web  2  ."]
+    assert [(row["name"], row["status"], row["worktrees"]) for row in listed] == [
+        ("api", "live", 1), ("web", "live", 2),
+    ]  # fmt: skip
+    assert [line.split()[0] for line in trees.splitlines()] == ["api", "main", "web", "main", "x"]
+
+
+def test_the_list_of_nobody_is_a_valid_document(home: Any) -> None:
+    assert home.daft("repo", "list", "--format", "json", cwd=home.root).stdout == "[]\n"
+    people = home.daft("repo", "list", cwd=home.root)
+    assert (people.returncode, people.stdout) == (0, "")
+    assert "no repositories yet" in people.stderr
+
+
+def test_one_that_is_gone_is_shown_as_missing_and_removed_ones_on_request(
+    home: Any, two: tuple[Path, Path]
+) -> None:
+    api, web = two
+    shutil.rmtree(api)
+    home.daft("repo", "remove", cwd=web)
+    columns = ("--format", "csv", "--no-headers", "--columns", "name,status,worktrees")
+
+    live = home.daft("repo", "list", *columns, cwd=home.root)
+    every = home.daft("repo", "list", "--all", *columns, cwd=home.root)
+
+    assert live.stdout.split() == ["api,missing,"]
+    assert every.stdout.split() == ["api,missing,", "web,removed,1"]
+
+
+@pytest.mark.parametrize("word", ["api", "{root}/api", "./api", "{id}", None])
+def test_information_is_found_by_any_word(
+    home: Any, two: tuple[Path, Path], word: str | None
+) -> None:
+    api, _ = two
+    identity = (api / ".git" / "daft-id").read_text()
+    words = [] if word is None else [word.format(root=home.root, id=identity)]
+
+    done = home.daft("repo", "info", *words, "--format", "json", cwd=home.root if words else api)
+
+    found = json.loads(done.stdout)
+    assert found["uuid"] == identity
+    assert found["worktrees"] == [{"branch": "main", "path": str(api)}]
+    assert found["default_branch"] == "main"
+
+
+def test_information_for_people_has_a_tree(home: Any, two: tuple[Path, Path]) -> None:
+    api, _ = two
+    home.daft("start", "x", cwd=api)
+
+    shown = home.daft("repo", "info", "api", cwd=home.root).stdout
+
+    assert "Name            api\n" in shown
+    assert "Worktrees       2\n  ├ main  api\n  └ x     api.x\n" in shown
+
+
+def test_removing_changes_nothing_on_disk_and_working_brings_it_back(
+    home: Any, two: tuple[Path, Path]
+) -> None:
+    api, _ = two
+    before = sorted(api.rglob("*"))
+
+    first = home.daft("repo", "remove", "api", cwd=home.root)
+    second = home.daft("repo", "remove", "api", cwd=home.root)
+
+    assert first.returncode == second.returncode == 0
+    assert "is out of the catalog" in first.stdout
+    assert "was out of the catalog already" in second.stdout
+    assert sorted(api.rglob("*")) == before
+    assert rows(home)["api"]["removed_at"] is not None
+    home.daft("list", cwd=api)
+    assert rows(home)["api"]["removed_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["info", "apu"], "did you mean api?"),
+        (["remove", "nothing"], "is no repository in the catalog"),
+        (["add", "/"], "Not inside a Git repository"),
+        (["add", "nowhere"], "nowhere is not a directory"),
+        (["add", "web", "--name", "api"], "choose another name"),
+        (["add", "web", "--name", "a..b"], "cannot name a repository"),
+        (["add", "web", "--name", ""], "cannot name a repository"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_is_said_in_one_line(
+    home: Any, two: tuple[Path, Path], words: list[str], said: str
+) -> None:
+    before = rows(home)
+
+    done = home.daft("repo", *words, cwd=home.root)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert rows(home) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["lst"], ["list", "--columns", "nope"], ["list", "-w", "--format", "json"]],
+    ids=" ".join,
+)
+def test_bad_words_are_a_matter_of_usage(home: Any, words: list[str]) -> None:
+    assert home.daft("repo", *words, cwd=home.root).returncode == 2
+
+
+def test_a_copy_is_told_how_to_be_one_of_its_own(home: Any, two: tuple[Path, Path]) -> None:
+    api, _ = two
+    copy = shutil.copytree(api, home.root / "copy")
+
+    refused = home.daft("repo", "add", cwd=copy)
+    (Path(copy) / ".git" / "daft-id").unlink()
+    taken = home.daft("repo", "add", cwd=copy)
+
+    assert refused.returncode == 1
+    assert "this is a copy of 'api'" in refused.stderr
+    assert f"rm {copy}/.git/daft-id" in refused.stderr
+    assert taken.stdout == "Added 'copy': .\n"
+
+
+def test_a_repository_is_given_another_name(home: Any, two: tuple[Path, Path]) -> None:
+    api, _ = two
+
+    done = home.daft("repo", "add", "--name", "back", cwd=api)
+
+    assert done.stdout == "'api' is called 'back' now\n"
+    assert set(rows(home)) == {"back", "web"}
+    assert "already" in home.daft("repo", "add", cwd=api).stdout

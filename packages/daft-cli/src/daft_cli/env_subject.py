@@ -20,8 +20,10 @@ from daft_worktree.names import check_branch_name
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
+from .catalog import every_entry, find_entry, is_path, suggestions
 from .context import Session
 from .failures import Trouble
+from .repositories import look_at
 from .terminal import show_path
 
 Note = Callable[[str], None]
@@ -116,25 +118,34 @@ def parse_address(text: str | None, repository: str | None, worktree: str | None
 
 
 def find_repository(session: Session, name: str) -> Repository:
-    """Return the repository that `name` means: a path, a neighbour, or one consented to once.
+    """Return the repository that `name` means.
 
+    That is a path, one of the catalog, a neighbour, or one consented to once.
     Raises: Trouble when there is none, or more than one.
     """
+    entries = every_entry()
+    known = None if is_path(name) else find_entry(entries, name)
+    if known is not None:
+        found = look_at(known).repository
+        if found is not None:
+            return found
+        raise Trouble(f"the repository '{known.name}' is not at {show_path(known.path)} any more")
     beside = os.path.join(os.path.dirname(session.repository.project_root), name)
-    if "/" in name or name in (".", ".."):
+    if is_path(name):
         return daft_worktree.discover(os.path.expanduser(name))
     if os.path.isdir(beside):
         return daft_worktree.discover(beside)
-    known = [
+    consented = [
         os.path.dirname(common) if os.path.basename(common) == ".git" else common
         for common in session.registry.entries()
         if os.path.isdir(common)
     ]
-    fitting = [path for path in known if os.path.basename(path).removesuffix(".git") == name]
+    fitting = [path for path in consented if os.path.basename(path).removesuffix(".git") == name]
     if len(fitting) != 1:
         several = f": {', '.join(map(show_path, fitting))}" if fitting else ""
         what = "more than one repository is" if fitting else "no repository is"
-        raise Trouble(f"{what} known as '{name}'{several}", tips=("name it by its path: --repo",))
+        tips = ("name it by its path: --repo", *suggestions(entries, name))
+        raise Trouble(f"{what} known as '{name}'{several}", tips=tips)
     return daft_worktree.discover(fitting[0])
 
 

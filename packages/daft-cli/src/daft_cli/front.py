@@ -17,6 +17,7 @@ VERBS = {
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
     "shared": "daft_cli.commands.shared",
+    "repo": "daft_cli.commands.repo",
     "run": "daft_cli.commands.run",
     "env": "daft_cli.commands.env",
     "hooks": "daft_cli.commands.hooks",
@@ -37,6 +38,8 @@ Worktrees
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
   shared [<verb>]       files such as .env, once for all worktrees
+  repo list|info|add|remove
+                        the repositories you work in, by name
 
 Hooks and jobs
   env [<variable>]      the ports and values of the worktree

@@ -17,7 +17,7 @@ from daft_worktree.repository import discover
 from daft_worktree.settings import read_settings
 
 from ..arrival import arrive
-from ..catalog import sight
+from ..catalog import every_entry, find_entry, is_path, sight
 from ..context import Session
 from ..failures import Trouble
 from ..options import hooking, landing, refuse_trust_without_hooks, speaking
@@ -63,12 +63,10 @@ def command(
     if layout is not None:
         layouts.named(layout)
     cwd = os.getcwd()
-    url = source
-    if "://" not in source and os.path.exists(source):
-        url = os.path.abspath(source)
+    url = _url_of(source)
     cloned = cloning.fetch_clone(
         url,
-        directory or cloning.directory_name(source),
+        directory or cloning.directory_name(source if os.path.exists(source) else url),
         cwd=cwd,
         remote=read_settings("/").remote,
         depth=depth,
@@ -110,6 +108,21 @@ def command(
         change_directory(repository, here.path, wanted=not no_cd)
         run_after(commands, here.path)
         return code
+
+
+def _url_of(source: str) -> str:
+    """Return what git is to clone: a path made absolute, the remote of a name in the catalog."""
+    if "://" in source:
+        return source
+    if os.path.exists(source):
+        return os.path.abspath(source)
+    if is_path(source) or ":" in source:
+        return source
+    known = find_entry(every_entry(), source)
+    if known is None or known.remote_url is None:
+        return source
+    sys.stderr.write(f"cloning '{known.name}' from {known.remote_url}\n")
+    return known.remote_url
 
 
 def _choose(cloned: Cloned, wanted: list[str]) -> tuple[list[str], list[str]]:
