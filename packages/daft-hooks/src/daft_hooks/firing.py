@@ -405,11 +405,15 @@ class _Run:
 
 
 def _why_nothing_ran(made: Plan) -> str:
-    """Return the reason of a fire whose jobs are all skipped, each reason once."""
-    reasons = dict.fromkeys(spec.skip.reason for spec in made.skipped if spec.skip is not None)
-    first, *others = reasons or ("no jobs declared",)
-    more = f" (and {len(others)} other reasons)" if others else ""
-    return f"every job is skipped: {first}{more}"
+    """Return the reason of a fire whose jobs are all skipped, each reason once.
+
+    What was said of the jobs somebody chose matters more than that others were not chosen.
+    """
+    skips = [spec.skip for spec in made.skipped if spec.skip is not None]
+    skips.sort(key=lambda skip: skip.kind is SkipKind.UNSELECTED)
+    first, *others = dict.fromkeys(skip.reason for skip in skips) or ("no jobs declared",)
+    count = "1 other reason" if len(others) == 1 else f"{len(others)} other reasons"
+    return f"every job is skipped: {first}{f' (and {count})' if others else ''}"
 
 
 def _as_cancelled(spec: JobSpec) -> JobSpec:

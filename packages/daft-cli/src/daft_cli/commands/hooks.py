@@ -24,9 +24,13 @@ _ELSEWHERE = {
     "install": "hooks_files",
     "migrate": "hooks_files",
     "dump": "hooks_files",
+    "show": "hooks_files",
     "consolidate": "hooks_consolidate",
 }
 """Verb -> the module beside this one that it is in, loaded when it is wanted."""
+
+_NAMES = {"list": "list_", "show": "dump"}
+"""Verb -> its name in its module, where that is another."""
 
 
 class _Verbs(click.Group):
@@ -41,7 +45,7 @@ class _Verbs(click.Group):
         if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
         module = import_module(f"..{_ELSEWHERE[cmd_name]}", __name__)
-        found: click.Command = getattr(module, {"list": "list_"}.get(cmd_name, cmd_name))
+        found: click.Command = getattr(module, _NAMES.get(cmd_name, cmd_name))
         return found
 
     def resolve_command(

@@ -17,6 +17,7 @@ from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
 from ..context import Session
 from ..failures import Trouble
 from ..formats import FORMATS, write_rows
+from ..paging import paged
 from ..place import data_directory
 from ..questions import change_lines, command_lines, spelled
 from ..terminal import harmless
@@ -183,8 +184,6 @@ def _show(
 
 
 def _confirmed(before: TrustLevel | None, after: TrustLevel, force: bool) -> bool:
-    if force:
-        return True
     if before is None:
         change = f"set to {after.value}"
     elif before is after:
@@ -192,6 +191,9 @@ def _confirmed(before: TrustLevel | None, after: TrustLevel, force: bool) -> boo
         change = "allow as it is now" if after is TrustLevel.ALLOW else f"{after.value} explicitly"
     else:
         change = f"{before.value} -> {after.value}"
+    if force:
+        click.echo(f"Trust: {change}")
+        return True
     sys.stderr.write(f"Trust: {change}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -212,6 +214,7 @@ def _registry() -> SqliteTrustRegistry:
     return SqliteTrustRegistry(data_directory())
 
 
+_SCREENFUL = 20
 _COLUMNS = ("repo_path", "trust_level", "remote_fingerprint", "timestamp")
 
 
@@ -229,19 +232,28 @@ def list_(everything: bool, form: str | None) -> int:
     if form is not None:
         write_rows(form, [_row(path, entry) for path, entry in entries.items()], _COLUMNS)
         return 0
-    for path, entry in entries.items():
-        gone = "" if os.path.isdir(path) else "  (gone)"
-        remote = f"  {harmless(entry.fingerprint)}" if entry.fingerprint else ""
-        root = harmless(path.removesuffix("/.git"))
-        click.echo(f"{entry.level.value:6}  {_local(entry.granted_at)}  {root}{remote}{gone}")
+    lines = [_line(path, entry) for path, entry in entries.items()]
     patterns = registry.patterns()
     if patterns:
-        click.echo("Patterns, the first that fits counts:")
-        for pattern, level in patterns:
-            click.echo(f"{level.value:6}  {harmless(pattern)}")
-    if not entries and not patterns:
-        click.echo("You have not decided about any repository.")
+        lines.append("Patterns, the first that fits counts:")
+        lines += [f"{level.value:6}  {harmless(pattern)}" for pattern, level in patterns]
+    if not lines:
+        refused = len(registry.entries())
+        lines.append(
+            f"Nothing is trusted, and {refused} denied; to see it: daft hooks list --all"
+            if refused
+            else "You have not decided about any repository."
+        )
+    with paged(enabled=len(lines) > _SCREENFUL) as out:
+        out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
     return 0
+
+
+def _line(path: str, entry: TrustEntry) -> str:
+    gone = "" if os.path.isdir(path) else "  (gone)"
+    remote = f"  {harmless(entry.fingerprint)}" if entry.fingerprint else ""
+    root = harmless(path.removesuffix("/.git"))
+    return f"{entry.level.value:6}  {_local(entry.granted_at)}  {root}{remote}{gone}"
 
 
 def _row(path: str, entry: TrustEntry) -> dict[str, object]:

@@ -16,7 +16,7 @@ from daft_hooks.schema import MODELINE
 from ..context import Session
 from ..failures import Trouble
 from ..place import discover
-from ..terminal import harmless, show_path
+from ..terminal import harmless, has_colour, show_path
 from .hooks_check import write_schema
 from .hooks_shared import any_worktree, standing_in
 
@@ -131,12 +131,25 @@ def dump(hook: str | None, origin: bool, form: str) -> int:
         text = dumping.as_json(loaded.document, hook=hook)
     else:
         text = dumping.as_yaml(loaded.document, hook=hook)
-    click.echo(harmless_lines(text), nl=False)
+    _write_out(text, "json" if form == "json" else None if origin else "yaml")
     return 0
 
 
-def harmless_lines(text: str) -> str:
-    """Return `text` as it is for programs, and without what drives a terminal for people."""
+def _write_out(text: str, language: str | None) -> None:
+    """Write `text` as it is for programs; for people in colour, without what drives a terminal.
+
+    language: what it is written in, None for none that has colours.
+    """
     if not sys.stdout.isatty():
-        return text
-    return "".join(f"{harmless(line)}\n" for line in text.split("\n")[:-1])
+        click.echo(text, nl=False)
+        return
+    shown = "".join(f"{harmless(line)}\n" for line in text.split("\n")[:-1])
+    if language is None or not has_colour(sys.stdout):
+        click.echo(shown, nl=False)
+        return
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    # No background: the terminal has one, and it need not be dark.
+    painted = Syntax(shown, language, theme="ansi_dark", background_color="default")
+    Console(soft_wrap=True).print(painted, soft_wrap=True)

@@ -15,7 +15,7 @@ from daft_hooks.domain.config import HookConfig
 from daft_hooks.domain.event import Event, Merge, MergeSource
 from daft_hooks.domain.planning import Plan
 from daft_hooks.domain.selection import Narrowing
-from daft_hooks.errors import RegistryUnavailable, UnknownHook
+from daft_hooks.errors import RegistryUnavailable, UnknownHook, UnplannableHook
 from daft_hooks.firing import FireStatus
 from daft_hooks.hooktypes import HOOK_TYPES
 from daft_hooks.preparing import prepare
@@ -34,6 +34,7 @@ from .hooks_shared import present_consent, standing_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MERGE_HOOKS = ("pre-merge", "post-merge")
 PLAN_FORMATS = ("text", "json", "mermaid")
 
 
@@ -164,7 +165,7 @@ def _event(
     session: Session, here: Worktree, hook: str, sources: Sequence[str], target: str | None
 ) -> Event:
     merge = None
-    if hook in ("pre-merge", "post-merge"):
+    if hook in MERGE_HOOKS:
         merge = _merge(session, here, sources, target) if sources else None
     elif sources or target:
         raise click.UsageError("--source and --target are for pre-merge and post-merge")
@@ -203,15 +204,24 @@ def _prepared(
     session: Session, event: Event, loaded: Loaded, hook: HookConfig, narrowing: Narrowing
 ) -> Plan:
     now = present_consent(session, loaded.seen_in(event.worktree_path))
-    return prepare(
-        event,
-        loaded.configuration,
-        hook,
-        session.options(narrowing),
-        dict(os.environ),
-        warn=warn,
-        may_run=now.allowed,
-    )
+    try:
+        return prepare(
+            event,
+            loaded.configuration,
+            hook,
+            session.options(narrowing),
+            dict(os.environ),
+            warn=warn,
+            may_run=now.allowed,
+        )
+    except UnplannableHook as error:
+        raise Trouble(str(error), tips=_tips(event)) from error
+
+
+def _tips(event: Event) -> tuple[str, ...]:
+    """Return what to do about a hook that cannot be planned, if there is more than its message."""
+    unknown = event.hook in MERGE_HOOKS and event.merge is None
+    return ("to say what is merged: --source <branch>",) if unknown else ()
 
 
 def _show(made: Plan, form: str, *, verbose: bool) -> None:
@@ -243,6 +253,9 @@ def _run(session: Session, event: Event, loaded: Loaded, narrowing: Narrowing) -
         return 0
     if outcome.status is FireStatus.INTERRUPTED:
         return 130
+    if outcome.status is FireStatus.FAILED and outcome.job is None:
+        for tip in _tips(event):
+            sys.stderr.write(f"  tip: {tip}\n")
     session.engine().fire_allowed(event.hook, event.label)
     try:
         session.registry.forget_skipped(

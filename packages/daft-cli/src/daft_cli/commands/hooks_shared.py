@@ -8,7 +8,7 @@ import click
 
 from daft_hooks import consent
 from daft_hooks.discovery import Loaded
-from daft_hooks.domain.trust import Consent
+from daft_hooks.domain.trust import Consent, TrustLevel, Verdict, decide
 from daft_worktree.worktrees import Worktree
 
 from ..context import Session
@@ -61,6 +61,23 @@ def present_consent(session: Session, loaded: Loaded) -> Consent:
         session.repository.common_dir,
         loaded,
         remote_url=session.remote_url(),
+        default=session.settings.default_trust,
+    )
+
+
+def consent_without_hooks(session: Session) -> Consent:
+    """Return what would count for hooks of a repository that has none."""
+    registry, common_dir = session.registry, session.repository.common_dir
+    entry = registry.get(common_dir)
+    if entry is not None and entry.level is TrustLevel.ALLOW:
+        reason = "trusted, while there are no hooks"
+        return Consent(verdict=Verdict.ALLOWED, reason=reason, level=entry.level, source="entry")
+    return decide(
+        entry,
+        fingerprint=None,
+        digest="",
+        patterns=registry.patterns(),
+        common_dir=common_dir,
         default=session.settings.default_trust,
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from daft_protocol.status import UNFINISHED
 from ..durations import seconds_of
 from ..failures import Trouble
 from ..logview import LogView, heading, run_heading, section
+from ..paging import paged
 from ..recorded import Recorded, addressed
 from ..terminal import harmless, warn
 from ..wiring import RepositoryJobs
@@ -104,7 +103,7 @@ def command(
         if follow:
             _follow(here, jobs, view)
         else:
-            with _pager(enabled=not raw and form is None) as out:
+            with paged(enabled=not raw and form is None) as out:
                 _show(here, target.invocation_id, jobs, view, out)
         return _exit_code(here, jobs) if exit_code else 0
 
@@ -185,30 +184,6 @@ def _records(here: Recorded, job: Job) -> Iterator[LogRecord]:
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
-
-
-@contextlib.contextmanager
-def _pager(*, enabled: bool) -> Iterator[IO[bytes]]:
-    """Give a place to write: a pager on a terminal, standard output otherwise."""
-    words = os.environ.get("PAGER", "less -FRX").split() or ["cat"]
-    process = None
-    if enabled and sys.stdout.isatty():
-        # No such pager: plain output is as good.
-        with contextlib.suppress(OSError):
-            process = subprocess.Popen(words, stdin=subprocess.PIPE)
-    if process is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        return
-    assert process.stdin is not None
-    try:
-        yield process.stdin
-    except BrokenPipeError:
-        pass  # the reader has left the pager
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        process.wait()
 
 
 # --- logs as they grow ------------------------------------------------------------------------

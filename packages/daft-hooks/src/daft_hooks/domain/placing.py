@@ -11,7 +11,7 @@ from daft_coordinator.domain import phases
 from daft_protocol.jobs import JobSpec, RunMode
 
 from ..hooktypes import HOOK_TYPES
-from .config import HookConfig
+from .config import HookConfig, Interactive
 
 
 class Placement(enum.Enum):
@@ -39,6 +39,27 @@ def mode_of(hook: HookConfig) -> RunMode:
     if hook.follow or hook.parallel is False:
         return RunMode.ORDERED
     return RunMode.PARALLEL
+
+
+def goes_on_behind(hook: HookConfig) -> frozenset[str]:
+    """Return the jobs that run on after the command has returned, if none of them is skipped."""
+    kind = HOOK_TYPES.get(hook.name)
+    if kind is not None and kind.precedes_work:
+        return frozenset()
+    behind = {
+        job.name
+        for job in hook.jobs
+        if (hook.background if job.background is None else job.background)
+        and job.interactive is Interactive.NO
+    }
+    by_name = {job.name: job for job in hook.jobs}
+    waiting = [name for name in by_name if name not in behind]
+    while waiting:
+        for wanted in by_name[waiting.pop()].needs:
+            if wanted in behind:
+                behind.remove(wanted)
+                waiting.append(wanted)
+    return frozenset(behind)
 
 
 def place(hook: HookConfig, running: Sequence[JobSpec], placement: Placement) -> Placed:

@@ -79,6 +79,8 @@ def _details(plan: Plan, spec: JobSpec) -> Iterator[str]:
     written = "" if origin is None else f", written at {origin}"
     if spec.description:
         yield f"       {_one_line(spec.description)}"
+    if spec.tags:
+        yield f"       tagged {', '.join(spec.tags)}"
     yield f"       in {spec.working_dir}, {limit}{written}"
 
 

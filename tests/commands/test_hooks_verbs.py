@@ -1,0 +1,209 @@
+"""What the verbs of `daft hooks` print, and the ways of asking them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = """\
+hooks:
+  worktree-post-create:
+    jobs:
+      - {name: deps, run: echo deps, description: get things, tags: [slow]}
+      - {name: build, run: echo build, needs: [deps], background: true}
+      - {name: warm, run: echo warm, background: true}
+      - {name: late, run: echo late, needs: [warm]}
+      - {name: mac, run: {macos: echo mac}}
+  pre-merge:
+    jobs: [{name: t, run: echo t, glob: '**', background: true}]
+"""
+
+
+@pytest.fixture
+def project(home: Any) -> Path:
+    path: Path = home.repository(CONFIG, trust=False)
+    return path
+
+
+def script(project: Path, name: str, *, executable: bool = True) -> None:
+    path = project / ".daft" / "hooks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755 if executable else 0o644)
+
+
+def test_status_counts_jobs_where_they_will_run(home: Any, project: Path) -> None:
+    rows = json.loads(home.daft("hooks", "status", "--format", "json", cwd=project).stdout)
+
+    assert [(row["hook"], row["foreground"], row["background"]) for row in rows] == [
+        ("worktree-post-create", 4, 1),
+        ("pre-merge", 1, 0),
+    ]
+    assert {row["allowed"] for row in rows} == {False}
+
+
+def test_status_tells_how_a_hook_went_last(home: Any, project: Path) -> None:
+    def last() -> str:
+        shown: str = home.daft("hooks", "status", cwd=project).stdout
+        line = next(line for line in shown.split("\n") if "worktree-post-create" in line)
+        return line.partition("last: ")[2]
+
+    assert last() == ""
+    home.daft("hooks", "run", "worktree-post-create", "--hooks", "foreground", cwd=project)
+    assert last() == "ok"
+    home.daft("hooks", "run", "worktree-post-create", "--job", "mac", cwd=project)
+    assert last() == "skipped"
+    (project / "daft.yml").write_text(CONFIG.replace("echo deps", "exit 3"))
+    home.daft("hooks", "run", "worktree-post-create", "--job", "deps", cwd=project)
+    assert last() == "failed"
+
+
+@pytest.mark.parametrize(
+    ("words", "cwd", "kind", "advice"),
+    [
+        (["sub"], "project", "sub (subdirectory)", "daft hooks trust sub"),
+        (["project"], ".", "project (worktree)", "daft hooks trust project"),
+        ([], "project", None, "daft hooks trust"),
+    ],
+)
+def test_status_says_what_was_asked_about(
+    home: Any, project: Path, words: list[str], cwd: str, kind: str | None, advice: str
+) -> None:
+    (project / "sub").mkdir()
+
+    shown = home.daft("hooks", "status", *words, cwd=home.root / cwd).stdout
+
+    assert (f"Path:        {kind}\n" in shown) is (kind is not None)
+    assert f"To consent to them: {advice}\n" in shown
+
+
+def test_status_of_the_root_of_a_bare_layout_speaks_for_a_worktree(
+    home: Any, project: Path
+) -> None:
+    home.git("clone", "-q", "--bare", str(project), str(home.root / "b" / ".git"), cwd=home.root)
+    home.git("worktree", "add", "-q", "main", "main", cwd=home.root / "b")
+
+    shown = home.daft("hooks", "status", "b", cwd=home.root)
+
+    assert "Path:        b (repository)" in shown.stdout
+    assert "worktree-post-create: 4 foreground, 1 background" in shown.stdout
+
+
+def test_status_names_files_and_what_is_wrong_with_executables(home: Any, project: Path) -> None:
+    (project / "daft.local.yml").write_text("")
+    script(project, "worktree-pre-remove")
+    script(project, "post-remove")
+    script(project, "post-clone", executable=False)
+
+    shown = home.daft("hooks", "status", cwd=project).stdout
+
+    assert "Files:       daft.yml, daft.local.yml (yours alone)\n" in shown
+    assert (
+        "  worktree-pre-remove: 1 foreground, 0 background\n    .daft/hooks/worktree-pre" in shown
+    )
+    assert "post-remove: the name is out of date, it is worktree-post-remove now" in shown
+    assert "post-clone is not executable and does not run; `chmod +x` it" in shown
+
+
+def test_status_tells_what_would_count_where_there_are_no_hooks(home: Any) -> None:
+    project = home.repository()
+
+    def level() -> str:
+        shown: str = home.daft("hooks", "status", cwd=project).stdout
+        return shown.split("Trust level: ")[1].split("\n")[0]
+
+    assert level() == "deny (the repository is untrusted)"
+    home.git("config", "--global", "daft.hooks.defaultTrust", "allow", cwd=project)
+    assert level() == "allow (trusted by default)"
+    home.daft("hooks", "deny", "-f", cwd=project)
+    assert level() == "deny (the repository is denied)"
+    home.daft("hooks", "trust", "-f", cwd=project)
+    assert level() == "allow (trusted, while there are no hooks)"
+
+
+def test_a_change_nobody_is_asked_about_is_printed(home: Any, project: Path) -> None:
+    told = [
+        home.daft("hooks", *words, cwd=project).stdout
+        for words in (["trust", "-f"], ["prompt", "-f"], ["deny", "-f"], ["trust", "-f", "."])
+    ]
+
+    assert ["Trust: " + text.partition("Trust: ")[2].split("\n")[0] for text in told] == [
+        "Trust: deny -> allow",
+        "Trust: allow -> prompt",
+        "Trust: prompt -> deny",
+        "Trust: deny -> allow",
+    ]
+
+
+def test_denying_what_nobody_decided_about_asks_for_just_that(home: Any, project: Path) -> None:
+    done = home.daft("hooks", "deny", cwd=project, stdin="y\n")
+
+    assert "Trust: deny explicitly? [y/N]" in done.stderr
+    assert "Denied." in done.stdout
+    assert "already at deny" in home.daft("hooks", "deny", cwd=project).stdout
+
+
+def test_the_list_says_what_it_leaves_out(home: Any, project: Path) -> None:
+    home.daft("hooks", "deny", "-f", cwd=project)
+
+    shown = home.daft("hooks", "list", cwd=project)
+
+    assert shown.stdout == "Nothing is trusted, and 1 denied; to see it: daft hooks list --all\n"
+
+
+def test_a_long_list_goes_through_a_pager_on_a_terminal(home: Any) -> None:
+    for number in range(21):
+        home.daft("hooks", "trust", "--pattern", f"/x/{number}", "-f", cwd=home.root)
+    pager = {"PAGER": "sed s/^/paged:/"}
+
+    _, shown = home.on_terminal("hooks", "list", cwd=home.root, **pager)
+    piped = home.daft("hooks", "list", cwd=home.root, **pager)
+
+    assert shown.count("paged:allow") == 21
+    assert "paged:" not in piped.stdout
+
+
+def test_what_is_merged_is_shown_in_colour_on_a_terminal(home: Any, project: Path) -> None:
+    plain = home.daft("hooks", "dump", cwd=project)
+    code, shown = home.on_terminal("hooks", "show", cwd=project)
+    _, without = home.on_terminal("hooks", "show", cwd=project, NO_COLOR="1")
+
+    assert home.daft("hooks", "show", cwd=project).stdout == plain.stdout
+    assert "\x1b[" not in plain.stdout
+    assert code == 0
+    assert "\x1b[" in shown
+    assert without == plain.stdout
+
+
+def test_what_drives_a_terminal_is_not_shown_to_it(home: Any, project: Path) -> None:
+    (project / "daft.yml").write_text('rc: "a\\u009b31mb"\n')
+
+    _, shown = home.on_terminal("hooks", "dump", cwd=project)
+
+    assert "\x9b" not in shown
+
+
+def test_a_merge_hook_without_a_merge_says_how_to_name_one(home: Any, project: Path) -> None:
+    for words in (["run", "pre-merge"], ["run", "pre-merge", "--dry-run"], ["plan", "pre-merge"]):
+        done = home.daft("hooks", *words, cwd=project)
+
+        assert done.returncode == 1
+        assert "tip: to say what is merged: --source <branch>" in done.stderr
+
+
+def test_why_a_chosen_job_does_not_run_goes_before_that_others_were_not(
+    home: Any, project: Path
+) -> None:
+    done = home.daft("hooks", "run", "worktree-post-create", "--job", "mac", cwd=project)
+
+    assert done.returncode == 0
+    assert "Skipped: every job is skipped: no command for linux (and 1 other reason)" in done.stdout
+
+
+def test_a_plan_tells_tags_when_asked_for_more(home: Any, project: Path) -> None:
+    done = home.daft("hooks", "run", "worktree-post-create", "--dry-run", "-v", cwd=project)
+
+    assert "       get things\n       tagged slow\n       in " in done.stdout
