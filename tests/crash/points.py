@@ -20,6 +20,7 @@ SEAMS = (
     # what is written to the store
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "record"),
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "apply"),
+    ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "apply_together"),
     ("claim", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "claim"),
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "register"),
     ("store", "daft_coordinator.adapters.sqlite", "SqliteJobStore", "retire"),

@@ -378,6 +378,34 @@ def test_a_job_whose_row_is_not_taken_never_runs(fire: Make, job: Make, tmp_path
     assert (tmp_path / "ran").read_text() == "x\n"
 
 
+def test_an_end_that_somebody_forestalls_starts_nothing_that_relied_on_it(
+    fire: Make, job: Make, tmp_path: Path
+) -> None:
+    from daft_coordinator import changes
+    from daft_coordinator.adapters.memory import MemoryJobStore
+
+    class Forestalled(MemoryJobStore):
+        def apply_together(self, wanted: Any) -> bool:
+            # Another process asks for a stop of the job whose end is on its way.
+            for change in wanted:
+                if self._jobs[change.job_uid].name == "a":
+                    self.apply([changes.cancelling(change.job_uid, change.at)])
+            return super().apply_together(wanted)
+
+    jobs = run(
+        Forestalled(),
+        fire(
+            job("a", ":"), job("b", f"touch {tmp_path}/b", "a"), job("c", ":", "b"), job("d", ":")
+        ),
+        workers=2,
+    )
+
+    assert jobs["a"].status is JobStatus.CANCELLED
+    assert jobs["b"].status is jobs["c"].status is JobStatus.SKIPPED
+    assert jobs["d"].status is JobStatus.COMPLETED
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.fault("F-07", "store")
 def test_an_end_the_store_does_not_take_is_kept_and_recorded_later(
     fire: Make, job: Make, tmp_path: Path

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from daft_store.rows import CoordinatorRow
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 REPO = "00000000-0000-7000-8000-000000000000"
-ACTIVE = json.dumps(["queued", "running", "cancelling"])
+ACTIVE = " queued waiting running cancelling "
 
 
 @pytest.fixture
@@ -81,11 +80,11 @@ def test_only_the_expected_state_is_moved(db: apsw.Connection) -> None:
     done = ledger.move_jobs(
         db,
         [
-            move("1-a", "completed", json.dumps(["running"])),
-            move("1-a", "running", json.dumps(["queued"]), pid=7),
-            move("1-a", "completed", json.dumps(["running"]), duration_ms=500, exit_code=0),
+            move("1-a", "completed", " running "),
+            move("1-a", "running", " queued ", pid=7),
+            move("1-a", "completed", " running ", duration_ms=500, exit_code=0),
             move("1-a", "crashed"),
-            move("1-a", "failed", json.dumps(["completed"])),
+            move("1-a", "failed", " completed "),
         ],
     )
 

@@ -1,8 +1,8 @@
 """The coordinator: observes, asks the core, carries out the answer. It runs in any process.
 
-One thread around one reactor. Each turn: what ended is committed, the core decides what that
-makes ready, processes are made behind their gates, their rows are committed together, and only
-then do the gates open.
+One thread around one reactor. Each turn: the core decides what has become ready by what ended,
+processes are made behind their gates, ends and starts are committed, and only then do the gates
+open.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .cancellation import Cancellation
 from .domain.cancel import Manner, Selection
 from .domain.lifecycle import Ending, StopCause
 from .domain.retry import RetryRequest
-from .domain.schedule import SkipDecision, schedule
+from .domain.schedule import Decision, SkipDecision, schedule
 from .errors import CoordinatorError, StoreUnavailable
 from .interrupts import Interrupts
 from .joblog import JobLog
@@ -39,7 +39,10 @@ from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun, StopPolicy
-from .starting import Starting, Surroundings
+from .starting import Batch, Starting, Surroundings
+
+STARTS_WITH_ENDS = 8
+"""Most processes made before the ends that made room for them are committed."""
 
 
 class Coordinator:
@@ -418,18 +421,42 @@ class Coordinator:
     def _step(self) -> None:
         """Commit what ended, decide, commit what starts, open the gates."""
         self._planned = False
-        self._commit_ends()
-        if not self._roster.is_saved:
-            return  # nothing new is started on a record that does not tell the truth
-        workers = self.workers and self.workers + self.loans.among(self._runs)
-        decision = schedule(self._roster.snapshot(workers))
-        if decision.skip:
-            self._skip(decision.skip)
-        if decision.start:
-            self._starting.carry_out(decision.start)
+        ends = self._take_ends()
+        if not (ends and self._roster.is_whole and self._end_and_start(ends)):
+            self._roster.save(ends)
+            if not self._roster.is_saved:
+                return  # nothing new is started on a record that does not tell the truth
+            decision = self._decide()
+            if decision.skip:
+                self._skip(decision.skip)
+            if decision.start:
+                self._starting.carry_out(decision.start)
         self._forget_finished()
         for listener in self._listeners:
             listener()
+
+    def _decide(self) -> Decision:
+        workers = self.workers and self.workers + self.loans.among(self._runs)
+        return schedule(self._roster.snapshot(workers))
+
+    def _end_and_start(self, ends: Sequence[JobChange]) -> bool:
+        """Commit ends and the starts they make possible in one transaction; False: neither.
+
+        A commit is most of what a small job costs the store. Whatever is not plain takes the
+        longer way: skips, many starts (the ends would wait for all their processes), and a row
+        that somebody else has changed meanwhile, which may change the decision.
+        """
+        batch = Batch()
+        with self._roster.assumed(ends) as assumption:
+            decision = self._decide()
+            if not decision.skip and 0 < len(decision.start) <= STARTS_WITH_ENDS:
+                batch = self._starting.prepare(decision.start)
+            if batch.runs and self._starting.commit_with(ends, batch):
+                assumption.has_come_true = True
+        if assumption.has_come_true:
+            self._starting.open_gates(batch)
+        self._starting.settle(batch)
+        return assumption.has_come_true
 
     def _adopt(
         self,
@@ -452,12 +479,12 @@ class Coordinator:
         for skip in mine:
             self._write_note(self._roster.job(skip.uid), skip.detail)
 
-    def _commit_ends(self) -> None:
+    def _take_ends(self) -> list[JobChange]:
         over, self._ended = self._ended, []
         for run, _ in over:
             self._runs.pop(run.job.uid, None)
         now = self.clock.now()
-        self._roster.save([changes.ended(run, ending, now) for run, ending in over])
+        return [changes.ended(run, ending, now) for run, ending in over]
 
     def save(self, change: JobChange) -> None:
         """Commit a change that must not be lost (called by recovery)."""

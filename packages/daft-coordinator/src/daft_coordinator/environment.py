@@ -29,6 +29,13 @@ REMOVED = frozenset(
 """Variables of the submitter that no job inherits."""
 
 
+def inheritable(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the jobs of a submitter with this `environment` inherit from it."""
+    inherited = {name: value for name, value in environment.items() if name not in REMOVED}
+    inherited[DEPTH] = str(depth_of(environment) + 1)
+    return inherited
+
+
 def job_environment(
     inherited: Mapping[str, str],
     job: Job,
@@ -38,10 +45,10 @@ def job_environment(
 ) -> dict[str, str]:
     """Return the variables for `job`, later layers winning: inherited, its own, secrets, facts.
 
-    inherited: the submitter's environment.
+    inherited: as `inheritable` returned it.
     secrets: values of the job's own variables that are kept in memory only.
     """
-    environment = {name: value for name, value in inherited.items() if name not in REMOVED}
+    environment = dict(inherited)
     environment.update(job.spec.env)
     environment.update(secrets)
     environment[JOB_MARK] = job.uid
@@ -50,7 +57,7 @@ def job_environment(
     environment["DAFT_BACKGROUND"] = "true" if job.spec.background else "false"
     if log_path is not None:
         environment["DAFT_JOB_LOG"] = log_path
-    environment[DEPTH] = str(depth_of(inherited) + 1)
+    environment[DEPTH] = inherited[DEPTH]
     if job.spec.background:
         environment["DAFT_IS_COORDINATOR"] = "1"
     return environment

@@ -6,7 +6,7 @@ So what a look needs is kept ready, and renewed for the one job that has changed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from daft_protocol.jobs import Job, RunMode
 from daft_protocol.status import HAS_PROCESS, JobStatus
@@ -59,14 +59,17 @@ class HeldInvocation:
         for job in self:
             for name in (*job.spec.needs, *job.spec.after):
                 self._dependents.get(name, []).append(job.uid)
-        self._facts.clear()
-        for job in sorted(self, key=lambda job: not job.status.is_final):
-            self._look_at(job)
+        self._look_anew()
 
     def replace(self, job: Job) -> None:
         """Put a job that has changed in the place of what it was."""
         self._jobs[job.uid] = job
         self._look_at(job)
+
+    def put_back(self, jobs: Iterable[Job]) -> None:
+        """Put jobs back as they were: what they were replaced by has not come true."""
+        self._jobs.update((job.uid, job) for job in jobs)
+        self._look_anew()
 
     def facts(self) -> InvocationFacts:
         """Return what scheduling needs to know."""
@@ -82,6 +85,12 @@ class HeldInvocation:
     def _latest(self) -> Job:
         """The job recorded last: of several submits, the latest says how jobs overlap."""
         return next(reversed(self._jobs.values()))
+
+    def _look_anew(self) -> None:
+        self._facts.clear()
+        self._ended.clear()
+        for job in sorted(self, key=lambda job: not job.status.is_final):
+            self._look_at(job)
 
     def _look_at(self, job: Job) -> None:
         if job.status.is_final:

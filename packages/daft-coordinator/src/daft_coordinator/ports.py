@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from attrs.validators import ge
 
+from daft_protocol.evolving import evolved
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_protocol.status import EndReason, JobStatus
 
@@ -74,16 +76,19 @@ _CHANGED_FIELDS = (
     "log_records",
     "log_dropped",
 )
+_changed_fields = attrgetter(*_CHANGED_FIELDS)
 
 
 def changed(job: Job, change: JobChange) -> Job:
     """Return `job` as it is once `change` has been made."""
     given = {
-        name: value for name in _CHANGED_FIELDS if (value := getattr(change, name)) is not None
+        name: value
+        for name, value in zip(_CHANGED_FIELDS, _changed_fields(change), strict=True)
+        if value is not None
     }
     if change.set_owner:
         given["owner"] = change.owner
-    return evolve(job, status=change.to, updated_at=change.at, **given)
+    return evolved(job, status=change.to, updated_at=change.at, **given)
 
 
 @frozen(kw_only=True)
@@ -127,6 +132,12 @@ class JobStore(Protocol):
 
         A job in a final status is never changed, whatever `allowed` says. A job that becomes
         completed adds its `duration_ms` to the durations.
+        """
+
+    def apply_together(self, changes: Sequence[JobChange]) -> bool:
+        """Make all of the changes, as `apply` does, or none where the guard of one does not hold.
+
+        Returns: whether they were made.
         """
 
     def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:

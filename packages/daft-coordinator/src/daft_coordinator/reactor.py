@@ -45,23 +45,23 @@ class Reactor:
     def __init__(self, clock: Clock, selector: selectors.BaseSelector | None = None) -> None:
         self._clock = clock
         self._selector = selectors.DefaultSelector() if selector is None else selector
+        self._watched: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._soon: deque[Callable[[], None]] = deque()
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call `callback(events)` whenever `fd` is ready; replaces an earlier watch of `fd`."""
-        try:
+        if fd in self._watched:
             self._selector.modify(fd, events, callback)
-        except KeyError:
+        else:
             self._selector.register(fd, events, callback)
+        self._watched[fd] = callback
 
     def unwatch(self, fd: int) -> None:
         """Forget `fd`; it may be closed afterwards. Does nothing when it is not watched."""
-        try:
+        if self._watched.pop(fd, None) is not None:
             self._selector.unregister(fd)
-        except KeyError:
-            return
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` once, at `when` or soon after (monotonic seconds)."""
@@ -111,6 +111,7 @@ class Reactor:
     def close(self) -> None:
         """Let go of the selector. Watched descriptors stay open."""
         self._selector.close()
+        self._watched.clear()
         self._timers.clear()
         self._soon.clear()
 
@@ -118,15 +119,16 @@ class Reactor:
         did = False
         for key, events in self._selector.select(timeout):
             # An earlier callback of this turn may have closed or replaced this one.
-            current = self._selector.get_map().get(key.fd)
-            if current is not None and current.data is key.data:
-                key.data(events)
+            # Equal is enough: watched again by the same method, a selector keeps the first one.
+            callback = self._watched.get(key.fd)
+            if callback is not None and callback == key.data:
+                callback(events)
                 did = True
         now = self._clock.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            callback = heapq.heappop(self._timers)[2].callback
-            if callback is not None:
-                callback()
+            due = heapq.heappop(self._timers)[2].callback
+            if due is not None:
+                due()
                 did = True
         for _ in range(len(self._soon)):
             self._soon.popleft()()

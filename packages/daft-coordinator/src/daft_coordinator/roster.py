@@ -6,7 +6,8 @@ again for 30 s, and left beside the log meanwhile, so that no end is lost whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from attrs import evolve
 
@@ -23,6 +24,12 @@ from .results import remove_result, write_result
 RETRY_S = 0.1
 RETRY_PAUSE_LIMIT_S = 2.0
 RETRY_LIMIT_S = 30.0
+
+
+class Assumption:
+    """What becomes of changes that were assumed. has_come_true: the store has taken them."""
+
+    has_come_true = False
 
 
 class Roster:
@@ -74,6 +81,11 @@ class Roster:
     def is_saved(self) -> bool:
         """True when the store knows everything that is known here."""
         return not self._unsaved
+
+    @property
+    def is_whole(self) -> bool:
+        """True when every job we run is known here, and to the store."""
+        return not (self._unsaved or self.has_given_up)
 
     @property
     def is_settled(self) -> bool:
@@ -183,6 +195,28 @@ class Roster:
         if held is not None:
             held.replace(job)
         self._told(job)
+
+    @contextmanager
+    def assumed(self, changes: Sequence[JobChange]) -> Iterator[Assumption]:
+        """Hold what these changes make, for as long as the body lasts or, if they are made, on.
+
+        The body commits them, and says so; only then is anybody told of them.
+        """
+        assumption = Assumption()
+        before: list[Job] = []
+        try:
+            for change in changes:
+                job = self.job(change.job_uid)
+                before.append(job)
+                self._where[job.uid].replace(changed(job, change))
+            yield assumption
+        finally:
+            if not assumption.has_come_true:
+                for held in {self._where[job.uid] for job in before}:
+                    held.put_back([job for job in before if job.uid in held])
+        for job in before:
+            if assumption.has_come_true:
+                self._told(self.job(job.uid))
 
     def refresh(self, uid: str) -> Job | None:
         """Take over what the store says of a job now."""

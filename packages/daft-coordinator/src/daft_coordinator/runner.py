@@ -497,15 +497,17 @@ class JobRun:
         self._timers.append(self._reactor.call_after(delay_s, self._careful(callback)))
 
     def _watch(self, fd: int, callback: Callable[[], object]) -> None:
-        careful = self._careful(callback)
-        self._reactor.watch(fd, READ, lambda _: careful())
+        self._reactor.watch(fd, READ, self._careful(callback))
 
     # --- our own failures ---------------------------------------------------------------------
 
-    def _careful(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Return `callback` such that its failure costs this job and nothing else."""
+    def _careful(self, callback: Callable[[], object]) -> Callable[..., None]:
+        """Return `callback` such that its failure costs this job and nothing else.
 
-        def call() -> None:
+        It takes, and does not heed, what a reactor says of a descriptor.
+        """
+
+        def call(_events: int = 0) -> None:
             try:
                 callback()
             except Exception as error:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import field, frozen
 
 from daft_protocol.jobs import Job
-from daft_protocol.status import JobStatus
 
 from . import changes, runner, seals
 from .domain.lifecycle import could_not_start
-from .environment import job_environment
+from .environment import inheritable, job_environment
 from .errors import SpawnFailed, StoreUnavailable
 from .joblog import JobLog
 from .logfiles import FILE_NAME
-from .ports import Clock, JobChange, JobStore, ProcessControl
+from .ports import Clock, JobChange, JobStore, ProcessControl, changed
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun, Outlet, StopPolicy
@@ -27,12 +26,27 @@ from .shortage import Shortage
 class Surroundings:
     """What the jobs of an invocation inherit; kept in memory only.
 
+    environment: the submitter's, as `inheritable` leaves it.
     secrets: job name -> variables that were never stored.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(converter=inheritable)
     umask: int | None
     secrets: Mapping[str, Mapping[str, str]]
+
+
+@frozen
+class Batch:
+    """Jobs on their way: processes behind gates, and what could not be started."""
+
+    runs: list[JobRun] = field(factory=list)
+    starts: list[JobChange] = field(factory=list)
+    failed: list[tuple[Job, SpawnFailed]] = field(factory=list)
+
+    def abandon(self) -> None:
+        """Close the gates: nothing of these jobs runs, and they may be started another time."""
+        for run in self.runs:
+            run.abandon()
 
 
 class Starting:
@@ -83,8 +97,17 @@ class Starting:
 
     def carry_out(self, uids: Sequence[str]) -> None:
         """Start these jobs if they are ours and still queued. Trouble with one stops no other."""
-        runs: list[JobRun] = []
-        wanted: list[JobChange] = []
+        batch = self.prepare(uids)
+        if batch.runs:
+            self._commit(batch)
+        self.settle(batch)
+
+    def prepare(self, uids: Sequence[str]) -> Batch:
+        """Make processes for these jobs behind their gates, if they are ours.
+
+        `carry_out_with` or `settle` must follow.
+        """
+        batch = Batch()
         now = self._clock.now()
         for uid in uids:
             job = self._roster.job(uid)
@@ -94,35 +117,49 @@ class Starting:
                 run = self._spawn_where_it_is(job)
             except SpawnFailed as error:
                 if not self._shortage.may_pass(uid, error):
-                    self._failed_to_start(job, error)
+                    batch.failed.append((job, error))
                 continue
             self._shortage.passed(uid)
-            runs.append(run)
-            wanted.append(changes.started(uid, run.identity, now))
-        if not runs:
-            return
+            batch.runs.append(run)
+            batch.starts.append(changes.started(uid, run.identity, now))
+        return batch
+
+    def commit_with(self, ends: Sequence[JobChange], batch: Batch) -> bool:
+        """Commit the starts of a batch together with `ends`; False: neither, and none will run."""
         try:
-            accepted = self._store.apply(wanted)
+            done = self._store.apply_together([*ends, *batch.starts])
+        except StoreUnavailable:
+            done = False  # whoever saves the ends alone now is told the reason
+        if not done:
+            batch.abandon()
+        return done
+
+    def settle(self, batch: Batch) -> None:
+        """Record which jobs of a batch could not be started."""
+        for job, error in batch.failed:
+            self._failed_to_start(job, error)
+
+    def _commit(self, batch: Batch) -> None:
+        try:
+            accepted = self._store.apply(batch.starts)
         except StoreUnavailable as error:
             self._report(str(error))
-            for run in runs:
-                run.abandon()
+            batch.abandon()
             self._roster.retry_later()
             return
-        for run, done in zip(runs, accepted, strict=True):
+        self.open_gates(batch, accepted)
+
+    def open_gates(self, batch: Batch, accepted: Sequence[bool] | None = None) -> None:
+        """Let the jobs of a batch run whose starts are committed: `accepted` says which, or all."""
+        accepted = [True] * len(batch.runs) if accepted is None else accepted
+        for run, change, done in zip(batch.runs, batch.starts, accepted, strict=True):
             if not done:
                 # Cancelled, or taken, between the look and now: nothing of it has run.
                 run.abandon()
                 self._roster.reconsider(run.job.uid)
                 self._again()
                 continue
-            run.job = evolve(
-                run.job,
-                status=JobStatus.RUNNING,
-                started_at=now,
-                updated_at=now,
-                process=run.identity,
-            )
+            run.job = changed(run.job, change)
             self._runs[run.job.uid] = run
             # It had its turn: the others come first next time.
             self._roster.had_its_turn(run.job.invocation_id)

@@ -85,6 +85,17 @@ class Watched:
                 before[change.job_uid] = self._store.job(change.job_uid)
         return done
 
+    def apply_together(self, changes: Sequence[JobChange]) -> bool:
+        self._reach()
+        before = {change.job_uid: self._store.job(change.job_uid) for change in changes}
+        made = bool(self._store.apply_together(changes))
+        for change in changes if made else ():
+            was = before[change.job_uid]
+            assert was is not None
+            assert change.to in ALLOWED.get(was.status, ()), f"{was.status} -> {change.to}"
+            before[change.job_uid] = self._store.job(change.job_uid)
+        return made
+
     def _reach(self) -> None:
         if self.is_away:
             raise StoreUnavailable("it is away")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daft_coordinator.environment import job_environment
+from daft_coordinator.environment import inheritable, job_environment
 from daft_coordinator.errors import NestedTooDeep
 from daft_coordinator.nesting import (
     DEPTH,
@@ -89,8 +89,8 @@ def test_nobody_waits_for_what_cannot_end_before_them() -> None:
 def test_each_job_is_one_deeper_than_who_submitted_it() -> None:
     job = a_job(an_invocation())
 
-    outer = job_environment({}, job, secrets={}, log_path=None)
-    inner = job_environment(outer, job, secrets={}, log_path=None)
+    outer = job_environment(inheritable({}), job, secrets={}, log_path=None)
+    inner = job_environment(inheritable(outer), job, secrets={}, log_path=None)
 
     assert (depth_of({}), depth_of(outer), depth_of(inner)) == (0, 1, 2)
     assert depth_of({DEPTH: "many"}) == depth_of({DEPTH: "9" * 5000}) == 0

@@ -59,7 +59,7 @@ UPDATE jobs
        log_records = coalesce(:log_records, log_records),
        log_dropped = coalesce(:log_dropped, log_dropped)
  WHERE job_uid = :job_uid
-   AND status IN (SELECT value FROM json_each(:allowed))
+   AND instr(:allowed, ' ' || status || ' ')
    AND status IN ('queued', 'waiting', 'running', 'cancelling')
 """
 
@@ -183,15 +183,33 @@ def move_jobs(db: apsw.Connection, moves: Iterable[JobMove]) -> list[bool]:
     A job that has ended is never moved, whatever `allowed` says. One that becomes completed
     adds its duration to what is known of it.
     """
-    done: list[bool] = []
     with writing(db):
-        for move in moves:
-            db.execute(MOVE_JOB, named(move))
-            moved = db.changes() == 1
-            if moved and move.status == "completed" and move.duration_ms is not None:
-                db.execute(REMEMBER_DURATION, {"uid": move.job_uid})
-            done.append(moved)
-    return done
+        return [_move(db, move) for move in moves]
+
+
+def move_jobs_together(db: apsw.Connection, moves: Iterable[JobMove]) -> bool:
+    """Make all moves, as `move_jobs` does, or none where a guard does not hold."""
+    try:
+        with writing(db):
+            for move in moves:
+                if not _move(db, move):
+                    raise _Refused
+    except _Refused:
+        return False
+    return True
+
+
+class _Refused(Exception):
+    """A move of several was refused."""
+
+
+def _move(db: apsw.Connection, move: JobMove) -> bool:
+    db.execute(MOVE_JOB, named(move))
+    if db.changes() != 1:
+        return False
+    if move.status == "completed" and move.duration_ms is not None:
+        db.execute(REMEMBER_DURATION, {"uid": move.job_uid})
+    return True
 
 
 def claim_invocation(

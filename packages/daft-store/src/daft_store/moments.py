@@ -10,9 +10,11 @@ def to_text(moment: datetime) -> str:
 
     Raises: ValueError for one without zone, which would be taken for local time.
     """
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment} has no time zone")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment} has no time zone")
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")
 
 
 def from_text(text: str) -> datetime:

@@ -16,6 +16,8 @@ from attrs import frozen
 
 from .errors import NotOurs, PathOutsideState, PermissionsTooOpen, WritableByOthers
 
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 SOCKET_PATH_LIMIT_BYTES = 100
@@ -88,10 +90,7 @@ class RepositoryPlaces:
 
         Raises: PathOutsideState for a name that is none, NotOurs for a planted link.
         """
-        if not (len(invocation_id) == 16 and set(invocation_id) <= set("0123456789abcdef")):
-            raise PathOutsideState(invocation_id)
-        if not dir_name or dir_name.startswith(".") or "/" in dir_name or "\0" in dir_name:
-            raise PathOutsideState(dir_name)
+        _check_job_names(invocation_id, dir_name)
         invocation = os.path.join(self.directory, invocation_id)
         path = os.path.join(invocation, dir_name)
         secure = _ensure_private_directory if create else check_private_directory
@@ -100,6 +99,23 @@ class RepositoryPlaces:
         secure(invocation)
         (private_directory if create else check_private_directory)(path)
         return path
+
+    def further_job_directory(self, invocation_id: str, dir_name: str) -> str:
+        """Make the directory of a further job of an invocation that has one; return it.
+
+        What is above it was checked for the first one. Raises: as `job_directory`.
+        """
+        _check_job_names(invocation_id, dir_name)
+        path = os.path.join(self.root, "jobs", self.repository, invocation_id, dir_name)
+        private_directory(path)
+        return path
+
+
+def _check_job_names(invocation_id: str, dir_name: str) -> None:
+    if not (len(invocation_id) == 16 and _HEX_DIGITS.issuperset(invocation_id)):
+        raise PathOutsideState(invocation_id)
+    if not dir_name or dir_name.startswith(".") or "/" in dir_name or "\0" in dir_name:
+        raise PathOutsideState(dir_name)
 
 
 def known_repositories(root: str) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ class LeaseRow:
 class JobMove:
     """One guarded change of a job row. None keeps what the row has.
 
-    allowed: JSON array of the statuses it may have before.
+    allowed: the statuses it may have before, each between blanks.
     set_owner: write `coordinator_id` even when it is None.
     """
 

@@ -51,6 +51,14 @@ class MemoryJobStore:
         """Make each change whose guard holds."""
         return tuple(self._apply(change) for change in changes)
 
+    def apply_together(self, changes: Sequence[JobChange]) -> bool:
+        """Make all of the changes, or none."""
+        jobs, durations = dict(self._jobs), dict(self._durations_ms)
+        made = all(self.apply(changes))
+        if not made:
+            self._jobs, self._durations_ms = jobs, durations
+        return made
+
     def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
         given = [

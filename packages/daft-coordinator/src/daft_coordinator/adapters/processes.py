@@ -292,7 +292,7 @@ class _Look:
 def _look(pid: int) -> _Look | None:
     if _HAS_PROC:
         try:
-            text = with_reserve(lambda: _read_proc(f"/proc/{pid}/stat"))
+            text = with_reserve(lambda: _read_proc_stat(pid))
         except (FileNotFoundError, ProcessLookupError):
             return None
         # Fields after the name, which may itself hold blanks and parentheses; proc(5).
@@ -311,6 +311,14 @@ def _look(pid: int) -> _Look | None:
         return None
     except psutil.AccessDenied as error:
         raise PermissionError(f"no access to process {pid}") from error
+
+
+def _read_proc_stat(pid: int) -> bytes:
+    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)  # it is one line, and given out whole
+    finally:
+        os.close(fd)
 
 
 def _read_proc(path: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -93,6 +94,7 @@ def job_row(repository: str, job: Job) -> JobRow:
     spec = job.spec
     process = job.process
     retried = job.retry_of or (None, None)
+    needs = _json(spec.needs)
     return JobRow(
         job_uid=job.uid,
         repo_hash=repository,
@@ -107,8 +109,8 @@ def job_row(repository: str, job: Job) -> JobRow:
         env_json=_json(dict(spec.env)),
         removed_env_json=_json(job.removed_env),
         spec_json=_json(_rest_of_spec(job)),
-        needs_json=_json(spec.needs),
-        full_needs_json=_json(spec.full_needs),
+        needs_json=needs,
+        full_needs_json=needs if spec.full_needs == spec.needs else _json(spec.full_needs),
         tags_json=_json(spec.tags),
         background=int(spec.background),
         declared_background=int(spec.declared_background),
@@ -271,7 +273,7 @@ def job_move(change: JobChange) -> JobMove:
     process = change.process
     return JobMove(
         job_uid=change.job_uid,
-        allowed=json.dumps([status.value for status in change.allowed]),
+        allowed=_allowed(tuple(change.allowed)),
         status=change.to.value,
         at=to_text(change.at),
         set_owner=change.set_owner,
@@ -291,6 +293,11 @@ def job_move(change: JobChange) -> JobMove:
         log_records=change.log_records,
         log_dropped=change.log_dropped,
     )
+
+
+@cache
+def _allowed(statuses: tuple[JobStatus, ...]) -> str:
+    return f" {' '.join(status.value for status in statuses)} "
 
 
 def invocation_of(row: InvocationRow) -> Invocation:

@@ -64,6 +64,7 @@ class SqliteJobStore:
         self._report = report
         self._reported: set[str] = set()
         self._registered: dict[str, CoordinatorRow] = {}
+        self._has_directory = ""  # the invocation that a job's directory was last made for
 
     @classmethod
     def open(
@@ -115,6 +116,11 @@ class SqliteJobStore:
             return ()
         with self._guarded():
             return tuple(ledger.move_jobs(self._db, [rows.job_move(change) for change in changes]))
+
+    def apply_together(self, changes: Sequence[JobChange]) -> bool:
+        """Make all of the changes, or none, in one transaction."""
+        with self._guarded():
+            return ledger.move_jobs_together(self._db, [rows.job_move(one) for one in changes])
 
     def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
@@ -277,9 +283,13 @@ class SqliteJobStore:
         Raises: StoreUnavailable when something is in the way.
         """
         try:
-            return self._places.job_directory(job.invocation_id, job.dir_name, create=True)
+            if job.invocation_id == self._has_directory:
+                return self._places.further_job_directory(job.invocation_id, job.dir_name)
+            path = self._places.job_directory(job.invocation_id, job.dir_name, create=True)
         except (StoreError, OSError) as error:
             raise StoreUnavailable(str(error)) from error
+        self._has_directory = job.invocation_id
+        return path
 
     def history(self) -> SqliteHistory:
         """Return the same record as clean-up sees it; it closes with this store."""

@@ -74,6 +74,31 @@ class ChangingSuite:
         assert store.apply([start, start, end]) == (True, False, True)
         assert store.job(job.uid) == changed(changed(job, start), end)
 
+    @promised(
+        JobStore.apply_together,
+        "Make all of the changes, as `apply` does, or none where the guard of one does not hold.",
+    )
+    @promised(JobStore.apply_together, "Returns: whether they were made.")
+    def test_changes_are_made_together_or_not_at_all(self, store: JobStore) -> None:
+        """An end that somebody forestalled takes the start that relied on it along."""
+        fire = an_invocation()
+        one, two = store.record(
+            fire,
+            [a_job(fire, "one", status=JobStatus.RUNNING), a_job(fire, "two", position=1)],
+        )
+        end = a_change(one, JobStatus.COMPLETED, allowed=(JobStatus.RUNNING,), duration_ms=7)
+        start = a_change(two, JobStatus.RUNNING, allowed=(JobStatus.QUEUED,), started_at=LATER)
+        forestalled = evolve(end, allowed=(JobStatus.CANCELLING,))
+
+        assert store.apply_together([start, forestalled]) is False
+        assert store.apply_together([end, evolve(start, job_uid="f" * 32)]) is False
+        assert store.jobs_of(fire.invocation_id) == (one, two)
+        assert store.durations() == {}
+
+        assert store.apply_together([end, start]) is True
+        assert store.jobs_of(fire.invocation_id) == (changed(one, end), changed(two, start))
+        assert store.durations() == {(one.hook_type, "one"): 0.007}
+
     @promised(JobStore.apply, "A job in a final status is never changed, whatever `allowed` says.")
     @pytest.mark.parametrize("final", FINAL)
     def test_what_has_ended_never_changes(self, store: JobStore, final: JobStatus) -> None:
