@@ -17,7 +17,10 @@ from .finding import find
 from .layouts import BUILT_IN, Layout
 from .planning import plan_start, plan_visit
 from .previous import previous_worktree, remember_previous
+from .relocation import Interrupted, under_way
+from .remote_rename import rename_on_remote
 from .removal import Removed, Target, remove
+from .renaming import Renaming, plan_rename
 from .repository import Repository, discover
 from .settings import Settings, read_settings
 from .trash import reap as reap_trash
@@ -32,9 +35,11 @@ __all__ = [
     "Creation",
     "Description",
     "Existing",
+    "Interrupted",
     "Layout",
     "RemoteBranch",
     "Removed",
+    "Renaming",
     "Repository",
     "Settings",
     "Target",
@@ -52,6 +57,7 @@ __all__ = [
     "list_worktrees",
     "local_branches",
     "plan_removal",
+    "plan_rename",
     "plan_start",
     "plan_visit",
     "previous_worktree",
@@ -61,6 +67,8 @@ __all__ = [
     "remember_previous",
     "remote_branches",
     "remove",
+    "rename_on_remote",
     "restore",
     "stash_changes",
+    "under_way",
 ]

@@ -188,6 +188,17 @@ class RemovalUndone(WorktreeError):
         )
 
 
+class CannotRename(WorktreeError):
+    """A branch must not, or cannot, be renamed as asked. Nothing was changed."""
+
+    def __init__(self, branch: str, reason: str, *tips: str) -> None:
+        super().__init__(f"cannot rename '{branch}': {reason}", tips=tips)
+
+
+class RenameFailed(WorktreeError):
+    """A rename stopped half way; the message says what is left."""
+
+
 class NoWorktree(WorktreeError):
     """No worktree is meant by the word."""
 

@@ -11,7 +11,7 @@ from . import git
 from .errors import BadPath, CannotWrite, GitFailed, PathTaken
 from .records import read_text
 from .repository import Repository
-from .worktrees import Worktree, same_path
+from .worktrees import Worktree, is_below, same_path
 
 _DEBRIS = frozenset({".DS_Store"})
 _MAX_NAME_BYTES = 255
@@ -28,12 +28,7 @@ def check_place(repository: Repository, path: str, *, chosen: bool) -> str:
     chosen: the user named it; a layout may place worktrees inside the main one, a user not.
     Raises: PathTaken, BadPath.
     """
-    if len(os.fsencode(os.path.basename(path))) > _MAX_NAME_BYTES or (
-        len(os.fsencode(path)) > _MAX_PATH_BYTES
-    ):
-        raise BadPath(
-            f"the path is too long: {path}", tips=("place the worktree with `--at <path>`",)
-        )
+    check_length(path)
     refuse_taken(path, repository.worktrees)
     _refuse_inside(repository, path, chosen=chosen)
     parent = os.path.dirname(path)
@@ -45,6 +40,16 @@ def check_place(repository: Repository, path: str, *, chosen: bool) -> str:
             tips=("place the worktree elsewhere with `--at <path>`",),
         )
     return path
+
+
+def check_length(path: str) -> None:
+    """Refuse a path that the system, or git below it, could not handle. Raises: BadPath."""
+    if len(os.fsencode(os.path.basename(path))) > _MAX_NAME_BYTES or (
+        len(os.fsencode(path)) > _MAX_PATH_BYTES
+    ):
+        raise BadPath(
+            f"the path is too long: {path}", tips=("place the worktree with `--at <path>`",)
+        )
 
 
 def refuse_taken(path: str, worktrees: Iterable[Worktree]) -> None:
@@ -87,6 +92,25 @@ def remove_empty(directories: Iterable[str]) -> None:
             os.rmdir(directory)
         except OSError:
             return  # in use by now, which is as good
+
+
+def remove_empty_between(inner: str, outer: str) -> None:
+    """Remove `inner` and what is above it, up to `outer` and with that, as far as empty."""
+    empty = []
+    while is_below(inner, outer) or same_path(inner, outer):
+        empty.append(inner)
+        inner = os.path.dirname(inner)
+    remove_empty(empty)
+
+
+def remove_empty_parents(repository: Repository, parent: str) -> None:
+    """Remove `parent` and what is above it while empty: below the project root, never that."""
+    root = os.path.realpath(repository.project_root)
+    empty: list[str] = []
+    while os.path.realpath(parent).startswith(root + os.sep):
+        empty.append(parent)
+        parent = os.path.dirname(parent)
+    remove_empty(empty)
 
 
 def clear_debris(path: str) -> None:

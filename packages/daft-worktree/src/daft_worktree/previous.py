@@ -24,6 +24,12 @@ def remember_previous(repository: Repository, path: str) -> None:
         return
 
 
+def move_previous(repository: Repository, path: str, to: str) -> None:
+    """Make `-` go on meaning a worktree that was moved."""
+    if read_text(_pointer(repository)) == path:
+        remember_previous(repository, to)
+
+
 def previous_worktree(repository: Repository) -> Worktree:
     """Return the worktree `-` means.
 

@@ -10,7 +10,7 @@ from .branches import Branch, drop_branch
 from .changes import has_submodules, read_status
 from .errors import RemoveFailed
 from .lock import worktree_lock
-from .places import clear_debris, delete_tree, is_debris, mounts_below, remove_empty
+from .places import clear_debris, delete_tree, is_debris, mounts_below, remove_empty_parents
 from .records import is_absent, records
 from .repository import Repository
 from .worktrees import Worktree, holds_worktree, is_below, same_path
@@ -74,7 +74,7 @@ def remove(repository: Repository, target: Target) -> Removed:
         trash.recover(repository.common_dir)
         if target.worktree is not None:
             _remove_worktree(repository, target.worktree, target)
-            _remove_empty_parents(repository, os.path.dirname(target.worktree.path))
+            remove_empty_parents(repository, os.path.dirname(target.worktree.path))
         if target.delete_branch and target.branch is not None:
             notes += _delete_branch(repository, target.branch)
     here = [] if target.worktree is None else ["worktree"]
@@ -221,13 +221,3 @@ def _drop_record(common_dir: str, path: str) -> None:
     dropped = git.attempt(common_dir, "worktree", "remove", "--force", "--", path)
     if any(same_path(one.path, path) for one in records(common_dir)):
         raise RemoveFailed(f"git keeps the worktree {path}: {dropped.err}")
-
-
-def _remove_empty_parents(repository: Repository, parent: str) -> None:
-    root = os.path.realpath(repository.project_root)
-    empty: list[str] = []
-    # Below the project root only, and never the root itself.
-    while os.path.realpath(parent).startswith(root + os.sep):
-        empty.append(parent)
-        parent = os.path.dirname(parent)
-    remove_empty(empty)

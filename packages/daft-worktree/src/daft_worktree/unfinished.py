@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import git, trash
+from . import git, relocation, rename_notes, trash
 from .branches import drop_branch
 from .errors import CannotWrite, LockTimeout
 from .lock import worktree_lock
 from .records import read_text, records
+from .relocation import Interrupted
 from .repository import Repository
 from .worktrees import same_path
 
@@ -55,21 +56,28 @@ def noted(common_dir: str, note: Note) -> Iterator[int]:
         os.unlink(path)
 
 
-def put_right(repository: Repository, tell: Callable[[str], None]) -> Repository:
+def put_right(
+    repository: Repository,
+    tell: Callable[[str], None],
+    follow: Callable[[Interrupted], None] = lambda _: None,
+) -> Repository:
     """Finish or undo what dead runs have left; return the repository as it is then.
 
-    tell: gets a sentence for each thing that was put right. Costs two looks at directories when
-    there is nothing, and nothing is done while another run changes worktrees.
+    tell: gets a sentence for each thing that was put right. follow: does what else belongs to a
+    rename that died. Costs three looks at directories when there is nothing, and nothing is done
+    while another run changes worktrees.
     Raises: CannotWrite, RemoveFailed.
     """
     common_dir = repository.common_dir
-    if not _notes(common_dir) and not trash.has_unfinished(common_dir):
+    is_clean = not _notes(common_dir) and not rename_notes.left(common_dir)
+    if is_clean and not trash.has_unfinished(common_dir):
         return repository
     try:
         with worktree_lock(common_dir, timeout_s=0):
             for path in trash.recover(common_dir):
                 tell(f"a removal had been interrupted: {path} is back")
             undo_creations(repository, tell)
+            relocation.settle(repository, tell, follow)
     except LockTimeout:
         return repository  # whoever works there puts it right, or is what we have seen
     return repository.refreshed()
