@@ -29,7 +29,8 @@ def _start_anew_in_utf8() -> None:
     (`LC_ALL=C` with `PYTHONUTF8=0`) could not reach their paths, or would reach other ones.
     A switch, not a variable: jobs get the environment that the user has.
     """
-    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    os.execv(sys.executable, words)  # noqa: S606  (our own interpreter; there is no shell in it)
 
 
 if __name__ == "__main__":
