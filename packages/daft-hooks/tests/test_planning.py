@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from daft_hooks import Event, Options, Placement, Plan, load_from, parse_selectors, plan
 from daft_hooks.domain.conditions import Facts, is_truthy
-from daft_hooks.domain.event import environment_of
+from daft_hooks.domain.event import environment_of, placeholder_values
 from daft_hooks.domain.globs import ref_matches
 from daft_hooks.domain.planning import hopeless
 from daft_hooks.domain.selection import Narrowing, drop
 from daft_hooks.domain.slug import worktree_slug
 from daft_hooks.domain.templates import substitute
+from daft_hooks.domain.urls import without_credentials
 from daft_hooks.errors import BadSelection, UnplannableHook
 from daft_hooks.settings import hook_settings
 from daft_protocol.jobs import RunMode
@@ -88,6 +89,26 @@ def test_what_must_finish_first_is_never_detached(hook: str) -> None:
 
     assert names(made.foreground) == ["a"]
     assert any("must finish first" in notice for notice in made.notices)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:pw@host/r.git", "https://host/r.git"),
+        ("https://token@host/r", "https://host/r"),
+        ("HTTPS://a:b@c@host:8/r?x=y@z", "HTTPS://host:8/r?x=y@z"),
+        ("ssh://git:pw@host/r", "ssh://git@host/r"),
+        ("git@host:o/r", "git@host:o/r"),
+        ("/w/a:b@c", "/w/a:b@c"),
+        ("https://host/@scope/r", "https://host/@scope/r"),
+    ],
+)
+def test_no_event_knows_the_credentials_of_a_url(url: str, shown: str) -> None:
+    event = an_event(repository_url=url)
+
+    assert without_credentials(url) == shown
+    assert environment_of(event)["DAFT_REPOSITORY_URL"] == shown
+    assert placeholder_values(event)["repository_url"] == shown
 
 
 def test_placements() -> None:

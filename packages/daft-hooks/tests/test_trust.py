@@ -25,8 +25,8 @@ from daft_hooks.domain.trust import (
     decide,
     differences,
     fits,
-    normalised_url,
 )
+from daft_hooks.domain.urls import normalised_url
 from daft_hooks.errors import RegistryUnavailable
 
 HOOK = "hooks: {worktree-post-create: {jobs: [{name: a, run: 'echo a >> ran'}]}}\n"
@@ -77,6 +77,7 @@ def test_urls_are_compared_without_credentials_and_spelling() -> None:
     assert same == {"https://host/o/r"}
     assert normalised_url("git@h:o/r.git") == normalised_url("ssh://git@h/o/r")
     assert normalised_url("/w/r.git/") == "/w/r"
+    assert "pw" not in normalised_url("https://me:pw@host:port/r")
 
 
 def test_differences_are_named() -> None:

@@ -12,7 +12,7 @@ from .discovery import Loaded
 from .domain.event import Event
 from .domain.replay import skipped_fire
 from .domain.trust import Consent, TrustEntry, TrustLevel, Verdict, decide, differences
-from .domain.trust import normalised_url as _normalised
+from .domain.urls import normalised_url as _normalised
 from .errors import RegistryUnavailable
 from .hooktypes import HOOK_TYPES
 from .ports import TrustRegistry

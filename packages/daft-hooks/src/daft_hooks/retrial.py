@@ -16,7 +16,8 @@ from .consent import Consenting, consent_for, obtain
 from .discovery import Loaded
 from .domain.event import Event
 from .domain.planning import Plan
-from .domain.trust import Consent, TrustLevel, Verdict, decide, normalised_url
+from .domain.trust import Consent, TrustLevel, Verdict, decide
+from .domain.urls import normalised_url
 from .errors import RegistryUnavailable
 from .firing import FireOutcome, Firing, carry_out
 from .hooktypes import HOOK_TYPES, FailMode

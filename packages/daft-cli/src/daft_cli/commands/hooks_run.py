@@ -21,6 +21,7 @@ from daft_hooks.hooktypes import HOOK_TYPES
 from daft_hooks.preparing import prepare
 from daft_protocol.status import Source
 from daft_worktree import git
+from daft_worktree.branches import default_branch
 from daft_worktree.worktrees import Worktree
 
 from ..context import Session
@@ -169,8 +170,20 @@ def _event(
         merge = _merge(session, here, sources, target) if sources else None
     elif sources or target:
         raise click.UsageError("--source and --target are for pre-merge and post-merge")
+    facts: dict[str, Any] = {}
+    if hook == "post-clone":  # as far as it can be known later
+        facts = {
+            "repository_url": session.remote_url(),
+            "default_branch": default_branch(session.repository),
+        }
     return session.event(
-        hook, "hooks-run", here, trigger=f"hooks run {hook}", source=Source.MANUAL, merge=merge
+        hook,
+        "hooks-run",
+        here,
+        trigger=f"hooks run {hook}",
+        source=Source.MANUAL,
+        merge=merge,
+        **facts,
     )
 
 

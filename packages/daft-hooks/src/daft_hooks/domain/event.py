@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import field, frozen
+from attrs.converters import optional
 
 from daft_protocol.status import Source
 
 from .slug import worktree_slug
+from .urls import without_credentials
 
 
 @frozen(kw_only=True)
@@ -66,7 +68,8 @@ class Event:
 
     hook: its name; for a task see `task`. command: label of the verb, as `DAFT_COMMAND`.
     cwd: where its jobs run. git_dir: the common directory. branch: "" for none.
-    label: under which its jobs are listed. None leaves a fact out.
+    label: under which its jobs are listed. repository_url: kept without credentials, for commands
+    and records may hold it. None leaves a fact out.
     """
 
     hook: str
@@ -84,7 +87,7 @@ class Event:
     is_new_branch: bool = False
     base_branch: str | None = None
     commit: str | None = None
-    repository_url: str | None = None
+    repository_url: str | None = field(default=None, converter=optional(without_credentials))
     default_branch: str | None = None
     removal_reason: str | None = None
     move: Move | None = None

@@ -6,7 +6,6 @@ import difflib
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -171,21 +170,3 @@ def _changed_lines(old: str, new: str) -> list[str]:
     found = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
     lines = [line for line in found if not line.startswith(("---", "+++", "@@"))]
     return [f"  {line[0]} {line[1:]}" for line in lines]
-
-
-def normalised_url(url: str) -> str:
-    """Return `url` without credentials and spelling differences, for comparing."""
-    text = url.strip()
-    if "://" not in text:
-        host, colon, path = text.partition(":")
-        if colon and "/" not in host:
-            text = f"ssh://{host}/{path.lstrip('/')}"
-        else:
-            return text.rstrip("/").removesuffix(".git")
-    try:
-        parts = urlsplit(text)
-        host = (parts.hostname or "").lower()
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return text
-    return f"{parts.scheme.lower()}://{host}{port}{parts.path.rstrip('/').removesuffix('.git')}"
