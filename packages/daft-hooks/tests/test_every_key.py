@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import fields
 
-from daft_hooks import Event, Options, load_from, parse_selectors, plan
+from daft_hooks import Event, Loaded, Options, load_from, parse_selectors, plan
 from daft_hooks.domain.changes import Listing
 from daft_hooks.domain.conditions import EVENTS_OWN, Facts
+from daft_hooks.domain.config import (
+    Configuration,
+    EnvConfig,
+    HookConfig,
+    JobConfig,
+    LogConfig,
+)
 from daft_hooks.domain.event import Move
 from daft_hooks.domain.retaining import declared_policy
 from daft_hooks.domain.shape import SHAPES
@@ -124,12 +132,19 @@ FACTS = Facts(
 )
 
 
-def observed(text: str) -> list[Any]:
-    """Return all that a file leads to."""
+def read(text: str, overlay: str) -> Loaded:
+    """Return what is read of a file and its overlay."""
+    files = {"daft.yml": text, "daft.local.yml": overlay, "more.yml": "layout: nested"}
+    loaded = load_from({name: held.encode() for name, held in files.items()}.get)
+    assert loaded is not None
+    return loaded
+
+
+def observed(text: str, overlay: str = "{}") -> list[Any]:
+    """Return all that a file leads to, with an overlay over it."""
     found: list[Any] = []
     try:
-        loaded = load_from({"daft.yml": text.encode(), "more.yml": b"layout: nested"}.get)
-        assert loaded is not None
+        loaded = read(text, overlay)
         configuration = loaded.configuration
     except BadConfiguration as error:
         return [[problem.message for problem in error.problems]]
@@ -176,7 +191,49 @@ def _without_places(found: list[Any]) -> str:
     """Return a text in which only what matters differs, not where it is written."""
     import re
 
-    return re.sub(r"daft\.yml:\d+:\d+", "daft.yml", repr(found))
+    text = re.sub(r"daft(\.local)?\.yml:\d+:\d+", "daft.yml", repr(found))
+    return re.sub(r"file='daft(\.local)?\.yml', line=\d+, column=\d+", "place", text)
+
+
+# A job without a name replaces none: it is one more.
+@pytest.mark.parametrize("key", [key for key in PAIRS if key != "job.name"])
+def test_a_key_counts_in_an_overlay_and_below_one(key: str) -> None:
+    without, with_it = PAIRS[key]
+    meant = _without_places(observed(with_it))
+
+    assert _without_places(observed(without, with_it)) == meant
+    assert _without_places(observed(with_it, "{}")) == meant
+
+
+def test_merging_leaves_no_field_of_a_configuration_out() -> None:
+    """Each field is filled by some overlay; what is not written in a file is named here."""
+    usual = {"name", "mark", "is_named", "needs_marks", "after", "faults", "disabled"}
+    from_keys = {"groups", "outer", "group"}  # shown by what comes of them, see the pairs
+    filled: set[tuple[str, str]] = set()
+    for key, (without, with_it) in PAIRS.items():
+        if key == "top.min_version":
+            continue  # nobody satisfies it: it is told, and shown above
+        configuration = read(without, with_it).decoded.configuration
+        hooks = [*configuration.hooks.values(), *configuration.tasks.values()]
+        jobs = [job for hook in hooks for job in hook.jobs]
+        held = [configuration, configuration.env, configuration.log, *hooks, *jobs]
+        for one in (*held, *(hook.log for hook in hooks), *(job.log for job in jobs)):
+            if one is None:
+                continue
+            plain = type(one)(**{name: "" for name in ("name", "mark") if hasattr(one, name)})
+            filled |= {
+                (type(one).__name__, field.name)
+                for field in fields(type(one))
+                if getattr(one, field.name) != getattr(plain, field.name)
+            }
+
+    wanted = {
+        (kind.__name__, field.name)
+        for kind in (Configuration, HookConfig, JobConfig, LogConfig, EnvConfig)
+        for field in fields(kind)
+        if field.name not in usual | from_keys
+    }
+    assert wanted - filled == {("Configuration", "min_version"), ("EnvConfig", "scheme")}
 
 
 def test_every_key_has_a_pair() -> None:
@@ -186,8 +243,8 @@ def test_every_key_has_a_pair() -> None:
 
 
 def test_what_has_no_effect_is_said_to_have_none() -> None:
-    for name, fields in SHAPES.items():
-        for one in fields:
+    for name, shape in SHAPES.items():
+        for one in shape:
             if not one.effect:
                 text = f"{one.name}: true" if name == "top" else f"{name}: {{{one.name}: x}}"
                 loaded = load_from({"daft.yml": text.encode()}.get)

@@ -112,6 +112,19 @@ def test_a_missing_file_may_be_allowed() -> None:
         _ = read(**{"daft.yml": "extends: [{file: x.yml}]"}).configuration
 
 
+def test_an_overlay_extends_files_too() -> None:
+    files = {"daft.yml": "layout: main\nextends: a.yml\n", "a.yml": "layout: a\n"}
+    files |= {"daft.local.yml": "extends: b.yml\n", "b.yml": "layout: b\n"}
+
+    assert layouts(**files) == "b"
+    assert set(read(**files).files) == set(files)
+    files["daft.local.yml"] = "extends: b.yml\nlayout: local\n"
+    assert layouts(**files) == "local"
+    del files["b.yml"]
+    with pytest.raises(BadConfiguration, match=r"extended by daft\.local\.yml"):
+        read(**files)
+
+
 def test_the_same_file_twice_is_no_circle() -> None:
     assert layouts(**{"daft.yml": "extends: [a.yml, a.yml]", "a.yml": "layout: a"}) == "a"
 
@@ -241,6 +254,16 @@ def test_the_overlay_has_the_last_word_and_the_base_the_order(a: Any, b: Any) ->
     for key, value in b.items():
         if isinstance(value, str):
             assert merged[key] == value
+    assert merged.get("log", {}) == _plain({**a.get("log", {}), **b.get("log", {})})
+    for name, entry in b.get("hooks", {}).items():
+        jobs = {job["name"]: job["run"] for job in merged["hooks"][name].get("jobs", [])}
+        assert jobs.items() >= dict(entry.get("jobs", [])).items()
+        if "background" in entry:
+            assert merged["hooks"][name]["background"] is (entry["background"] == "true")
     for name, entry in a.get("hooks", {}).items():
         order = [job["name"] for job in merged["hooks"][name].get("jobs", [])]
         assert order[: len(entry.get("jobs", []))] == [job for job, _ in entry.get("jobs", [])]
+
+
+def _plain(numbers: dict[str, str]) -> dict[str, int]:
+    return {key: int(value) for key, value in numbers.items()}

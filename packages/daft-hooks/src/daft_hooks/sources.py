@@ -1,7 +1,7 @@
 """Which files make up a configuration, and laying them over each other.
 
-The main file first, then what it extends, then a file per hook, then the local overlay: what
-comes later overrides.
+The main file first, then what it extends, then a file per hook, then what the local overlay
+extends, then the overlay itself: what comes later overrides.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def read_sources(read: ReadFile) -> Sources | None:
         root = _with_hook(root, hook, node)
     overlay = _overlay(reading, main)
     if overlay is not None:
-        root = merge(root, reading.parse(overlay))
+        last = reading.parse(overlay)
+        for node in _extended(reading, last, overlay, (overlay,)):
+            root = merge(root, node)
+        root = merge(root, last)
     return Sources(
         root=root,
         files=tuple(reading.found),
