@@ -90,10 +90,22 @@ class Home:
 
         typed: (what must be shown first, what is typed then), in order.
         """
+        return self.program_on_terminal(
+            *(sys.executable, "-m", "daft_cli", *words), cwd=cwd, typed=typed, **environment
+        )
+
+    def program_on_terminal(
+        self,
+        *words: str,
+        cwd: Path | None = None,
+        typed: tuple[tuple[str, str], ...] = (),
+        **environment: str,
+    ) -> tuple[int, str]:
+        """Run a program on a terminal; see `on_terminal`."""
         parent, child = pty.openpty()
         process = subprocess.Popen(
-            [sys.executable, "-m", "daft_cli", *words],
-            cwd=cwd,
+            words,
+            cwd=cwd or self.root,
             env={**self.environment, "TERM": "xterm", "COLUMNS": "100", **environment},
             stdin=child,
             stdout=child,

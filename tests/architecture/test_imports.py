@@ -210,6 +210,16 @@ def test_processes_are_started_and_signalled_in_one_place() -> None:
     assert found == {"daft_coordinator.adapters.processes", "daft_coordinator.detaching"}
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_forks(package: str) -> None:
+    """A copy of a process with threads may wait for ever for a lock nobody holds any more."""
+    for name, tree in modules(package):
+        assert not calls(tree, {"fork", "forkpty"}), name
+        words = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+        assert "preexec_fn" not in words, name
+        assert "multiprocessing" not in ast.dump(tree), name
+
+
 def test_sql_is_fixed_text() -> None:
     for name, tree in modules("daft_store"):
         for node in ast.walk(tree):

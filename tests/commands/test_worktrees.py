@@ -26,10 +26,12 @@ def test_an_interrupted_removal_is_told_and_undone_by_the_next_verb(home: Any) -
 
 def test_copied_configuration_does_not_keep_a_worktree(home: Any) -> None:
     project = home.repository()
-    (project / "daft.yml").write_text("hooks: {}\n")
+    written = "\ufeff# é: a comment\r\nhooks:   {}   # and another\r\n\n\n".encode()
+    (project / "daft.yml").write_bytes(written)
     assert home.daft("start", "x", cwd=project).returncode == 0
     assert home.daft("start", "y", cwd=project).returncode == 0
-    assert (project / "daft.yml").exists()
+    for name in ("project", "project.x", "project.y"):
+        assert (home.root / name / "daft.yml").read_bytes() == written
     (home.root / "project.y" / "daft.yml").write_text("hooks: {post-clone: {}}\n")
 
     same = home.daft("remove", "x", cwd=project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import cached_property
@@ -206,7 +207,7 @@ class Session:
         if outcome.consent is not None and outcome.seen is not None:
             self.tell_untrusted(outcome.seen, outcome, event)
         elif not outcome.ok:
-            self._tell_failure(outcome)
+            self._tell_failure(outcome, event)
         return outcome
 
     def consenting(self) -> Consenting:
@@ -286,7 +287,7 @@ class Session:
         text = notice(names, outcome.consent, changes, where=where, replay=replay)
         sys.stderr.write(text)
 
-    def _tell_failure(self, outcome: FireOutcome) -> None:
+    def _tell_failure(self, outcome: FireOutcome, event: Event) -> None:
         if outcome.status is FireStatus.INTERRUPTED:
             sys.stderr.write(f"interrupted: {outcome.hook} was stopped\n")
             return
@@ -308,6 +309,10 @@ class Session:
                 sys.stderr.write(f"  {harmless(line)}\n")
         if outcome.invocation_id is not None:
             sys.stderr.write(f"  inspect: daft jobs --last --hook {outcome.hook}\n")
+            if outcome.job is not None:
+                # This one by its id, however many runs come after it.
+                address = f"{event.label}@{outcome.invocation_id[:8]}/{outcome.job}"
+                sys.stderr.write(f"  its log: daft jobs logs {shlex.quote(harmless(address))}\n")
 
     # --- messages -----------------------------------------------------------------------------
 
