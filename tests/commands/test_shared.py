@@ -116,6 +116,22 @@ def test_a_file_is_shared_with_all_worktrees_and_none_is_overwritten(
     assert home.daft("shared", "sync", cwd=three).stdout == "nothing to link\n"
 
 
+def test_an_editor_that_replaced_the_link_can_be_made_up_for(home: Any, three: Path) -> None:
+    home.daft("shared", "add", ".env", cwd=three)
+    own = home.root / "project.x" / ".env"
+    own.unlink()
+    own.write_text("S=2\n")
+    refused = home.daft("shared", "add", ".env", cwd=own.parent)
+
+    done = home.daft("shared", "add", ".env", "--override", cwd=own.parent)
+
+    assert refused.returncode == 1
+    assert "`--override` makes this the shared one" in refused.stderr
+    assert done.returncode == 0
+    assert "is kept: " in done.stderr
+    assert (three / ".env").read_text() == "S=2\n"
+
+
 def test_a_worktree_may_have_its_own_and_everything_be_undone(home: Any, three: Path) -> None:
     home.daft("shared", "add", ".env", cwd=three)
     own = home.daft("shared", "materialize", ".env", "x", cwd=three)
@@ -177,6 +193,7 @@ def test_sharing_undoes_no_consent(home: Any) -> None:
         (("materialize", ".env"), 1, ".env is not shared"),
         (("remove", ".env"), 1, ".env is not shared"),
         (("status", "--format", "xml"), 2, "invalid choice"),
+        (("add", "x", "--declare", "--override"), 2, "not allowed with"),
         (("ad",), 2, "did you mean add?"),
     ],
 )

@@ -316,10 +316,55 @@ def test_the_links_of_a_moved_worktree_are_made_again(repository: Repository, gi
     moved = repository.refreshed().worktrees[1]
     assert state(repository, moved) is State.MISSING
 
-    (row,) = sharing.link(repository, moved, (".env",))
+    assert [row.outcome for row in sharing.mend(repository, moved)] == [Outcome.LINKED]
+
+    assert Path(deeper, ".env").read_text() == "SECRET=1\n"
+    assert sharing.mend(repository, moved) == []
+    git("worktree", "move", deeper, second.path, cwd=main.path)
+    (row,) = sharing.link(repository, second, (".env",))
+    assert row.outcome is Outcome.LINKED
+    assert Path(second.path, ".env").read_text() == "SECRET=1\n"
+
+
+def test_a_move_makes_no_links_that_were_not_there(repository: Repository) -> None:
+    main, second = trees(repository)
+    sharing.share(repository, main, ".env")
+    Path(second.path, ".env").symlink_to("/nowhere/.git/.daft/shared/other")
+
+    assert sharing.mend(repository, second) == []
+    assert os.readlink(f"{second.path}/.env") == "/nowhere/.git/.daft/shared/other"
+
+
+def test_what_one_worktree_has_may_become_the_shared_one(repository: Repository) -> None:
+    main, second = trees(repository)
+    sharing.share(repository, main, ".env")
+    own = Path(second.path, ".env")
+    own.write_text("SECRET=2\n")  # as an editor leaves it that replaces links
+    with pytest.raises(CannotShare, match="says something else here"):
+        sharing.share(repository, second, ".env")
+
+    row = sharing.share(repository, second, ".env", override=True)
 
     assert row.outcome is Outcome.LINKED
-    assert Path(deeper, ".env").read_text() == "SECRET=1\n"
+    assert row.aside is not None
+    assert Path(row.aside).read_text() == "SECRET=1\n"
+    assert [Path(tree.path, ".env").read_text() for tree in (main, second)] == ["SECRET=2\n"] * 2
+    assert own.is_symlink()
+
+
+def test_what_is_shared_may_lie_on_another_file_system(repository: Repository) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == os.stat(repository.cwd).st_dev:
+        pytest.skip("there is no other file system to try")
+    main, second = trees(repository)
+    with tempfile.TemporaryDirectory(dir=elsewhere) as place:
+        Path(repository.common_dir, ".daft", "shared").symlink_to(place)
+        sharing.share(repository, main, ".env")
+        sharing.link(repository, second, (".env",))
+
+        assert os.listdir(place) == [".env"]
+        assert Path(place, ".env").stat().st_mode & 0o777 == 0o600
+        assert Path(second.path, ".env").read_text() == "SECRET=1\n"
 
 
 def test_no_git_is_started_while_nothing_is_shared(

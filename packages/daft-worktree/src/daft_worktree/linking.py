@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 _PRIVATE = 0o700
+_MARK = ".daft-"
 _STAMP = re.compile(r"[0-9]+-[0-9]+")
 
 
@@ -40,11 +41,17 @@ def sweep_beside(path: str) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in names:
-        if name.startswith(start) and _STAMP.fullmatch(name[len(start) :]):
+        if name.startswith(start) and is_half_made(name):
             os.unlink(os.path.join(directory, name))
 
 
-def keep(path: str, target: str, common_dir: str) -> None:
+def is_half_made(name: str) -> bool:
+    """True for the name of a file that is made beside another."""
+    _, start, stamp = name.rpartition(_MARK)
+    return start != "" and _STAMP.fullmatch(stamp) is not None
+
+
+def keep(path: str, target: str) -> None:
     """Make `target`, which must not be there, hold what the file at `path` holds.
 
     By a hard link where that can be: then not even a write at this moment is missed. Otherwise by
@@ -52,24 +59,18 @@ def keep(path: str, target: str, common_dir: str) -> None:
     Raises: FileExistsError, OSError; then there is no `target`.
     """
     os.makedirs(os.path.dirname(target), mode=_PRIVATE, exist_ok=True)
+    sweep_beside(target)
     try:
         os.link(path, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        half = _copied(path, staging(common_dir))
-        try:
-            os.link(half, target)
-        except FileExistsError:
-            raise
-        except OSError:
-            # No hard links at all there. Under the lock nobody else makes `target`.
-            if os.path.lexists(target):
-                raise FileExistsError(errno.EEXIST, "is there", target) from error
-            os.rename(half, target)
-        finally:
-            if os.path.lexists(half):
-                os.unlink(half)
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "is there", target) from error
+        # Under the lock nobody else makes `target`. Beside it: it may be a file system of its own.
+        half = _fresh(os.path.dirname(target), _beside(target))
+        _copy_to(path, half)
+        os.rename(half, target)
     _settle(os.path.dirname(target))
 
 
@@ -93,7 +94,19 @@ def swap_in_copy(path: str, origin: str, common_dir: str) -> None:
     _swap_in(path, common_dir, lambda where: _copy_to(origin, where))
 
 
-def aside(path: str, folder: str, name: str, common_dir: str) -> str:
+def swap_in_same(path: str, origin: str) -> None:
+    """Put what the file `origin` holds in place of the file at `path`, as `keep` would.
+
+    Raises: OSError; `path` is as it was then.
+    """
+    sweep_beside(path)
+    made = _fresh(os.path.dirname(path), _beside(path))
+    keep(origin, made)
+    os.replace(made, path)
+    _settle(os.path.dirname(path))
+
+
+def aside(path: str, folder: str, name: str) -> str:
     """Keep what is at `path` in `folder` as well, a directory there alone; return where.
 
     Nothing that was kept there before is replaced. Raises: OSError.
@@ -104,7 +117,7 @@ def aside(path: str, folder: str, name: str, common_dir: str) -> str:
         number += 1
         target = f"{first}.{number}"
     if stat.S_ISREG(os.lstat(path).st_mode):
-        keep(path, target, common_dir)
+        keep(path, target)
     else:
         os.makedirs(os.path.dirname(target), mode=_PRIVATE, exist_ok=True)
         os.rename(path, target)
@@ -133,14 +146,7 @@ def _swap_in(path: str, common_dir: str, make: Callable[[str], None]) -> None:
 
 
 def _beside(path: str) -> str:
-    return f".{os.path.basename(path)[:100]}.daft-"
-
-
-def _copied(path: str, directory: str) -> str:
-    """Return a durable copy of a file in `directory`, deleted again when it cannot be completed."""
-    made = _fresh(directory)
-    _copy_to(path, made)
-    return made
+    return f".{os.path.basename(path)[:100]}{_MARK}"
 
 
 def _copy_to(origin: str, target: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from . import git, private_copies
+from . import git, linking, private_copies
 from .worktrees import Worktree
 
 _BELOW = os.path.join(".daft", "shared")
@@ -154,8 +154,15 @@ def stored_names(common_dir: str) -> list[str]:
         os.path.relpath(os.path.join(directory, file), top)
         for directory, _, files in os.walk(top)
         for file in files
+        if not linking.is_half_made(file)
     ]
     return sorted(found)
+
+
+def stale_link(common_dir: str, worktree: Worktree, name: str) -> Spot | None:
+    """Return the link of a worktree to a shared file that leads nowhere since it was moved."""
+    spot = _look_at(common_dir, worktree, name, False)
+    return spot if spot.has is Has.STALE else None
 
 
 def look(common_dir: str, worktree: Worktree, names: Iterable[str]) -> list[Spot]:

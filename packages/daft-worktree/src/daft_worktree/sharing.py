@@ -27,6 +27,8 @@ from .shared_files import (
     link_text,
     link_verdict,
     look,
+    stale_link,
+    stored_names,
     stored_path,
 )
 from .worktrees import Worktree
@@ -66,34 +68,34 @@ _DONE = {
 }
 
 
-def share(repository: Repository, worktree: Worktree, name: str) -> None:
+def share(repository: Repository, worktree: Worktree, name: str, *, override: bool = False) -> Row:
     """Make the file `name` of a worktree a shared one, and put a link in its place.
 
-    Where the same is shared already, only the link is made. Raises: CannotShare, with nothing
-    changed; LockTimeout; CannotWrite; GitFailed.
+    Where the same is shared already, only the link is made. override: also where something else
+    is shared under that name; that is kept aside.
+    Raises: CannotShare, with nothing changed; LockTimeout; CannotWrite; GitFailed.
     """
     common_dir = repository.common_dir
     with _working(common_dir):
         (spot,) = look(common_dir, worktree, (name,))
-        refusal = refusal_to_share(spot)
+        refusal = refusal_to_share(spot, override=override)
         if refusal is not None:
             raise refusal
-        stored = stored_path(common_dir, name)
         try:
             linking.sweep_beside(spot.path)
-            if not spot.is_stored and spot.has is Has.OTHER:
-                linking.keep(spot.path, stored, common_dir)
+            kept = _store(common_dir, spot)
+            row = _row(spot, Outcome.AS_IT_WAS)
             if spot.has is not Has.LINK:
-                row = _link(common_dir, look(common_dir, worktree, (name,))[0], Verdict.SWAP)
-                if row.outcome is not Outcome.LINKED:
-                    raise CannotShare(name, f"{row.detail}; it changed at this moment, try again")
+                verdict = Verdict.LINK if spot.has is Has.NOTHING else Verdict.SWAP
+                row = _link(common_dir, spot, verdict)
             private_copies.forget(worktree, name)
         except OSError as error:
             raise CannotWrite(spot.path, error.strerror or str(error)) from error
         places.ignore(common_dir, worktree.path, (name,))
+    return row._replace(detail="", aside=kept or row.aside)
 
 
-def refusal_to_share(spot: Spot) -> CannotShare | None:
+def refusal_to_share(spot: Spot, *, override: bool = False) -> CannotShare | None:
     """Return why a file cannot become a shared one, None when it can."""
     if spot.has is Has.TRACKED:
         return CannotShare(spot.name, "is tracked by git", "`git rm --cached` it first")
@@ -106,8 +108,9 @@ def refusal_to_share(spot: Spot) -> CannotShare | None:
         return CannotShare(spot.name, f"cannot be shared: {spot.detail}", "share single files")
     if spot.has is Has.OTHER and os.path.islink(spot.path):
         return CannotShare(spot.name, f"cannot be shared: {spot.detail}")
-    if spot.has is Has.OTHER and spot.is_stored:
-        tip = f"compare, then `daft shared link {spot.name} --override` or `… materialize`"
+    if spot.has is Has.OTHER and spot.is_stored and not override:
+        tip = f"`--override` makes this the shared one, `daft shared link {spot.name} --override`"
+        tip += " takes the shared one; what gives way is kept"
         return CannotShare(spot.name, "is shared already, and says something else here", tip)
     return None
 
@@ -184,7 +187,39 @@ def unshare(
     return rows
 
 
+def mend(repository: Repository, worktree: Worktree) -> list[Row]:
+    """Make the links of a worktree that was moved lead to the shared files again.
+
+    Only links are touched that are ours and lead nowhere; no git is started.
+    Raises: LockTimeout, CannotWrite.
+    """
+    common_dir = repository.common_dir
+    names = stored_names(common_dir)
+    stale = [one for name in names if (one := stale_link(common_dir, worktree, name)) is not None]
+    if not stale:
+        return []
+    with _working(common_dir):
+        return [_safely(one, partial(_link, common_dir, one, Verdict.SWAP)) for one in stale]
+
+
 # --- one spot -----------------------------------------------------------------------------------
+
+
+def _store(common_dir: str, spot: Spot) -> str | None:
+    """Make the shared file hold what the spot holds; return where another one is kept, if any.
+
+    In the staging first, so that links to it lead to the one or the other at each moment.
+    """
+    if spot.has is not Has.OTHER:
+        return None
+    stored = stored_path(common_dir, spot.name)
+    if not spot.is_stored:
+        linking.keep(spot.path, stored)
+        return None
+    folder = os.path.join(common_dir, ".daft", "discarded", "shared")
+    kept = linking.aside(stored, folder, spot.name)
+    linking.swap_in_same(stored, spot.path)
+    return kept
 
 
 def _link(common_dir: str, spot: Spot, verdict: Verdict) -> Row:
@@ -244,7 +279,7 @@ def _unlink(common_dir: str, spot: Spot, *, delete: bool) -> Row:
 
 def _aside(common_dir: str, spot: Spot) -> str:
     folder = os.path.join(common_dir, ".daft", "discarded", spot.worktree.label)
-    return linking.aside(spot.path, folder, spot.name, common_dir)
+    return linking.aside(spot.path, folder, spot.name)
 
 
 def _safely(spot: Spot, act: Callable[[], Row]) -> Row:
