@@ -48,8 +48,13 @@ def run(args: list[str]) -> int:
 
 
 def _candidates(context: str, word: str) -> list[Candidate]:
-    offer = _CONTEXTS.get(context)
     here = find_repository(os.getcwd())
+    if here is not None and context in _BRANCHES:
+        from daft_cli import branch_names
+
+        names: list[Candidate] = getattr(branch_names, _BRANCHES[context])(*here)
+        return [one for one in names if one[0].startswith(word)]
+    offer = _CONTEXTS.get(context)
     repository = identity_of(here[0]) if here is not None else ""
     if offer is None or here is None or not repository:
         return []
@@ -210,10 +215,31 @@ def _hooks(record: _Record, _word: str) -> list[Candidate]:
     return [(hook, "hook") for hook in labels.hook_types(record.db, record.repository)]
 
 
+def _runs(record: _Record, _word: str) -> list[Candidate]:
+    return [_run_candidate(record, one, "")[1:] for one in record.runs(None)]
+
+
+def _names(record: _Record, _word: str) -> list[Candidate]:
+    runs = record.runs(record.worktree)
+    newest: dict[str, Row] = {}
+    for job in record.jobs(*(run[0] for run in runs)):
+        newest[job[1]] = job
+    return [(name, f"{glyph(job[2])} {job[2]}") for name, job in newest.items()]
+
+
+_BRANCHES = {
+    "go": "to_go_to",
+    "remove": "to_remove",
+    "branches": "all_branches",
+    "worktrees": "worktrees",
+}
+"""Context -> the function of `branch_names` that answers it; these need no record."""
 _CONTEXTS: dict[str, Callable[[_Record, str], list[Candidate]]] = {
     "hooks-jobs-job": _addresses,
     "hooks-jobs-retry": _retries,
     "hooks-jobs-retry-worktree": _failing_worktrees,
     "hooks-jobs-worktree": _worktrees,
     "hooks-jobs-hook-filter": _hooks,
+    "hooks-jobs-run": _runs,
+    "hooks-jobs-name": _names,
 }

@@ -23,6 +23,7 @@ VERBS = {
     "hooks": "daft_cli.commands.hooks",
     "jobs": "daft_cli.commands.jobs",
     "shell-init": "daft_cli.commands.shell_init",
+    "completions": "daft_cli.commands.completions",
 }
 
 HELP = """\
@@ -49,7 +50,8 @@ Hooks and jobs
   hooks jobs            the same as `jobs`
 
 Shell
-  shell-init <shell>    let daft change the directory of your shell
+  shell-init <shell>    let daft change the directory of your shell, and complete its words
+  completions <shell>   the completion script by itself; --install puts it in its place
 
 Options
   -C <path>             act as if started in <path>
@@ -159,9 +161,9 @@ def _help_of(words: list[str]) -> str | None:
         return None
 
 
-_WITHOUT_PLACE = ("shell-init",)
+_WITHOUT_PLACE = ("shell-init", "completions")
 """Verbs that work in a directory that is gone: every new shell runs this one."""
-_WITHOUT_CHORES = ("shell-init",)
+_WITHOUT_CHORES = ("shell-init", "completions")
 """Verbs that start nothing behind the user's back; hidden ones never do, or it would never end."""
 
 

@@ -1,0 +1,3 @@
+"""Completion scripts for shells, made from the parsers. Read `vocabulary` first."""
+
+SHELLS = ("bash", "zsh", "fish")
