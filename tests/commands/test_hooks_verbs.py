@@ -207,3 +207,29 @@ def test_a_plan_tells_tags_when_asked_for_more(home: Any, project: Path) -> None
     done = home.daft("hooks", "run", "worktree-post-create", "--dry-run", "-v", cwd=project)
 
     assert "       get things\n       tagged slow\n       in " in done.stdout
+
+
+@pytest.mark.parametrize("words", [["hooks", "trust", "prune"], ["__clean-logs"]])
+def test_a_remote_that_comes_later_is_noted_and_another_one_is_another_repository(
+    home: Any, project: Path, words: list[str]
+) -> None:
+    home.daft("hooks", "trust", "-f", cwd=project)
+    home.daft("hooks", "run", "worktree-post-create", "--job", "deps", cwd=project)
+
+    def remote() -> Any:
+        listed = home.daft("hooks", "list", "--format", "json", cwd=project).stdout
+        return json.loads(listed)[0]["remote_fingerprint"]
+
+    home.daft(*words, cwd=project)
+    assert remote() is None
+    home.git("remote", "add", "origin", "https://me:secret@host.example/a.git", cwd=project)
+    first, again = (home.daft(*words, cwd=project).stdout for _ in range(2))
+    assert remote() == "https://host.example/a"
+    home.git("remote", "set-url", "origin", "https://host.example/b.git", cwd=project)
+
+    status = home.daft("hooks", "status", cwd=project).stdout
+
+    assert "Trust level: deny (the remote was https://host.example/a when" in status
+    if words[0] == "hooks":
+        assert "Noted the remote of 1 entry that had none." in first
+        assert again == "No stale entries found.\n"

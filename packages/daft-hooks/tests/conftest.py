@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters.memory import MemoryJobStore
@@ -87,6 +88,13 @@ class MemoryRegistry:
 
     def put(self, common_dir: str, entry: TrustEntry) -> None:
         self.kept[common_dir] = entry
+
+    def fill_fingerprint(self, common_dir: str, fingerprint: str) -> bool:
+        entry = self.kept.get(common_dir)
+        if entry is None or entry.fingerprint is not None:
+            return False
+        self.kept[common_dir] = evolve(entry, fingerprint=fingerprint)
+        return True
 
     def delete(self, common_dir: str) -> bool:
         return self.kept.pop(common_dir, None) is not None

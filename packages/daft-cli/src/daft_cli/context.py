@@ -24,12 +24,11 @@ from daft_hooks.hooktypes import HOOK_TYPES, FailMode
 from daft_hooks.settings import HookSettings, hook_settings
 from daft_hooks.watching import JobWatcher
 from daft_store.roots import config_root
-from daft_worktree import git
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
-from .place import data_directory, layout_of
+from .place import data_directory, layout_of, remote_url
 from .questions import notice, question_on_terminal
 from .terminal import harmless, warn, warn_once
 from .wiring import Engine, RepositoryJobs
@@ -258,10 +257,7 @@ class Session:
         """Return the URL of the repository's remote, as git rewrites it."""
         if not self._remote_asked:
             self._remote_asked = True
-            remote = self.repository.remote
-            if remote is not None:
-                found = git.attempt(self.repository.common_dir, "remote", "get-url", "--", remote)
-                self._remote_url = found.out if found.ok and found.out else None
+            self._remote_url = remote_url(self.repository)
         return self._remote_url
 
     def trust(self, loaded: Loaded | None) -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 import daft_worktree
-from daft_worktree import layouts
+from daft_worktree import git, layouts
+from daft_worktree.errors import WorktreeError
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository
 
@@ -26,6 +27,23 @@ def discover(*, to_change: bool = False) -> Repository:
     """
     repository = daft_worktree.discover(os.getcwd())
     return daft_worktree.put_right(repository, warn) if to_change else repository
+
+
+def remote_url(repository: Repository) -> str | None:
+    """Return the URL of a repository's remote, as git rewrites it; None when it has none."""
+    remote = repository.remote
+    if remote is None:
+        return None
+    found = git.attempt(repository.common_dir, "remote", "get-url", "--", remote)
+    return found.out if found.ok and found.out else None
+
+
+def remote_url_at(common_dir: str) -> str | None:
+    """Return the URL of the remote of the repository at a path, None also when git refuses."""
+    try:
+        return remote_url(daft_worktree.discover(common_dir))
+    except (WorktreeError, OSError):
+        return None
 
 
 def data_directory() -> str:

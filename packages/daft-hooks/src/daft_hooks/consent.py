@@ -185,6 +185,25 @@ def prune(
     return tuple(gone)
 
 
+def note_remotes(
+    registry: TrustRegistry, remote_url: Callable[[str], str | None]
+) -> tuple[str, ...]:
+    """Note the remote of repositories that had none when they were decided about.
+
+    From then on another remote at that path means another repository. remote_url: of the
+    repository with this common directory, None for none. Returns: the common directories.
+    Raises: RegistryUnavailable.
+    """
+    filled: list[str] = []
+    for path, entry in sorted(registry.entries().items()):
+        if entry.level is TrustLevel.DENY or entry.fingerprint is not None:
+            continue
+        fingerprint = _fingerprint(remote_url(path))
+        if fingerprint is not None and registry.fill_fingerprint(path, fingerprint):
+            filled.append(path)
+    return tuple(filled)
+
+
 def changes_since_consent(
     registry: TrustRegistry, common_dir: str, loaded: Loaded
 ) -> tuple[str, ...]:

@@ -31,6 +31,9 @@ class TrustRegistry(Protocol):
     def put(self, common_dir: str, entry: TrustEntry) -> None:
         """Add an entry or replace it."""
 
+    def fill_fingerprint(self, common_dir: str, fingerprint: str) -> bool:
+        """Add the fingerprint to an entry that has none; False when there is no such entry."""
+
     def delete(self, common_dir: str) -> bool:
         """Delete an entry; False when there was none."""
 

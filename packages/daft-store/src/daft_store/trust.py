@@ -24,6 +24,9 @@ INSERT INTO trust VALUES (
        granted_by = excluded.granted_by, fingerprint = excluded.fingerprint,
        content_digest = excluded.content_digest, content_json = excluded.content_json
 """
+FILL_FINGERPRINT = """
+UPDATE trust SET fingerprint = :fingerprint WHERE common_dir = :common_dir AND fingerprint IS NULL
+"""
 DELETE = "DELETE FROM trust WHERE common_dir = ?"
 ALL = """
 SELECT common_dir, level, granted_at, granted_by, fingerprint, content_digest, content_json
@@ -67,6 +70,13 @@ def put_trust(db: apsw.Connection, row: TrustRow) -> None:
     """Add an entry or replace it."""
     with writing(db):
         db.execute(PUT, asdict(row))
+
+
+def fill_fingerprint(db: apsw.Connection, common_dir: str, fingerprint: str) -> bool:
+    """Add the fingerprint to an entry that has none; False when there is no such entry."""
+    with writing(db):
+        db.execute(FILL_FINGERPRINT, {"common_dir": common_dir, "fingerprint": fingerprint})
+        return db.changes() == 1
 
 
 def delete_trust(db: apsw.Connection, common_dir: str) -> bool:

@@ -29,6 +29,7 @@ from daft_worktree.errors import GitFailed, WorktreeError
 from daft_worktree.settings import read_settings
 from daft_worktree.worktrees import list_worktrees
 
+from ..place import remote_url_at
 from ..tidying import INTERVAL_S, LOCK_NAME, RECORD_NAME, is_due
 
 TIME_LIMIT_S = 600.0
@@ -68,6 +69,7 @@ def _prune_trust() -> None:
             return
         registry = SqliteTrustRegistry(data_root(os.environ))
         consent.prune(registry, os.path.isdir, keep_refusals=True)
+        consent.note_remotes(registry, remote_url_at)
 
 
 @contextlib.contextmanager

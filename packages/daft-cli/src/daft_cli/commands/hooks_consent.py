@@ -18,7 +18,7 @@ from ..context import Session
 from ..failures import Trouble
 from ..formats import FORMATS, write_rows
 from ..paging import paged
-from ..place import data_directory
+from ..place import data_directory, remote_url_at
 from ..questions import change_lines, command_lines, spelled
 from ..terminal import harmless
 from .hooks_shared import (
@@ -318,16 +318,27 @@ def _asked(question: str, force: bool) -> bool:
 
 @click.command()
 def prune() -> int:
-    """Forget decisions about repositories that are gone."""
+    """Forget decisions about repositories that are gone.
+
+    Where a repository had no remote when you decided about it, and has one now, that is noted:
+    another remote at that path will mean another repository.
+    """
     registry = _registry()
     gone = consent.prune(registry, os.path.isdir, keep_refusals=False)
+    filled = consent.note_remotes(registry, remote_url_at)
     for path in gone:
         click.echo(harmless(path.removesuffix("/.git")))
     if not gone:
         click.echo("No stale entries found.")
     else:
-        click.echo(f"Removed {len(gone)} stale {'entry' if len(gone) == 1 else 'entries'}.")
+        click.echo(f"Removed {len(gone)} stale {_entries(gone)}.")
+    if filled:
+        click.echo(f"Noted the remote of {len(filled)} {_entries(filled)} that had none.")
     return 0
+
+
+def _entries(paths: tuple[str, ...]) -> str:
+    return "entry" if len(paths) == 1 else "entries"
 
 
 for _command in (list_, reset, prune):

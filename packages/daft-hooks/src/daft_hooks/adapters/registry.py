@@ -56,6 +56,11 @@ class SqliteTrustRegistry:
                 ),
             )
 
+    def fill_fingerprint(self, common_dir: str, fingerprint: str) -> bool:
+        """Add the fingerprint to an entry that has none; False when there is no such entry."""
+        with self._writing() as db:
+            return trust.fill_fingerprint(db, common_dir, fingerprint)
+
     def delete(self, common_dir: str) -> bool:
         """Delete an entry; False when there was none."""
         with self._writing(decides=True) as db:
