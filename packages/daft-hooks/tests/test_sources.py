@@ -122,7 +122,7 @@ def test_an_overlay_extends_files_too() -> None:
     assert layouts(**files) == "local"
     del files["b.yml"]
     with pytest.raises(BadConfiguration, match=r"extended by daft\.local\.yml"):
-        read(**files)
+        _ = read(**files).configuration
 
 
 def test_the_same_file_twice_is_no_circle() -> None:
