@@ -27,6 +27,9 @@ from daft_worktree import (
     git as git_module,
 )
 from daft_worktree.errors import CannotShare, Refused
+from daft_worktree.layouts import Layout
+from daft_worktree.relocation import under_way
+from daft_worktree.renaming import plan_rename
 from daft_worktree.shared_files import (
     Has,
     Spot,
@@ -316,14 +319,32 @@ def test_the_links_of_a_moved_worktree_are_made_again(repository: Repository, gi
     moved = repository.refreshed().worktrees[1]
     assert state(repository, moved) is State.MISSING
 
-    assert [row.outcome for row in sharing.mend(repository, moved)] == [Outcome.LINKED]
+    mended = sharing.mend(repository.common_dir, moved)
+    assert [row.outcome for row in mended] == [Outcome.LINKED]
 
     assert Path(deeper, ".env").read_text() == "SECRET=1\n"
-    assert sharing.mend(repository, moved) == []
+    assert sharing.mend(repository.common_dir, moved) == []
     git("worktree", "move", deeper, second.path, cwd=main.path)
     (row,) = sharing.link(repository, second, (".env",))
     assert row.outcome is Outcome.LINKED
     assert Path(second.path, ".env").read_text() == "SECRET=1\n"
+
+
+def test_a_worktree_that_is_renamed_keeps_its_links(repository: Repository) -> None:
+    main, _ = trees(repository)
+    sharing.share(repository, main, ".env")
+    deep = Layout("deep", "{{ repo }}.trees/{{ branch }}", False)
+    tree = create(plan_start(repository, "flat", layout=deep, data_dir="/n"))
+    sharing.link(repository, tree, (".env",))
+    repository = repository.refreshed()
+
+    planned = plan_rename(repository, "flat", "much/deeper", layout=deep, data_dir="/n")
+    with under_way(planned) as renaming:
+        moved = renaming.carry_out()
+
+    assert moved is not None
+    assert moved.path.endswith("much/deeper")
+    assert Path(moved.path, ".env").read_text() == "SECRET=1\n"
 
 
 def test_a_move_makes_no_links_that_were_not_there(repository: Repository) -> None:
@@ -331,7 +352,7 @@ def test_a_move_makes_no_links_that_were_not_there(repository: Repository) -> No
     sharing.share(repository, main, ".env")
     Path(second.path, ".env").symlink_to("/nowhere/.git/.daft/shared/other")
 
-    assert sharing.mend(repository, second) == []
+    assert sharing.mend(repository.common_dir, second) == []
     assert os.readlink(f"{second.path}/.env") == "/nowhere/.git/.daft/shared/other"
 
 

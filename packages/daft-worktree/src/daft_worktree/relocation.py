@@ -12,9 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import git, places, trash
+from . import git, places, sharing, trash
 from .branches import read_ref
-from .errors import BadPath, BranchExists, CannotRename, GitFailed, RenameFailed, WorktreeError
+from .errors import (
+    BadPath,
+    BranchExists,
+    CannotRename,
+    CannotWrite,
+    GitFailed,
+    RenameFailed,
+    WorktreeError,
+)
 from .lock import worktree_lock
 from .previous import move_previous
 from .records import Record, read_text, records
@@ -69,8 +77,9 @@ class UnderWay:
             except BaseException as error:
                 self._undo(error)
                 raise
-            self._keeper.write(Stage.BEHIND, self._note)
+            # Whoever dies before that word is found complete, and tidied up after, again.
             _tidy(repository, self._note)
+            self._keeper.write(Stage.BEHIND, self._note)
         return self._planned.renamed
 
     def _undo(self, error: BaseException) -> None:
@@ -321,10 +330,16 @@ def _is_complete(repository: Repository, note: RenameNote) -> bool:
 
 
 def _tidy(repository: Repository, note: RenameNote) -> None:
-    """Leave nothing of the old place behind."""
-    if note.moves:
-        places.remove_empty_parents(repository, os.path.dirname(note.old_path))
-        move_previous(repository, note.old_path, note.new_path)
+    """Leave nothing of the old place behind, and nothing that leads there."""
+    if not note.moves:
+        return
+    places.remove_empty_parents(repository, os.path.dirname(note.old_path))
+    move_previous(repository, note.old_path, note.new_path)
+    moved = Worktree(note.new_path, head=None, branch=note.new, private_dir=note.private_dir)
+    try:
+        sharing.mend(repository.common_dir, moved)
+    except CannotWrite:
+        return  # the rename is complete; `daft shared` shows such links, and `sync` mends them
 
 
 def _record(common_dir: str, private_dir: str) -> Record | None:

@@ -187,19 +187,18 @@ def unshare(
     return rows
 
 
-def mend(repository: Repository, worktree: Worktree) -> list[Row]:
+def mend(common_dir: str, worktree: Worktree) -> list[Row]:
     """Make the links of a worktree that was moved lead to the shared files again.
 
-    Only links are touched that are ours and lead nowhere; no git is started.
-    Raises: LockTimeout, CannotWrite.
+    Only links are touched that are ours and lead nowhere; no git is started. To be called with
+    the worktree lock held. Raises: CannotWrite.
     """
-    common_dir = repository.common_dir
     names = stored_names(common_dir)
     stale = [one for name in names if (one := stale_link(common_dir, worktree, name)) is not None]
     if not stale:
         return []
-    with _working(common_dir):
-        return [_safely(one, partial(_link, common_dir, one, Verdict.SWAP)) for one in stale]
+    _sweep(common_dir)
+    return [_safely(one, partial(_link, common_dir, one, Verdict.SWAP)) for one in stale]
 
 
 # --- one spot -----------------------------------------------------------------------------------
@@ -303,12 +302,16 @@ def _row(spot: Spot, outcome: Outcome) -> Row:
 @contextmanager
 def _working(common_dir: str) -> Iterator[None]:
     with worktree_lock(common_dir):
-        try:
-            linking.sweep(common_dir)
-        except OSError as error:
-            where = linking.staging(common_dir)
-            raise CannotWrite(where, error.strerror or str(error)) from error
+        _sweep(common_dir)
         yield
+
+
+def _sweep(common_dir: str) -> None:
+    try:
+        linking.sweep(common_dir)
+    except OSError as error:
+        where = linking.staging(common_dir)
+        raise CannotWrite(where, error.strerror or str(error)) from error
 
 
 def _drop_stored(common_dir: str, name: str) -> None:
