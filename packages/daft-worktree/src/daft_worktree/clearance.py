@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from .branches import Branch, Refs, default_branch, read_refs
@@ -33,16 +33,20 @@ def plan_removal(
     remote_branch: RemoteBranch = RemoteBranch.KEEP,
     replaceable: tuple[str, ...] = (),
     is_no_loss: IsNoLoss | None = None,
+    merged: Mapping[str, str] | None = None,
 ) -> tuple[Target, ...]:
     """Decide what `words` (branches or worktrees) mean and that each may go.
 
     The worktree the caller stands in comes last, what lies inside another one before it.
     replaceable: names of untracked files that are no loss while another worktree has the same, or
-    `is_no_loss` says of one worktree's file that it is none.
+    `is_no_loss` says of one worktree's file that it is none. merged: branch -> commit that the
+    caller knows to be elsewhere, because it has merged just that.
     Raises: Refused with every refusal at once.
     """
     refuse_odd_places(repository)
-    planner = _Planner(repository, force, keep_branch, remote_branch, replaceable, is_no_loss)
+    planner = _Planner(
+        repository, force, keep_branch, remote_branch, replaceable, is_no_loss, merged or {}
+    )
     refusals: list[tuple[str, str]] = []
     tips: dict[str, None] = {}
     targets: list[Target] = []
@@ -92,6 +96,7 @@ class _Planner:
         remote_branch: RemoteBranch,
         replaceable: tuple[str, ...],
         is_no_loss: IsNoLoss | None,
+        merged: Mapping[str, str],
     ) -> None:
         self.repository = repository
         self.force = force
@@ -99,6 +104,7 @@ class _Planner:
         self.remote_branch = remote_branch
         self.replaceable = replaceable
         self.is_no_loss = is_no_loss
+        self.merged = merged
         self.refs: Refs = read_refs(repository)
         self.default = default_branch(repository, self.refs)
         self.unreachable: set[str] = set()
@@ -212,6 +218,10 @@ class _Planner:
 
     def _proof(self, branch: Branch, *, delete_remote: bool) -> str:
         """Return why nothing is lost. Raises: Refusal."""
+        if self.merged.get(branch.name) == branch.oid:
+            if delete_remote:
+                self._check_in_sync(branch)
+            return "just merged"
         reason = "the default branch is not known"
         if self.default is not None:
             merged = merged_proof(self.repository, branch, self.default)

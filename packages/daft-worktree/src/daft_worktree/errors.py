@@ -153,11 +153,11 @@ class BadLayout(WorktreeError):
 
 
 class LockTimeout(WorktreeError):
-    """Another command held the repository's worktree lock for too long."""
+    """Another command held a lock of the repository for too long. doing: what it is at."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, doing: str = "changing worktrees of") -> None:
         super().__init__(
-            f"another daft command is changing worktrees of this repository{owner}",
+            f"another daft command is {doing} this repository{owner}",
             tips=("wait for it to end, then try again",),
         )
 
@@ -240,6 +240,24 @@ class NotOnRemote(CloneFailed):
         super().__init__(
             f"branch '{branch}' not found on remote", tips=("leave out -b for its default branch",)
         )
+
+
+class MergeRefused(WorktreeError):
+    """A merge must not be made as it was asked for. No branch and no worktree was touched."""
+
+
+class MergeOutdated(MergeRefused):
+    """What was planned is no longer so. No branch and no worktree was touched."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} since the merge was planned; nothing was merged",
+            tips=("try again: hooks then see what there is now",),
+        )
+
+
+class NotUnderWay(WorktreeError):
+    """No merge is under way where one was to be ended, or it cannot be ended like this."""
 
 
 class CannotWrite(WorktreeError):

@@ -17,7 +17,8 @@ class Settings(NamedTuple):
 
     own: of these, what the user's own (global) configuration says: what no repository may decide.
     remote_urls: name of a remote -> its first URL, as it is configured.
-    protect: patterns of ignored files that are not removed unsaid.
+    protect: patterns of ignored files that are not removed unsaid. merge_style: how merges are
+    made, None for the usual way. merge_removes: merged worktrees and branches go.
     is_bare: as git's configuration says, None when it does not. has_ref_files: references are
     kept in files. warnings: one line for each value that makes no sense; its default is used.
     """
@@ -38,6 +39,8 @@ class Settings(NamedTuple):
     initial_branch: str | None = None
     ignore_case: bool = False
     protect: tuple[str, ...] = PROTECT
+    merge_style: str | None = None
+    merge_removes: bool = False
     is_bare: bool | None = None
     has_ref_files: bool = True
     remote_urls: Mapping[str, str] = {}
@@ -53,6 +56,10 @@ _BOOLEANS = {
     "daft.checkoutbranch.carry": "carry_on_start",
     "daft.branchdelete.remote": "delete_remote",
     "daft.go.autostart": "auto_start",
+}
+_CHOICES = {
+    "daft.merge.style": ("merge", "squash", "rebase", "rebase-merge"),
+    "daft.merge.cleanup": ("keep", "remove"),
 }
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0", ""})
@@ -113,6 +120,14 @@ def interpret(
             given[field] = False
         else:
             warnings.append(f"git config {key} is {values[key]!r}, not a boolean; default used")
+    chosen: dict[str, str] = {}
+    for key, words in _CHOICES.items():
+        word = values.get(key, "").lower()
+        if word in words:
+            chosen[key] = word
+        elif key in values:
+            known = ", ".join(words)
+            warnings.append(f"git config {key} is {values[key]!r}, not one of {known}")
     is_bare = values.get("core.bare")
     return Settings(
         values=values,
@@ -124,6 +139,8 @@ def interpret(
         initial_branch=values.get("init.defaultbranch"),
         ignore_case=values.get("core.ignorecase", "").lower() in _TRUE,
         protect=tuple(values.get("daft.protect", " ".join(PROTECT)).split()),
+        merge_style=chosen.get("daft.merge.style"),
+        merge_removes=chosen.get("daft.merge.cleanup") == "remove",
         is_bare=None if is_bare is None else is_bare.lower() in _TRUE,
         has_ref_files=values.get("extensions.refstorage", "files").lower() == "files",
         warnings=tuple(warnings),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import git, relocation, rename_notes, trash
+from . import ephemeral, git, relocation, rename_notes, trash
 from .branches import drop_branch
 from .errors import CannotWrite, LockTimeout
 from .lock import worktree_lock
@@ -64,13 +64,13 @@ def put_right(
     """Finish or undo what dead runs have left; return the repository as it is then.
 
     tell: gets a sentence for each thing that was put right. follow: does what else belongs to a
-    rename that died. Costs three looks at directories when there is nothing, and nothing is done
+    rename that died. Costs four looks at directories when there is nothing, and nothing is done
     while another run changes worktrees.
     Raises: CannotWrite, RemoveFailed.
     """
     common_dir = repository.common_dir
-    is_clean = not _notes(common_dir) and not rename_notes.left(common_dir)
-    if is_clean and not trash.has_unfinished(common_dir):
+    kept = (_notes, rename_notes.left, trash.has_unfinished, ephemeral.has_unfinished)
+    if not any(has_some(common_dir) for has_some in kept):
         return repository
     try:
         with worktree_lock(common_dir, timeout_s=0):
@@ -78,6 +78,8 @@ def put_right(
                 tell(f"a removal had been interrupted: {path} is back")
             undo_creations(repository, tell)
             relocation.settle(repository, tell, follow)
+            if ephemeral.recover(common_dir):
+                tell("a merge had been interrupted; its temporary worktree was removed")
     except LockTimeout:
         return repository  # whoever works there puts it right, or is what we have seen
     return repository.refreshed()

@@ -1,0 +1,44 @@
+"""Merging, as a library: all its public names. Only who merges loads it.
+
+    plan = plan_merge(repository, ("feature",), into="main")
+    with merge_lock(repository.common_dir):
+        merged = merge(plan, place)
+
+A plan touches nothing and `merge` looks again whether all is as planned. What conflicts stays, and
+is found again by `find_merge`.
+"""
+
+from __future__ import annotations
+
+from .lock import merge_lock
+from .merge_checks import check as check_merge
+from .merge_ending import abandon as abandon_merge
+from .merge_ending import forget as forget_merge
+from .merge_ending import resume as resume_merge
+from .merge_notes import UnderWay
+from .merge_notes import find as find_merge
+from .merge_plan import plan_merge, under_policy
+from .merge_rules import MergeOptions, MergeSource, Merging, Policy, Style
+from .merge_steps import foresee
+from .merging import Merged, MergeResult, merge
+
+__all__ = [
+    "MergeOptions",
+    "MergeResult",
+    "MergeSource",
+    "Merged",
+    "Merging",
+    "Policy",
+    "Style",
+    "UnderWay",
+    "abandon_merge",
+    "check_merge",
+    "find_merge",
+    "foresee",
+    "forget_merge",
+    "merge",
+    "merge_lock",
+    "plan_merge",
+    "resume_merge",
+    "under_policy",
+]
