@@ -23,6 +23,7 @@ HEADINGS = {
     "command": "An entry of `commands`",
     "log": "`log`",
     "env": "`env`",
+    "merge": "`merge`",
     "rule": "A rule of a condition",
 }
 REFERENCE = re.compile(r"`(test_\w+)::(test_\w+)(?:\[[^\]`]*\])?`")

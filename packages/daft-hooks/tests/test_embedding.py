@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters.sqlite import SqliteJobStore
-from daft_hooks import Event, FireStatus, fire, load
+from daft_hooks import Event, FireStatus, Options, Placement, fire, load
+from daft_hooks.domain.event import Merge
 from daft_hooks.embedding import CoordinatorEngine
 from daft_hooks.ports import FireObserver
 from daft_hooks.watching import JobWatcher
@@ -67,6 +70,33 @@ def test_a_failure_comes_with_its_last_words(stage: Any, tmp_path: Any) -> None:
 
     assert (outcome.job, outcome.exit_code) == ("bad", 3)
     assert outcome.error_lines == ("why",)
+
+
+@pytest.mark.parametrize(
+    ("facts", "in_background"),
+    [({}, ("a", "b")), ({"is_ephemeral": True}, ("b",)), ({"removes_sources": True}, ("b",))],
+)
+def test_what_a_merge_takes_away_is_not_left_to_jobs_that_did_not_ask_for_it(
+    stage: Any, facts: dict[str, bool], in_background: tuple[str, ...]
+) -> None:
+    stage.repository.commit(
+        {"daft.yml": "hooks: {post-merge: {jobs: [{name: a, run: 'true'}, "
+         "{name: b, run: 'true', background: true}]}}\n"}
+    )  # fmt: skip
+    merge = Merge(
+        sources=(), target_branch="main", target_path=None, target_sha="", mode="merge", **facts
+    )
+    event: Event = stage.event("post-merge", merge=merge)
+    with Coordinator() as coordinator:
+        engine = CoordinatorEngine(coordinator)
+        firing = stage.firing(
+            None, engine=lambda: engine, options=Options(placement=Placement.BACKGROUND)
+        )
+        outcome = fire(event, load(str(stage.repository.path)), firing)
+        while not coordinator.is_idle:
+            coordinator.reactor.wait()
+
+    assert outcome.background == in_background
 
 
 def test_a_fire_that_is_skipped_whole_is_in_the_record(stage: Any) -> None:

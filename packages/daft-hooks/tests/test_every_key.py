@@ -47,6 +47,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "top.source_dir_local": (SCRIPT % "", SCRIPT % ", source_dir_local: mine"),
     "top.min_version": (TOP % "", TOP % ", min_version: '99'"),
     "top.shared": (TOP % "", TOP % ", shared: [.env]"),
+    "top.merge": (TOP % "", TOP % ", merge: {ff: only}"),
     "top.layout": (TOP % "", TOP % ", layout: contained"),
     "hook.jobs": ("hooks: {pre-merge: {}}", HOOK % ""),
     "hook.parallel": (HOOK % "", HOOK % ", parallel: false"),
@@ -113,6 +114,8 @@ PAIRS: dict[str, tuple[str, str]] = {
     "env.ports": (ENV % "", ENV % "ports: [A]"),
     "env.write": (ENV % "ports: [A]", ENV % "ports: [A], write: .env"),
     "env.values": (ENV % "", ENV % "values: {A: b}"),
+    "merge.ff": (TOP % ", merge: {}", TOP % ", merge: {ff: only}"),
+    "merge.source_worktree": (TOP % ", merge: {}", TOP % ", merge: {source_worktree: clean}"),
     "rule.ref": (RULE % "desc: d", RULE % "ref: 'b*'"),
     "rule.env": (RULE % "desc: d", RULE % "env: CI"),
     "rule.run": (RULE % "desc: d", RULE % "run: good"),
@@ -150,6 +153,7 @@ def observed(text: str, overlay: str = "{}") -> list[Any]:
         return [[problem.message for problem in error.problems]]
     found += [problem.message for problem in loaded.decoded.problems]
     found += [configuration.layout, configuration.env, configuration.shared]
+    found += [configuration.merge]
     for event_hook, task, move in (
         ("pre-merge", None, None),
         ("t", "t", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from daft_hooks import load_from
 from daft_hooks.discovery import Loaded
 from daft_hooks.document import parse
+from daft_hooks.domain.config import MergeConfig
 from daft_hooks.domain.merging import merge
 from daft_hooks.domain.shape import HOOK_NAMES
 from daft_hooks.errors import BadConfiguration
@@ -172,6 +174,33 @@ def test_fields_of_log_and_env_merge_one_by_one() -> None:
     env = loaded.configuration.env
     assert env is not None
     assert (env.salt, dict(env.offsets)) == ("a", {"C": 0})
+
+
+def test_no_overlay_relaxes_what_merges_keep_to() -> None:
+    loaded = read(
+        **{
+            "daft.yml": "merge: {ff: only}\n",
+            "daft.local.yml": "merge: {ff: ~, source_worktree: clean}\n",
+        }
+    )
+
+    assert loaded.configuration.merge == MergeConfig(ff_only=True, clean_source=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("{ff: any}", "'any' is not only"),
+        ("{ff: Only}", "'Only' is not only"),
+        ("{ff: false}", "'false' is not only"),
+        ("{source_worktree: dirty}", "'dirty' is not clean"),
+        ("{fff: only}", "unknown field 'fff'; did you mean 'ff'?"),
+        ("only", "expected a map with `ff` or `source_worktree`"),
+    ],
+)
+def test_what_merges_keep_to_is_said_exactly(said: str, answer: str) -> None:
+    with pytest.raises(BadConfiguration, match=re.escape(answer)):
+        _ = read(**{"daft.yml": f"merge: {said}\n"}).configuration
 
 
 def test_what_is_nothing_overrides_nothing() -> None:

@@ -70,4 +70,5 @@ def test_consent_says_nothing_of_what_is_shared() -> None:
 
     assert read(RUNS + "shared: [.env]\n").digest == digest
     assert read(RUNS + "rc: x\n").digest != digest
-    assert {one.name for one in shape.TOP if not one.consented} == {"shared"}
+    assert read(RUNS + "merge: {ff: only}\n").digest == digest
+    assert {one.name for one in shape.TOP if not one.consented} == {"shared", "merge"}

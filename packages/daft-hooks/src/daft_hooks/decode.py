@@ -12,7 +12,7 @@ from .checking import check_hook, check_task
 from .declarations import read_env
 from .document import Node
 from .domain import grouping
-from .domain.config import Configuration, HookConfig, JobConfig
+from .domain.config import Configuration, HookConfig, JobConfig, MergeConfig
 from .domain.shape import HOOK_NAMES
 from .entries import read_commands, read_jobs, read_log
 from .errors import BadConfiguration, Mark, Problem, Severity
@@ -70,6 +70,7 @@ def _configuration(reader: Reader, root: Node) -> Configuration:
         tasks=_tasks(reader, given.get("tasks")),
         env=env,
         log=read_log(reader, given.get("log"), "log"),
+        merge=_merge(reader, given.get("merge")),
         layout=reader.text(given.get("layout"), "layout"),
         min_version=reader.text(given.get("min_version"), "min_version"),
         rc=reader.text(given.get("rc"), "rc"),
@@ -77,6 +78,19 @@ def _configuration(reader: Reader, root: Node) -> Configuration:
         source_dir_local=reader.text(given.get("source_dir_local"), "source_dir_local")
         or usual.source_dir_local,
         shared=read_shared(reader, given.get("shared"), "shared", env),
+    )
+
+
+def _merge(reader: Reader, node: Node | None) -> MergeConfig:
+    if node is None:
+        return MergeConfig()
+    if node.kind != "map":
+        reader.wrong(node, "merge", "a map with `ff` or `source_worktree`")
+        return MergeConfig()
+    given = reader.fields(node, "merge", "merge")
+    return MergeConfig(
+        ff_only=reader.exactly(given.get("ff"), "merge.ff", "only"),
+        clean_source=reader.exactly(given.get("source_worktree"), "merge.source_worktree", "clean"),
     )
 
 

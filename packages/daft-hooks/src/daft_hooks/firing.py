@@ -127,6 +127,12 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
         fail_mode = FailMode.WARN  # the worktree moves whatever its hooks say
         if must_finish_first(event) and options.placement is not Placement.OFF:
             options = evolve(options, placement=Placement.FOREGROUND)
+    if (
+        event.merge is not None
+        and event.merge.takes_places_away
+        and options.placement is Placement.BACKGROUND
+    ):
+        options = evolve(options, placement=Placement.AUTO)  # only what says so itself runs on
     whole = options.placement is Placement.OFF or options.selectors.skips_whole(hook.name)
     if not whole:
         for notice in found.notices:

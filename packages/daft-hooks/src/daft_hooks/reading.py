@@ -54,6 +54,9 @@ class Reader:
                 self.note(mark, path, f"{key!r} is not supported by this version of daft")
             elif key != "<<" and not key.startswith("x-"):
                 near = nearest(key, known)
+                if name in shape.STRICT:
+                    self.note(mark, path, f"unknown field {key!r}{near}")
+                    continue
                 self.note(mark, path, f"unknown field {key!r}, ignored{near}", Severity.WARNING)
         return found
 
@@ -175,6 +178,14 @@ class Reader:
             self.wrong(node, path, f"one of {', '.join(words)}")
             return None
         return next(iter(self.choices(node, path, words)), None)
+
+    def exactly(self, node: Node | None, path: str, word: str) -> bool:
+        """Return whether `word` is said, in just these letters; anything else is a problem."""
+        text = self.text(node, path)
+        if node is None or text is None or text == word:
+            return text is not None
+        self.note(node.mark, path, f"{text!r} is not {word}, the one word known here")
+        return False
 
     def duration_s(self, node: Node | None, path: str) -> float | None:
         """Return seconds."""

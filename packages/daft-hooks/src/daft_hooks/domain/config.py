@@ -175,6 +175,18 @@ class EnvConfig:
 
 
 @frozen(kw_only=True)
+class MergeConfig:
+    """`merge:`: what merges keep to.
+
+    ff_only: the target only moves forward to a source as it is. clean_source: the worktrees of
+    the sources hold just what is committed.
+    """
+
+    ff_only: bool = False
+    clean_source: bool = False
+
+
+@frozen(kw_only=True)
 class Configuration:
     """Everything a repository's configuration says.
 
@@ -185,6 +197,7 @@ class Configuration:
     tasks: Mapping[str, HookConfig] = field(factory=dict)
     env: EnvConfig | None = None
     log: LogConfig = field(factory=LogConfig)
+    merge: MergeConfig = field(factory=MergeConfig)
     layout: str | None = None
     min_version: str | None = None
     rc: str | None = None

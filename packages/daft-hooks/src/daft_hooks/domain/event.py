@@ -41,6 +41,7 @@ class Merge:
     mode: `merge`, `ff`, `squash`, `rebase`, `rebase-merge` or `octopus`. target_path: None when
     only a ref moves. target_sha: as it was before. result: of a merge that has ended: `success`,
     `conflict`, `already-up-to-date`, `aborted`; what follows it belongs to that.
+    removes_sources: the worktrees of the sources go once it is over.
     """
 
     sources: tuple[MergeSource, ...]
@@ -55,6 +56,12 @@ class Merge:
     commit_sha: str = ""
     conflicted_files: tuple[str, ...] = ()
     was_promoted: bool = False
+    removes_sources: bool = False
+
+    @property
+    def takes_places_away(self) -> bool:
+        """True when a directory that its jobs know of may be gone soon after it."""
+        return self.is_ephemeral or self.removes_sources
 
     @property
     def source_path(self) -> str:

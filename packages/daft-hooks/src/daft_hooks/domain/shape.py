@@ -44,10 +44,14 @@ class Number:
 
 @frozen
 class Choice:
-    """One of some words, in any case; with `many` also a list of them."""
+    """One of some words, in any case; with `many` also a list of them.
+
+    exact: as it is written only: for what guards something, and must not be guessed.
+    """
 
     words: tuple[str, ...]
     many: bool = False
+    exact: bool = False
 
 
 @frozen
@@ -131,6 +135,7 @@ TOP = (
     Field("tasks", Part("hook", named=True), "What `daft run <task>` runs, by name."),
     Field("env", Part("env"), "Ports and values that every worktree derives for itself."),
     Field("log", Part("log"), "How long output is kept, and how much of it."),
+    Field("merge", Part("merge"), "What `daft merge` keeps to.", consented=False),
     Field("extends", Paths(), "Further files laid over this one, in order."),
     Field("rc", Text(), "A shell file read before every job."),
     Field("source_dir", Text(), "Where `script` is looked for; `.daft` if not set."),
@@ -261,6 +266,19 @@ ENV = (
     Field("write", Text(), "Where `daft env --write` writes, from the worktree."),
 )
 
+MERGE = (
+    Field(
+        "ff",
+        Choice(("only",), exact=True),
+        "The target only moves forward to a source as it is; nothing is made anew.",
+    ),
+    Field(
+        "source_worktree",
+        Choice(("clean",), exact=True),
+        "The worktrees of the sources hold just what is committed.",
+    ),
+)
+
 RULE = (
     Field("ref", Text(), "The branch fits this pattern."),
     Field("env", Text(), "The variable is set, and neither 0 nor false."),
@@ -278,11 +296,15 @@ SHAPES: dict[str, tuple[Field, ...]] = {
     "command": COMMAND,
     "log": LOG,
     "env": ENV,
+    "merge": MERGE,
     "rule": RULE,
 }
 
+STRICT = frozenset({"merge"})
+"""Shapes in which an unknown key makes the file unusable: it may be the guard somebody wants."""
+
 REFUSED = {
-    "top": ("copy", "merge", "relations", "defaults"),
+    "top": ("copy", "relations", "defaults"),
     "job": ("retry", "wait_for", "every", "matrix"),
 }
 """Keys others know and this version does not: what they ask for would silently not happen."""
