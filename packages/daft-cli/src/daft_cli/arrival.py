@@ -37,7 +37,7 @@ def arrive(
     post-create hook, cd, -x.
     """
     repository = session.repository
-    source = repository.current or _source(session)
+    source = repository.current or stand_in(session)
     refs = [creation.start] if creation.new_branch else [f"refs/heads/{creation.branch}"]
     before = session.load_for_creation([ref for ref in refs if ref])
     # What will run afterwards may be broken as well.
@@ -82,7 +82,7 @@ def arrive(
     return 0
 
 
-def _source(session: Session) -> Worktree | None:
+def stand_in(session: Session) -> Worktree | None:
     """Return the worktree to stand for "here" at the root of a bare layout."""
     repository = session.repository
     default = default_branch(repository)

@@ -14,6 +14,7 @@ VERBS = {
     "init": "daft_cli.commands.init",
     "start": "daft_cli.commands.start",
     "go": "daft_cli.commands.go",
+    "merge": "daft_cli.commands.merge",
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
     "shared": "daft_cli.commands.shared",
@@ -36,6 +37,7 @@ Worktrees
   init <name>           make a new repository
   start <branch>        make a branch and its worktree, and run the hooks
   go <branch>           go to a branch's worktree, making it if there is none
+  merge <branch>...     merge branches without switching, behind the gates of daft.yml
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
   shared [<verb>]       files such as .env, once for all worktrees

@@ -1,0 +1,310 @@
+"""`daft merge`: branches into a branch, without switching, behind the gates of daft.yml."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager
+
+import click
+from attrs import evolve
+
+from daft_hooks.firing import FireStatus
+from daft_worktree import layouts, merges
+from daft_worktree.clearance import RemoteBranch, plan_removal
+from daft_worktree.merges import (
+    Merged,
+    MergeOptions,
+    MergeResult,
+    MergeSource,
+    Merging,
+    Style,
+)
+from daft_worktree.removal import Target
+
+from ..context import Session
+from ..departure import remove_all
+from ..failures import FAILED, INTERRUPTED, OK, Trouble
+from ..merge_hooks import MergeHooks
+from ..options import hooking, speaking
+from ..place import discover
+from ..terminal import harmless, show_path, warn
+from ..visitors import NAMES, Visitors
+
+_DONE = {
+    Style.MERGE: "Merged {sources} into '{target}'",
+    Style.FF: "Moved '{target}' forward to {sources}",
+    Style.SQUASH: "Squashed {sources} into '{target}'",
+    Style.REBASE: "Rebased {sources} onto '{target}'",
+    Style.REBASE_MERGE: "Rebased {sources} and merged it into '{target}'",
+}
+_SHOWN_FILES = 20
+
+
+@click.command(name="merge")
+@click.argument("sources", nargs=-1, metavar="[SRC…]")
+@click.option("--into", metavar="BRANCH", help="Merge into this; otherwise the branch here.")
+@click.option("--squash", is_flag=True, help="As one commit.")
+@click.option("--rebase", is_flag=True, help="As the same commits, made anew on top.")
+@click.option("--rebase-merge", is_flag=True, help="As those, and a merge commit above.")
+@click.option("--ff-only", is_flag=True, help="Only by moving forward, without a commit.")
+@click.option("-m", "--message", metavar="TEXT", help="The message of the commit.")
+@click.option("-s", "--strategy", metavar="NAME", default="", help="As of git merge.")
+@click.option("-X", "--strategy-option", "strategy_options", multiple=True, metavar="OPTION",
+              help="As of git merge.")  # fmt: skip
+@click.option("--no-verify", is_flag=True, help="Without the commit hooks of git.")
+@click.option("-r/-k", "--remove/--keep", default=None,
+              help="Remove worktrees and branches that were merged, or not.")  # fmt: skip
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and conflicts.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on once conflicts are resolved.")
+@click.option("--abort", is_flag=True, help="Take a merge that has stopped back.")
+@click.option("--quit", "give_up", is_flag=True, help="Forget it, and leave the files as they are.")
+@hooking
+@speaking
+def command(
+    sources: tuple[str, ...],
+    into: str | None,
+    squash: bool,
+    rebase: bool,
+    rebase_merge: bool,
+    ff_only: bool,
+    message: str | None,
+    strategy: str,
+    strategy_options: tuple[str, ...],
+    no_verify: bool,
+    remove: bool | None,
+    dry_run: bool,
+    go_on: bool,
+    abort: bool,
+    give_up: bool,
+    skip_hooks: tuple[str, ...],
+    placement: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Merge SRC (branches, worktrees, commits) into the branch here, or into another one.
+
+    A merge commit is made unless another style is asked for. Where the target has no worktree,
+    one is made for the time of the merge.
+    """
+    ending = [name for name, given in (("--continue", go_on), ("--abort", abort),
+                                       ("--quit", give_up)) if given]  # fmt: skip
+    styles = [style for style, given in ((Style.SQUASH, squash), (Style.REBASE, rebase),
+              (Style.REBASE_MERGE, rebase_merge), (Style.FF, ff_only)) if given]  # fmt: skip
+    if len(styles) > 1 or len(ending) > 1 or (ending and (styles or sources)):
+        raise click.UsageError("only one of the styles, or of --continue, --abort, --quit alone")
+    if not ending and not sources:
+        raise click.UsageError("Missing argument 'SRC'.")
+    repository = discover(to_change=True)
+    _refuse_inside_a_gate(repository.common_dir)
+    with Session(
+        repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
+    ) as session:
+        if ending:
+            return _end(session, ending[0], into)
+        options = MergeOptions(
+            style=styles[0] if styles else None,
+            strategy=strategy,
+            strategy_options=strategy_options,
+            message=message,
+            verify=not no_verify,
+            remove_sources=repository.settings.merge_removes if remove is None else remove,
+        )
+        return _begin(session, sources, into, options, dry_run=dry_run)
+
+
+def _refuse_inside_a_gate(common_dir: str) -> None:
+    # It would wait for the merge that waits for it.
+    if os.environ.get("DAFT_HOOK") == "pre-merge" and os.environ.get("DAFT_GIT_DIR") == common_dir:
+        raise Trouble("a pre-merge hook cannot merge in its own repository; post-merge can")
+
+
+def _begin(
+    session: Session,
+    words: tuple[str, ...],
+    into: str | None,
+    options: MergeOptions,
+    *,
+    dry_run: bool,
+) -> int:
+    with _alone(session):
+        # What another merge has changed while we waited for it counts.
+        plan = merges.plan_merge(session.repository.refreshed(), words, into=into, options=options)
+        if plan.is_up_to_date:
+            merged = Merged(MergeResult.UP_TO_DATE, plan.target.oid)
+            return _after(session, plan, merged, None, dry_run=dry_run)
+        for source in plan.contained:
+            session.presenter.notice(f"'{source.name}' is in '{plan.target.name}' already")
+        hooks = MergeHooks.of(session, plan)
+        plan = merges.under_policy(plan, hooks.policy())
+        hooks = evolve(hooks, plan=plan)
+        merges.check_merge(plan)
+        if options.remove_sources:
+            _planned_removal(session, plan)  # what would be refused afterwards is refused now
+        if dry_run:
+            return _foretell(session, plan)
+        code = _pass(hooks)
+        if code is not None:
+            return code
+        merged = merges.merge(plan, lambda name: _place(session, name))
+    # Without the lock: what runs after a merge may merge on.
+    return _after(session, plan, merged, hooks)
+
+
+def _alone(session: Session) -> AbstractContextManager[None]:
+    return merges.merge_lock(
+        session.repository.common_dir,
+        waiting=lambda: session.presenter.notice("waiting for another merge to end"),
+    )
+
+
+def _place(session: Session, name: str) -> str:
+    return layouts.path_for(
+        session.layout(), name, root=session.repository.project_root, data_dir=session.data_dir
+    )
+
+
+def _pass(hooks: MergeHooks) -> int | None:
+    """Fire `pre-merge`; return an exit code where that ends it. Raises: Trouble."""
+    outcome = hooks.before_merge()
+    if outcome.status is FireStatus.INTERRUPTED:
+        return INTERRUPTED
+    if outcome.must_stop:
+        raise Trouble(f"nothing was merged into '{hooks.plan.target.name}'")
+    return None
+
+
+def _end(session: Session, how: str, into: str | None) -> int:
+    """Go on with a merge that has stopped, take it back, or forget it."""
+    with _alone(session):
+        under_way = merges.find_merge(session.repository.refreshed(), into)
+        plan = under_way.plan
+        target = plan.target.name
+        if how == "--quit":
+            merges.forget_merge(under_way)
+            session.say(f"Forgot the merge into '{target}'; its files stay as they are")
+            return OK
+        if how == "--abort":
+            for note in merges.abandon_merge(under_way):
+                warn(note)
+            merged = Merged(MergeResult.ABORTED, plan.target.oid)
+            session.say(f"Took the merge into '{target}' back")
+        else:
+            merged = merges.resume_merge(under_way)
+    hooks = MergeHooks.of(session, plan, lenient=True)
+    if how == "--abort":
+        return _fired(hooks, merged)
+    return _after(session, plan, merged, hooks)
+
+
+def _after(
+    session: Session,
+    plan: Merging,
+    merged: Merged,
+    hooks: MergeHooks | None,
+    *,
+    dry_run: bool = False,
+) -> int:
+    """Tell what became of a merge, fire `post-merge`, remove what was merged."""
+    code = _tell(session, plan, merged)
+    if hooks is not None and merged.result is not MergeResult.UP_TO_DATE:
+        code = _fired(hooks, merged) or code
+    if plan.options.remove_sources and code == OK and not dry_run:
+        return _remove(session, plan)
+    return code
+
+
+def _fired(hooks: MergeHooks, merged: Merged) -> int:
+    outcome = hooks.after_merge(merged)
+    if outcome.status is FireStatus.INTERRUPTED:
+        return INTERRUPTED
+    return FAILED if outcome.must_stop else OK
+
+
+# --- removing -----------------------------------------------------------------------------------
+
+
+def _planned_removal(session: Session, plan: Merging) -> tuple[Target, ...]:
+    """Return what goes with the sources. Raises: Refused, Trouble."""
+    sources = (*plan.sources, *plan.contained)
+    for source in sources:
+        if not source.is_branch:
+            raise Trouble(
+                f"'{source.name}' is no branch here, so there is nothing to remove",
+                tips=("leave out --remove",),
+            )
+    repository = session.repository.refreshed()
+    return plan_removal(
+        repository,
+        tuple(source.name for source in sources),
+        remote_branch=RemoteBranch.ALSO if repository.settings.delete_remote else RemoteBranch.KEEP,
+        replaceable=NAMES,
+        is_no_loss=Visitors(session).is_no_loss,
+        merged={source.name: source.oid for source in sources},
+    )
+
+
+def _remove(session: Session, plan: Merging) -> int:
+    return OK if remove_all(session, _planned_removal(session, plan), command="merge") else FAILED
+
+
+# --- telling ------------------------------------------------------------------------------------
+
+
+def _foretell(session: Session, plan: Merging) -> int:
+    where = "nowhere checked out" if plan.worktree is None else show_path(plan.worktree.path)
+    session.say(
+        f"would merge {_names(plan.sources)} into '{plan.target.name}' ({plan.mode}, {where})"
+    )
+    conflicts = merges.foresee(plan)
+    if conflicts is None:
+        session.say("whether that conflicts cannot be told beforehand")
+    for name in conflicts or ():
+        session.say(f"would conflict: {harmless(name)}")
+    if plan.options.remove_sources:
+        session.say(f"would remove {_names((*plan.sources, *plan.contained))} afterwards")
+    return FAILED if conflicts else OK
+
+
+def _tell(session: Session, plan: Merging, merged: Merged) -> int:
+    target = plan.target.name
+    match merged.result:
+        case MergeResult.SUCCESS:
+            done = _DONE[plan.style].format(sources=_names(plan.sources), target=target)
+            session.say(f"{done} ({merged.commit[:12]})")
+            return OK
+        case MergeResult.UP_TO_DATE:
+            names = _names((*plan.sources, *plan.contained))
+            session.say(f"Already up to date: '{target}' has all of {names}")
+            return OK
+        case MergeResult.ABORTED:
+            _write("error", f"git refused the commit, nothing was merged into '{target}':")
+            for line in merged.said.splitlines():
+                _write("", harmless(line))
+            return FAILED
+        case MergeResult.CONFLICT:
+            _tell_conflict(plan, merged)
+            return FAILED
+
+
+def _tell_conflict(plan: Merging, merged: Merged) -> None:
+    where = show_path(merged.path or "")
+    _write(
+        "error",
+        f"{_names(plan.sources)} and '{plan.target.name}' conflict; the merge stays in {where}:",
+    )
+    for name in merged.conflicts[:_SHOWN_FILES]:
+        _write("", harmless(name))
+    if len(merged.conflicts) > _SHOWN_FILES:
+        _write("", f"and {len(merged.conflicts) - _SHOWN_FILES} more")
+    _write("tip", "resolve them there and `git add` them, then: daft merge --continue")
+    _write("tip", "or take it back: daft merge --abort")
+
+
+def _write(kind: str, text: str) -> None:
+    prefix = {"error": "error: ", "tip": "  tip: "}.get(kind, "  ")
+    sys.stderr.write(f"{prefix}{text}\n")
+
+
+def _names(sources: tuple[MergeSource, ...]) -> str:
+    return ", ".join(f"'{harmless(source.name)}'" for source in sources)
