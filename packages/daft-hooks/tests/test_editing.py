@@ -95,3 +95,42 @@ def test_what_was_added_can_be_taken_away_again(before: str, texts: list[str]) -
     had = ["x"] if "x" in before and "x" not in texts else []
     assert parse(added, "f").items["shared"].to_plain() == (["x"] if "x" in before else []) + texts
     assert parse(gone, "f").items["shared"].to_plain() == had
+
+
+MAP = {"url": "git@h:a/b.git", "name": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", 'relations:\n  - {url: "git@h:a/b.git", name: "a b"}\n'),
+        (
+            "relations: # ours\n  - url: x # one\n    name: y\n\n# next\nrc: a\n",
+            (
+                "relations: # ours\n  - url: x # one\n    name: y\n"
+                '  - {url: "git@h:a/b.git", name: "a b"}\n\n# next\nrc: a\n'
+            ),
+        ),
+        ("relations: [x]\n", 'relations: [x, {url: "git@h:a/b.git", name: "a b"}]\n'),
+    ],
+)
+def test_a_map_is_added_as_a_text_is(before: str, after: str) -> None:
+    assert with_texts(before.encode(), "relations", [MAP], file="daft.yml").decode() == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "relations:\n  - url: git@h:a/b.git # one\n    name: a b\n  - url: y\n    name: z\n",
+            "relations:\n  - url: y\n    name: z\n",
+        ),
+        (
+            "relations:\n  - y # why\n  - {url: 'git@h:a/b.git', name: a b}\n# end\n",
+            "relations:\n  - y # why\n# end\n",
+        ),
+        ("relations: [{url: 'git@h:a/b.git', name: a b}, x] # two\n", "relations: [x] # two\n"),
+    ],
+)
+def test_a_map_is_taken_out_whole(before: str, after: str) -> None:
+    assert without_texts(before.encode(), "relations", [MAP], file="daft.yml").decode() == after

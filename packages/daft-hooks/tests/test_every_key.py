@@ -48,6 +48,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "top.min_version": (TOP % "", TOP % ", min_version: '99'"),
     "top.shared": (TOP % "", TOP % ", shared: [.env]"),
     "top.merge": (TOP % "", TOP % ", merge: {ff: only}"),
+    "top.relations": (TOP % "", TOP % ", relations: [x]"),
     "top.layout": (TOP % "", TOP % ", layout: contained"),
     "hook.jobs": ("hooks: {pre-merge: {}}", HOOK % ""),
     "hook.parallel": (HOOK % "", HOOK % ", parallel: false"),
@@ -153,7 +154,7 @@ def observed(text: str, overlay: str = "{}") -> list[Any]:
         return [[problem.message for problem in error.problems]]
     found += [problem.message for problem in loaded.decoded.problems]
     found += [configuration.layout, configuration.env, configuration.shared]
-    found += [configuration.merge]
+    found += [configuration.merge, configuration.relations]
     for event_hook, task, move in (
         ("pre-merge", None, None),
         ("t", "t", None),

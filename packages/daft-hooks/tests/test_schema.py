@@ -39,6 +39,7 @@ VALID: dict[type, list[Any]] = {
     shape.Part: [None],
     shape.Parts: [JOBS, [], None, [{"script": "s", "runner": "sh"}, {"group": {"jobs": JOBS}}]],
     shape.Paths: [None, [], [{"path": "x", "optional": True}], {"path": "x", "optional": True}],
+    shape.Relations: ["x", ["x", {"url": "y", "name": "n", "kind": None}], [], None],
     shape.Ports: [["A", {"B": 3}, "C"], "A", [], None],
 }  # fmt: skip
 WRONG: dict[type, list[Any]] = {
@@ -58,6 +59,7 @@ WRONG: dict[type, list[Any]] = {
     shape.Part: ["x", ["x"], 3],
     shape.Parts: ["x", {"a": 1}, ["x"], [["x"]]],
     shape.Paths: [{"a": 1}, [["x"]], [{"file": "x"}], [{"path": "x", "optional": "yes"}]],
+    shape.Relations: [{"url": "x"}, [["x"]], [{"name": "x"}], [{"url": "x", "colour": "red"}]],
     shape.Ports: ["lower", ["A", {"B": -1}], [{"A": 1, "B": 2}], {"A": 1}, [["A"]]],
 }  # fmt: skip
 

@@ -154,6 +154,10 @@ ROWS: dict[str, tuple[str, str | bytes | Mapping[str, str], str, str]] = {
         "'fail_mode' has no effect on a task",
     ),
     "shared-path": ("error", "shared: [../x]\n", "1:10", "no path inside of the worktree"),
+    "relation-map": ("fatal", "relations: {api: x}\n", "1:12", "a list of URLs"),
+    "relation-url": ("error", "relations: [{name: x}]\n", "1:13", "'' names no repository"),
+    "relation-field": ("warning", "relations: [{url: x, nam: y}]\n", "1:22", "did you mean 'name'?"),
+    "relation-twice": ("warning", "relations: [x, x]\n", "1:16", "stands here a second time"),
     # a hook or a task
     "no-hook-map": ("fatal", "hooks: {post-clone: x}\n", "1:21", "expected a map with `jobs:`"),
     "modes-exclude-each-other": (

@@ -18,6 +18,7 @@ from .entries import read_commands, read_jobs, read_log
 from .errors import BadConfiguration, Mark, Problem, Severity
 from .hooktypes import FailMode
 from .reading import Reader, nearest
+from .relating import read_relations
 from .rules import read_condition
 from .together import read_shared
 
@@ -78,6 +79,7 @@ def _configuration(reader: Reader, root: Node) -> Configuration:
         source_dir_local=reader.text(given.get("source_dir_local"), "source_dir_local")
         or usual.source_dir_local,
         shared=read_shared(reader, given.get("shared"), "shared", env),
+        relations=read_relations(reader, given.get("relations"), "relations"),
     )
 
 

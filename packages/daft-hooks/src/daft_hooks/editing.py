@@ -1,4 +1,6 @@
-"""Changing a list of texts in a configuration file, and nothing else in it.
+"""Changing a list in a configuration file, and nothing else in it.
+
+Its items are texts, or maps of texts.
 
 The text is changed where the list stands, so comments, order and layout stay. Several ways to
 write the change are tried; one counts only if what it comes to, read again, is what was wanted.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -19,8 +21,10 @@ from .errors import BadConfiguration, CannotEdit
 _PLAIN = re.compile(r"[A-Za-z0-9._/][A-Za-z0-9._/-]*")
 _BOM = b"\xef\xbb\xbf"
 
+Item = str | Mapping[str, str]
 
-def with_texts(data: bytes, key: str, texts: Sequence[str], *, file: str) -> bytes:
+
+def with_texts(data: bytes, key: str, texts: Sequence[Item], *, file: str) -> bytes:
     """Return a file with `texts` added to the end of the list at its key `key`.
 
     A list that is not there is made. file: the name, for messages.
@@ -30,28 +34,35 @@ def with_texts(data: bytes, key: str, texts: Sequence[str], *, file: str) -> byt
     return _edited(data, key, [*before, *texts], file, _Adding(key, texts))
 
 
-def without_texts(data: bytes, key: str, texts: Collection[str], *, file: str) -> bytes:
+def without_texts(data: bytes, key: str, texts: Collection[Item], *, file: str) -> bytes:
     """Return a file with `texts` taken out of the list at its key `key`; they are as written there.
 
     A list that loses all of them stays, empty: an overlay may have said something else.
     Raises: as `with_texts`.
     """
     before = _list_at(parse(data, file), key)
-    if not set(before) & set(texts):
+    if not any(text in texts for text in before):
         return data
     left = [text for text in before if text not in texts]
     return _edited(data, key, left, file, _Removing(key, texts))
 
 
-def _list_at(root: Node, key: str) -> list[str]:
+def item_of(node: Node) -> Item:
+    """Return an item of a list as it is written; a value within that is no text counts as none."""
+    if node.kind == "map":
+        return {key: value.text for key, value in node.items.items()}
+    return node.text
+
+
+def _list_at(root: Node, key: str) -> list[Item]:
     node = root.items.get(key)
     if node is None or node.is_null:
         return []
-    return [one.text for one in (node.elements if node.kind == "list" else [node])]
+    return [item_of(one) for one in (node.elements if node.kind == "list" else [node])]
 
 
 def _edited(
-    data: bytes, key: str, wanted: list[str], file: str, ways: _Adding | _Removing
+    data: bytes, key: str, wanted: list[Item], file: str, ways: _Adding | _Removing
 ) -> bytes:
     """Return the first way to write it that comes to `wanted`, all else as it was."""
     mark = _BOM if data.startswith(_BOM) else b""
@@ -104,7 +115,7 @@ class _Text:
 
 
 class _Adding:
-    def __init__(self, key: str, texts: Sequence[str]) -> None:
+    def __init__(self, key: str, texts: Sequence[Item]) -> None:
         self._key = key
         self._new = [_written(text) for text in texts]
 
@@ -155,13 +166,13 @@ class _Adding:
 
     def _block(self, at: _Text) -> Iterator[str]:
         indent = " " * at.value.start_mark.column
-        end = at.line_end(at.value.value[-1].end_mark.index)
+        end = at.line_end(_end(at.value.value[-1]))
         lines = "".join(f"{at.eol}{indent}- {one}" for one in self._new)
         yield at.put(end, end, lines)
 
 
 class _Removing:
-    def __init__(self, key: str, texts: Collection[str]) -> None:
+    def __init__(self, key: str, texts: Collection[Item]) -> None:
         self._key = key
         self._gone = texts
 
@@ -171,7 +182,7 @@ class _Removing:
         if isinstance(at.value, yaml.ScalarNode):
             yield at.put(at.value.start_mark.index, at.value.end_mark.index, "[]")
         elif isinstance(at.value, yaml.SequenceNode):
-            left = [one for one in at.value.value if one.value not in self._gone]
+            left = [one for one in at.value.value if _value(one) not in self._gone]
             if not at.value.flow_style:
                 yield self._lines(at, bool(left))
             else:
@@ -182,9 +193,9 @@ class _Removing:
         """Return the text without the lines of what goes, with the remarks on them."""
         text = at.text
         for one in reversed(at.value.value):
-            if one.value in self._gone:
+            if _value(one) in self._gone:
                 start = text.rfind("\n", 0, one.start_mark.index) + 1
-                end = text.find("\n", one.end_mark.index) + 1
+                end = text.find("\n", _end(one)) + 1
                 text = text[:start] + text[end or len(text) :]
         if any_left:
             return text
@@ -192,8 +203,25 @@ class _Removing:
         return f"{text[:colon]} []{text[colon:]}"
 
 
-def _written(text: str) -> str:
-    """Return a text as YAML, with quotes where it needs them."""
+def _value(node: Any) -> Item:
+    """Return what `item_of` does, of a node of PyYAML."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: value.value for key, value in node.value}
+    return str(node.value)
+
+
+def _end(node: Any) -> int:
+    """Return where a value ends; a block's own mark is where the next one begins."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.index)
+
+
+def _written(text: Item) -> str:
+    """Return an item as YAML, with quotes where it needs them."""
+    if not isinstance(text, str):
+        return f"{{{', '.join(f'{key}: {_written(value)}' for key, value in text.items())}}}"
     if _PLAIN.fullmatch(text) and isinstance(resolve(text), str):
         return text
     return json.dumps(text, ensure_ascii=False)

@@ -122,6 +122,8 @@ def _of_kind(kind: Kind) -> Schema:
             return _or_nothing(_list({"$ref": f"#/definitions/{name}"}))
         case shape.Paths():
             return _paths()
+        case shape.Relations():
+            return _relations()
         case shape.Ports():
             return _ports()
         case _:
@@ -179,6 +181,22 @@ def _condition() -> Schema:
     return {
         "description": "True or false, a variable, a rule, a list of rules, or rules by system.",
         "anyOf": [{"type": [*_SCALAR, "null"]}, rules, rule, by_system],
+    }
+
+
+def _relations() -> Schema:
+    texts = {key: {"type": [*_SCALAR, "null"]} for key in ("name", "kind")}
+    relation = {
+        "type": "object",
+        "properties": {"url": {"type": _SCALAR}, **texts},
+        "required": ["url"],
+        "additionalProperties": False,
+    }
+    return {
+        "anyOf": [
+            {"type": [*_SCALAR, "null"]},
+            _list({"anyOf": [{"type": _SCALAR}, relation]}),
+        ]
     }
 
 

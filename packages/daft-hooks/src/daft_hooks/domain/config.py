@@ -187,6 +187,15 @@ class MergeConfig:
 
 
 @frozen(kw_only=True)
+class Relation:
+    """A repository that belongs to this one. name, kind: for people; "" where nothing is said."""
+
+    url: str
+    name: str = ""
+    kind: str = ""
+
+
+@frozen(kw_only=True)
 class Configuration:
     """Everything a repository's configuration says.
 
@@ -204,3 +213,4 @@ class Configuration:
     source_dir: str = ".daft"
     source_dir_local: str = ".daft-local"
     shared: tuple[str, ...] = ()
+    relations: tuple[Relation, ...] = ()

@@ -105,13 +105,18 @@ class Paths:
 
 
 @frozen
+class Relations:
+    """What `relations` takes: URLs, or maps with `url`, `name` and `kind`."""
+
+
+@frozen
 class Ports:
     """A list of variable names, each alone or with its offset."""
 
 
 Kind = (
     Text | Texts | Globs | Flag | Number | Choice | Quantity | FlagOr | Command | Conditions
-    | Variables | Part | Parts | Paths | Ports
+    | Variables | Part | Parts | Paths | Relations | Ports
 )  # fmt: skip
 
 
@@ -150,6 +155,12 @@ TOP = (
         "shared",
         Texts(),
         "Files that git ignores and all worktrees have in common, such as .env.",
+        consented=False,
+    ),
+    Field(
+        "relations",
+        Relations(),
+        "Repositories that belong to this one: URLs, or maps with `url`, `name` and `kind`.",
         consented=False,
     ),
     Field("colors", Flag(), "Has no effect.", effect=False),
@@ -304,7 +315,7 @@ STRICT = frozenset({"merge"})
 """Shapes in which an unknown key makes the file unusable: it may be the guard somebody wants."""
 
 REFUSED = {
-    "top": ("copy", "relations", "defaults"),
+    "top": ("copy", "defaults"),
     "job": ("retry", "wait_for", "every", "matrix"),
 }
 """Keys others know and this version does not: what they ask for would silently not happen."""
