@@ -1,4 +1,4 @@
-"""Writing what worktrees share into the configuration file that says it, and nothing else there."""
+"""Writing a list into the configuration file that says it, such as what worktrees share."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def declare(repository: Repository, worktree: Worktree, names: Sequence[str]) ->
         new = [name for name in names if name not in known]
         return editing.with_texts(data, KEY, new, file=file) if new else data
 
-    return _edit(repository, worktree, edit)
+    return amend(repository, worktree, KEY, edit)
 
 
 def undeclare(repository: Repository, worktree: Worktree, names: Sequence[str]) -> str | None:
@@ -79,20 +79,27 @@ def undeclare(repository: Repository, worktree: Worktree, names: Sequence[str]) 
         gone = [text for text in texts if shared_path(text) in names]
         return editing.without_texts(data, KEY, gone, file=file)
 
-    return _edit(repository, worktree, edit)
+    return amend(repository, worktree, KEY, edit)
 
 
-def _edit(
+def amend(
     repository: Repository,
     worktree: Worktree,
+    key: str,
     edit: Callable[[bytes, Loaded | None, str], bytes],
 ) -> str | None:
+    """Have `edit` change the file of a worktree that says `key`; return its name, None for none.
+
+    edit: (content, configuration, name of the file) -> content. Without a file that says it the
+    main one is changed, which is made where there is none.
+    Raises: whatever `edit` raises, with the file as it was; Trouble, LockTimeout.
+    """
     # Two of us at once would each write what the other has not.
     with worktree_lock(repository.common_dir):
         loaded = discovery.load(worktree.path)
         file = MAIN_NAMES[0]
         if loaded is not None:
-            mark = loaded.document.keys.get(KEY)
+            mark = loaded.document.keys.get(key)
             file = loaded.files[0] if mark is None else mark.file
         path = os.path.join(worktree.path, file)
         data = b"" if loaded is None else _read(path)

@@ -41,7 +41,7 @@ Worktrees
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
   shared [<verb>]       files such as .env, once for all worktrees
-  repo list|info|add|remove
+  repo list|info|add|remove|link|unlink
                         the repositories you work in, by name
 
 Hooks and jobs

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-VERBS = ("list", "info", "add", "remove")
+VERBS = ("list", "info", "add", "remove", "link", "unlink")
 
 
 class _Verbs(click.Group):

@@ -10,7 +10,9 @@ import click
 
 from daft_store.catalog import Entry
 
+from ..catalog import every_entry
 from ..place import data_directory, layout_of
+from ..relations import related_to
 from ..repositories import Shown, choose
 from ..terminal import harmless, show_path
 
@@ -24,7 +26,12 @@ FORMATS = ("json", "yaml")
 def command(repository: str | None, form: str | None) -> int:
     """Show what is known of REPOSITORY: a name, a path or an id; without, the one here."""
     shown = choose(repository)
-    document = {**shown.row, "layout": _layout(shown), "worktrees": _worktrees(shown)}
+    document = {
+        **shown.row,
+        "layout": _layout(shown),
+        "worktrees": _worktrees(shown),
+        "relations": _relations(shown),
+    }
     if form == "json":
         import json
 
@@ -50,6 +57,21 @@ def _worktrees(shown: Shown) -> list[dict[str, Any]] | None:
     return [{"branch": one.branch, "path": one.path} for one in shown.worktrees]
 
 
+def _relations(shown: Shown) -> list[dict[str, Any]] | None:
+    if shown.repository is None:
+        return None
+    return [
+        {
+            "name": one.name,
+            "kind": one.relation.kind or None,
+            "url": one.relation.url,
+            "repository": None if one.entry is None else one.entry.name,
+            "path": None if one.entry is None else one.entry.path,
+        }
+        for one in related_to(shown.repository, every_entry())
+    ]
+
+
 def _lines(shown: Shown, document: dict[str, Any]) -> Iterator[str]:
     entry: Entry = shown.entry
     for title, value in (
@@ -72,6 +94,12 @@ def _lines(shown: Shown, document: dict[str, Any]) -> Iterator[str]:
         branch = "└" if number == len(trees) else "├"
         missing = "  (missing)" if one.missing else ""
         yield f"  {branch} {one.label:<{width}}  {show_path(one.path)}{missing}"
+    if document["relations"]:
+        yield "Relations"
+    for one in document["relations"]:
+        kind = f" [{one['kind']}]" if one["kind"] else ""
+        where = f"not here: {one['url']}" if one["path"] is None else show_path(one["path"])
+        yield f"  {one['name']}{kind}  {where}"
 
 
 def _status(shown: Shown) -> str:
