@@ -94,6 +94,26 @@ def test_a_repository_never_raises_its_own_trust(home: Any, where: str) -> None:
     assert done.stderr.count("counts in the global configuration only") == told
 
 
+@pytest.mark.parametrize(
+    "condition", ["hasconfig:remote.*.url:https://mine.example/**", "onbranch:main"]
+)
+def test_what_a_repository_says_of_itself_raises_no_trust(home: Any, condition: str) -> None:
+    project = home.repository(RUNS, trust=False)
+    home.git("remote", "add", "origin", "https://mine.example/x", cwd=project)
+    more = home.root / "more"
+    home.git("config", "--file", str(more), "daft.hooks.defaultTrust", "allow", cwd=home.root)
+    home.git("config", "--global", f"includeIf.{condition}.path", str(more), cwd=home.root)
+    assert home.git("config", "daft.hooks.defaultTrust", cwd=project) == "allow"
+
+    done = home.daft("start", "x", "--no-carry", cwd=project)
+    home.git("config", "--global", "include.path", str(more), cwd=home.root)
+    home.daft("start", "y", "--no-carry", cwd=project)
+
+    assert "Untrusted repo" in done.stderr
+    assert not has_run(home, "x")
+    assert has_run(home, "y")
+
+
 def test_a_word_that_is_no_level_is_told_once_and_denies(home: Any) -> None:
     project = home.repository(RUNS, trust=False)
     set_globally(home, "defaultTrust", "alow")

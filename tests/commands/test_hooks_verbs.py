@@ -154,6 +154,14 @@ def test_the_list_says_what_it_leaves_out(home: Any, project: Path) -> None:
     assert shown.stdout == "Nothing is trusted, and 1 denied; to see it: daft hooks list --all\n"
 
 
+def test_the_list_names_a_default_that_is_more_than_no(home: Any, project: Path) -> None:
+    home.git("config", "--global", "daft.hooks.defaultTrust", "prompt", cwd=project)
+
+    shown = home.daft("hooks", "list", cwd=home.root)
+
+    assert shown.stdout == "prompt  every other repository (daft.hooks.defaultTrust)\n"
+
+
 def test_a_long_list_goes_through_a_pager_on_a_terminal(home: Any) -> None:
     for number in range(21):
         home.daft("hooks", "trust", "--pattern", f"/x/{number}", "-f", cwd=home.root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,11 +21,12 @@ from daft_hooks.domain.trust import Verdict
 from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
 from daft_hooks.firing import FireOutcome, FireStatus, Firing, fire
 from daft_hooks.hooktypes import HOOK_TYPES, FailMode
-from daft_hooks.settings import HookSettings, hook_settings
+from daft_hooks.settings import OWN_ONLY, HookSettings, hook_settings
 from daft_hooks.watching import JobWatcher
 from daft_store.roots import config_root
 from daft_worktree.layouts import Layout
 from daft_worktree.repository import Repository
+from daft_worktree.settings import read_settings
 from daft_worktree.worktrees import Worktree
 
 from .place import data_directory, layout_of, remote_url
@@ -59,7 +60,7 @@ class Session:
         self.registry = SqliteTrustRegistry(data_directory())
         self.settings: HookSettings = hook_settings(
             repository.settings.values,
-            own=repository.settings.own,
+            own=_own_settings(repository),
             config_dir=config_root(os.environ),
             home=os.environ.get("HOME"),
         )
@@ -317,3 +318,11 @@ class Session:
         if not self.quiet:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
+
+
+def _own_settings(repository: Repository) -> Mapping[str, str]:
+    """Return what the user's configuration says, whatever the repository says of itself."""
+    here = repository.settings.own
+    if not any(key.lower() in here for key in OWN_ONLY):
+        return here  # the usual case, which must not cost another git
+    return read_settings("/").own

@@ -64,16 +64,20 @@ def hook_settings(
 ) -> HookSettings:
     """Return the settings in `values`: git configuration, keys in lower case.
 
-    own: of these, what the user's own (global) configuration says. What is trusted is taken from
+    own: what the user's own (global) configuration says, whatever the repository: read outside of
+    any, as it may include files by what a repository says of itself. What is trusted is taken from
     there alone: a repository can be unpacked with a configuration of its own in it, and must
     never raise its own trust. config_dir: the user's own configuration of daft. home: what `~/`
     stands for.
     """
     reading = _Reading(values)
     trusted = _Reading({} if own is None else own, reading.warnings)
-    for key in _OWN_ONLY:
+    for key in OWN_ONLY:
         if values.get(key.lower()) != trusted.values.get(key.lower()):
-            trusted.warnings.append(f"git config {key} counts in the global configuration only")
+            trusted.warnings.append(
+                f"git config {key} counts in the global configuration only, "
+                "and not in what that includes on a condition"
+            )
     return HookSettings(
         enabled=reading.flag("daft.hooks.enabled", usual=True),
         disabled=frozenset(
@@ -96,7 +100,8 @@ def hook_settings(
     )
 
 
-_OWN_ONLY = ("daft.hooks.defaultTrust", "daft.hooks.userDirectory", "daft.hooks.trustPrune")
+OWN_ONLY = ("daft.hooks.defaultTrust", "daft.hooks.userDirectory", "daft.hooks.trustPrune")
+"""What no repository has a say in."""
 
 
 def _output(reading: _Reading) -> OutputSettings:

@@ -15,7 +15,8 @@ PROTECT = (".env*", "*.local.*", "*.sqlite*")
 class Settings(NamedTuple):
     """What applies to one repository. `values` holds every `daft.*` key, lower case.
 
-    own: of these, what the user's own (global) configuration says: what no repository may decide.
+    own: of these, what the user's own (global) configuration says here. It may include files on
+    condition of what the repository says; `read_settings("/")` tells what holds everywhere.
     remote_urls: name of a remote -> its first URL, as it is configured.
     protect: patterns of ignored files that are not removed unsaid. merge_style: how merges are
     made, None for the usual way. merge_removes: merged worktrees and branches go.

@@ -13,6 +13,8 @@ from daft_hooks.adapters.registry import SqliteTrustRegistry
 from daft_hooks.discovery import Loaded
 from daft_hooks.domain.trust import Consent, TrustEntry, TrustLevel
 from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
+from daft_hooks.settings import hook_settings
+from daft_worktree.settings import read_settings
 
 from ..context import Session
 from ..failures import Trouble
@@ -237,6 +239,9 @@ def list_(everything: bool, form: str | None) -> int:
     if patterns:
         lines.append("Patterns, the first that fits counts:")
         lines += [f"{level.value:6}  {harmless(pattern)}" for pattern, level in patterns]
+    default = hook_settings({}, own=read_settings("/").own).default_trust
+    if default is not TrustLevel.DENY:
+        lines.append(f"{default.value:6}  every other repository (daft.hooks.defaultTrust)")
     if not lines:
         refused = len(registry.entries())
         lines.append(
