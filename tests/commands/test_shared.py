@@ -80,6 +80,9 @@ def three(home: Any) -> Path:
     """A repository with worktrees x and y; main has a `.env`, y another one."""
     path: Path = home.repository("# ours\nhooks: {}  # none\n")
     (path / ".git" / "info" / "exclude").write_text(".env\n")
+    (path / "tracked").write_text("")
+    home.git("add", "tracked", cwd=path)
+    home.git("commit", "-qm", "tracked", cwd=path)
     for name in ("x", "y"):
         home.daft("start", name, cwd=path)
     (path / ".env").write_text("S=1\n")
@@ -184,8 +187,10 @@ def test_sharing_undoes_no_consent(home: Any) -> None:
         (("add", ".git/config"), 1, "cannot be the name of a shared file"),
         (("add", "."), 1, "cannot be the name of a shared file"),
         (("add", "nope"), 1, "nope does not exist"),
-        (("add", "daft.yml"), 1, "daft.yml is tracked by git"),
-        (("add", "--declare", "daft.yml"), 1, "daft.yml is tracked by git"),
+        (("add", "tracked"), 1, "tracked is tracked by git"),
+        (("add", "--declare", "tracked"), 1, "tracked is tracked by git"),
+        (("add", "daft.yml"), 1, "is the configuration"),
+        (("add", "daft.yaml"), 1, "is the configuration, which comes along"),
         (("add", ".env/x"), 1, "cannot be shared: .env is a file"),
         (("add", "a", "a/b", "--declare"), 1, "lie in one another"),
         (("link", ".env"), 1, ".env is not shared"),

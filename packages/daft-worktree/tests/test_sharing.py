@@ -330,6 +330,24 @@ def test_the_links_of_a_moved_worktree_are_made_again(repository: Repository, gi
     assert Path(second.path, ".env").read_text() == "SECRET=1\n"
 
 
+def test_links_to_what_somebody_deleted_are_no_links(repository: Repository) -> None:
+    main, second = trees(repository)
+    sharing.share(repository, main, ".env")
+    sharing.link(repository, second, (".env",))
+    os.unlink(stored_path(repository.common_dir, ".env"))
+
+    assert state(repository, main) is State.MISSING
+    with pytest.raises(CannotShare, match="does not exist"):
+        sharing.share(repository, main, ".env")
+    os.unlink(f"{main.path}/.env")
+    Path(main.path, ".env").write_text("SECRET=4\n")
+    sharing.share(repository, main, ".env")
+    assert Path(second.path, ".env").read_text() == "SECRET=4\n"
+    os.unlink(stored_path(repository.common_dir, ".env"))
+    rows = sharing.unshare(repository, (main, second), ".env")
+    assert [row.outcome for row in rows] == [Outcome.DELETED, Outcome.DELETED]
+
+
 def test_a_worktree_that_is_renamed_keeps_its_links(repository: Repository) -> None:
     main, _ = trees(repository)
     sharing.share(repository, main, ".env")

@@ -27,10 +27,12 @@ class Declared:
     """What a worktree's configuration says of shared files.
 
     names: relative to the top of a worktree, in their order. written: what `env.write` names.
+    files: the configuration itself; never empty.
     """
 
     names: tuple[str, ...] = ()
     written: str | None = None
+    files: tuple[str, ...] = MAIN_NAMES
 
 
 def declared(worktree: Worktree) -> Declared:
@@ -48,6 +50,7 @@ def declared(worktree: Worktree) -> Declared:
     env = configuration.env
     return Declared(
         names=configuration.shared,
+        files=(*MAIN_NAMES, *loaded.files),
         written=None if env is None or env.write is None else os.path.normpath(env.write),
     )
 

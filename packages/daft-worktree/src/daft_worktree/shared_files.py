@@ -24,7 +24,7 @@ class Has(Enum):
 
     NOTHING = "nothing"
     LINK = "link"  # to the shared file
-    STALE = "stale"  # a link of ours that leads nowhere: the worktree was moved
+    STALE = "stale"  # a link of ours that leads nowhere: one of both was moved, or deleted
     SAME = "same"  # a file of its own that says the same
     OTHER = "other"  # anything else
     TRACKED = "tracked"  # git has it, or something below it
@@ -162,7 +162,7 @@ def stored_names(common_dir: str) -> list[str]:
 def stale_link(common_dir: str, worktree: Worktree, name: str) -> Spot | None:
     """Return the link of a worktree to a shared file that leads nowhere since it was moved."""
     spot = _look_at(common_dir, worktree, name, False)
-    return spot if spot.has is Has.STALE else None
+    return spot if spot.has is Has.STALE and spot.is_stored else None
 
 
 def look(common_dir: str, worktree: Worktree, names: Iterable[str]) -> list[Spot]:
@@ -242,7 +242,7 @@ def _there(common_dir: str, worktree: Worktree, name: str) -> tuple[Has, str]:
         text = os.readlink(path)
         whole = os.path.normpath(os.path.join(os.path.realpath(os.path.dirname(path)), text))
         if whole == stored:
-            return Has.LINK, ""
+            return (Has.LINK if os.path.lexists(stored) else Has.STALE), ""
         is_ours = whole.endswith(os.path.join(os.sep, _BELOW, name)) and not os.path.exists(path)
         return (Has.STALE, "") if is_ours else (Has.OTHER, f"a link to {text} is there")
     if stat.S_ISDIR(mode):

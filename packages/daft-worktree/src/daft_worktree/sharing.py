@@ -90,7 +90,8 @@ def share(repository: Repository, worktree: Worktree, name: str, *, override: bo
                 row = _link(common_dir, spot, verdict)
             private_copies.forget(worktree, name)
         except OSError as error:
-            raise CannotWrite(spot.path, error.strerror or str(error)) from error
+            place = error.filename2 or error.filename or stored_path(common_dir, name)
+            raise CannotWrite(str(place), error.strerror or str(error)) from error
         places.ignore(common_dir, worktree.path, (name,))
     return row._replace(detail="", aside=kept or row.aside)
 
@@ -101,7 +102,7 @@ def refusal_to_share(spot: Spot, *, override: bool = False) -> CannotShare | Non
         return CannotShare(spot.name, "is tracked by git", "`git rm --cached` it first")
     if spot.has is Has.BLOCKED:
         return CannotShare(spot.name, f"cannot be shared: {spot.detail}")
-    if spot.has is Has.NOTHING and not spot.is_stored:
+    if spot.has in (Has.NOTHING, Has.STALE) and not spot.is_stored:
         tip = "make it, or only declare it with `daft shared add --declare`"
         return CannotShare(spot.name, "does not exist", tip)
     if spot.has is Has.OTHER and not os.path.isfile(spot.path):

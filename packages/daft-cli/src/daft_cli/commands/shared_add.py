@@ -25,7 +25,7 @@ from .shared_words import name_of, reachable, say, say_rows, standing_in
 @click.option("--override", is_flag=True, help="Also where another file is shared; it is kept.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
 def command(paths: tuple[str, ...], only_declare: bool, override: bool, quiet: bool) -> int:
-    """Keep PATHs of this worktree once for all, and put links to them into every worktree.
+    """Share PATHs: kept once, linked into every worktree.
 
     They are added to `shared:` in daft.yml. A file that says something else in another worktree
     is left alone.
@@ -67,6 +67,9 @@ def _refusal(
     """Return why a file cannot be shared, None when it can."""
     if spot.name == known.written:
         return CannotShare(spot.name, "is what `env.write` names; each worktree has its own")
+    if spot.name in known.files:
+        why = "is the configuration, which comes along to new worktrees by itself"
+        return CannotShare(spot.name, why)
     around = [one for one in (*known.names, *names) if _overlap(one, spot.name)]
     if around:
         return CannotShare(spot.name, f"and {around[0]} lie in one another; share one of them")

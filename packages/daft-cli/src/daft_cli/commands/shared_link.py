@@ -17,7 +17,7 @@ from .shared_words import name_of, refuse_unknown, say_rows, worktree_of
 @click.option("--override", is_flag=True, help="Also in place of another file, which is kept.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
 def command(path: str, worktree: str | None, override: bool, quiet: bool) -> int:
-    """Put the link to the shared PATH into WORKTREE (this one)."""
+    """Put the link to PATH into WORKTREE (this one)."""
     repository = discover(to_change=True)
     tree = worktree_of(repository, worktree)
     name = name_of(repository, path)

@@ -17,7 +17,7 @@ from .shared_words import name_of, refuse_unknown, say_rows, worktree_of
 @click.option("--override", is_flag=True, help="Also in place of another file, which is kept.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
 def command(path: str, worktree: str | None, override: bool, quiet: bool) -> int:
-    """Give WORKTREE (this one) a copy of its own of the shared PATH.
+    """Give WORKTREE (this one) its own copy of PATH.
 
     It is not made a link again until `daft shared link` says so. A file of its own that is there
     already stays.

@@ -21,10 +21,10 @@ from .shared_words import name_of, reachable, refuse_unknown, say, say_rows, sta
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
 def command(paths: tuple[str, ...], delete: bool, dry_run: bool, quiet: bool) -> int:
-    """Share PATHs no more: every worktree gets a copy in place of its link.
+    """Share PATHs no more: a copy for each worktree.
 
-    They are taken out of `shared:` in daft.yml. Files that are no links are left alone, also with
-    --delete.
+    It takes the place of the link, and PATHs are taken out of `shared:` in daft.yml. Files that are
+    no links are left alone, also with --delete.
     """
     repository = discover(to_change=True)
     here = standing_in(repository)

@@ -30,7 +30,11 @@ _STYLES = {
 @click.option("--format", "form", type=click.Choice(FORMATS), help="For programs.")
 @click.option("--no-headers", is_flag=True, help="Leave out the header of csv and tsv.")
 def command(form: str | None = None, no_headers: bool = False) -> int:
-    """Show which worktree has which shared file: linked, local, conflict or missing."""
+    """Show what each worktree has of shared files.
+
+    A link to it (linked), a file of its own (local), something else (conflict), or nothing
+    (missing).
+    """
     repository = discover()
     common_dir = repository.common_dir
     known = declared(speaker(repository)).names

@@ -17,9 +17,10 @@ from .shared_words import reachable, say, say_rows, speaker
 @click.command(name="sync")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
 def command(quiet: bool) -> int:
-    """Make the missing links to what the daft.yml of this worktree declares, in all worktrees.
+    """Make the missing links in all worktrees.
 
-    Copies that a worktree was given stay. Exits 1 when another file is in the place of a link.
+    They lead to what the daft.yml of this worktree declares. Copies that a worktree was given stay.
+    Exits 1 when another file is in the place of a link.
     """
     repository = discover(to_change=True)
     names = declared(speaker(repository)).names
