@@ -145,7 +145,7 @@ def recorded(home: Any) -> Path:
     return Path(project)
 
 
-LINES = ("--template", "{worktree}/{name}")
+LINES = ("--template", "{% for job in items %}{{ job.worktree }}/{{ job.name }}\n{% endfor %}")
 
 
 @pytest.mark.parametrize("word", ["api", "./api", "{root}/api", "{id}", "{start}"])

@@ -594,7 +594,8 @@ def test_an_address_is_a_name_a_run_its_full_form_or_the_last_shown(home: Any) -
     shutil.rmtree(project)
     gone = home.daft("jobs", "--repo", identity[:8], "logs", "x:db", "--raw", cwd=home.root)
     assert gone.stdout == "x\n"
-    listed = home.daft("jobs", "--repo", identity, "--template", "{worktree}/{name}", cwd=home.root)
+    lines = "{% for job in items %}{{ job.worktree }}/{{ job.name }}\n{% endfor %}"
+    listed = home.daft("jobs", "--repo", identity, "--template", lines, cwd=home.root)
     assert listed.stdout == "x/db\nx/a:b\ny/db\ny/a:b\n"
 
 

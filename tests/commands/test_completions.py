@@ -337,7 +337,7 @@ def test_every_meaning_is_of_a_parameter_that_there_is() -> None:
 def test_the_listing_takes_every_option_that_is_offered_for_it() -> None:
     verbs = [word.text for word in vocabulary()["jobs"] if word.kind == "v"]
     assert verbs == [*front.JOB_VERBS, "list"]
-    values = {"--status": "failed", "--format": "json", "--limit": "3", "--template": "{name}"}
+    values = {"--status": "failed", "--format": "json", "--limit": "3", "--template": "{{ items }}"}
 
     for word in vocabulary()["jobs"]:
         if word.kind == "o" and word.text != "--repo":

@@ -216,7 +216,13 @@ def test_a_task_runs_without_consent_and_says_so(home: Any) -> None:
 
 def test_the_list_of_hooks_has_a_section_for_each(home: Any, project: Path) -> None:
     data = json.loads(home.daft("hooks", "run", "--format", "json", cwd=project).stdout)
-    lines = home.daft("hooks", "run", "--template", "{hook} {job_name} {tags}", cwd=project)
+    lines = home.daft(
+        "hooks",
+        "run",
+        "--template",
+        "{% for one in items %}{{ one.hook }} {{ one.job_name }} {{ one.tags }}\n{% endfor %}",
+        cwd=project,
+    )
 
     assert data["worktree-post-create"][0] == {
         "job_name": "install", "description": "get things", "tags": "slow",
@@ -229,8 +235,8 @@ def test_the_list_of_hooks_has_a_section_for_each(home: Any, project: Path) -> N
     [
         (["--format", "tsv"], 1, "does not support tsv"),
         (["--format", "bogus"], 2, "invalid choice"),
-        (["--format", "json", "--template", "x"], 2, "exclude each other"),
-        (["--template", "{zz}"], 2, "no column 'zz'"),
+        (["--format", "json", "--template", "x"], 2, "not allowed with"),
+        (["--template", "{{ items[0].zz }}"], 1, "no attribute 'zz'; columns: hook, job_name"),
         (["../x"], 1, "Unknown hook type: '../x'"),
         (["post-clone"], 1, "is not defined in daft.yml. Configured: worktree-post-create"),
         (["worktree-post-create", "--job", "zz"], 1, "no job 'zz'"),

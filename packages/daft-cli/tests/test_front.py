@@ -149,7 +149,7 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["jobs", "--limit", "x"], 2, "takes a number"),
         (["jobs", "--last", "²"], 2, "takes a number"),
         (["jobs", "--format", "json", "--template", "x"], 2, "not allowed with"),
-        (["jobs", "--template", "{nope}"], 2, "no column 'nope'"),
+        (["jobs", "--template", "{% for"], 2, "(line 1 of the template)"),
         (["jobs", "--repo", "/nowhere"], 1, "the catalog knows of no repository"),
         (["jobs", "--repo", "nothing"], 1, "is no repository that is known"),
         (["jobs", "--repo", "/"], 1, "not inside a Git repository"),

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daft_cli.formats import Template
 from daft_cli.logview import LogView
 from daft_coordinator.joblog import JobLog
 from daft_coordinator.logreader import read_log
@@ -113,17 +112,3 @@ def test_a_line_longer_than_a_record_comes_out_in_one_piece(tmp_path: object) ->
 
     for view in (LogView(raw=True), LogView(kind=OUT)):
         assert b"".join(view.text(view.of(read_log(str(tmp_path))))) == output
-
-
-# --- templates ------------------------------------------------------------------------
-
-
-def test_a_template_reaches_columns_and_nothing_else() -> None:
-    columns = ("name", "code")
-    row = {"name": "a", "code": None}
-
-    assert Template("{name:>3}|{code}|{{x}}", columns).line(row) == "  a||{x}\n"
-    assert Template("{name}\\t{name}\\n", columns).line(row) == "a\ta\n"
-    for wrong in ("{", "{nope}", "{name.__class__}", "{name[0]}", "{name!r}", "{}", "{name:d}"):
-        with pytest.raises(ValueError, match=r"columns|expected|format|Single|single"):
-            Template(wrong, columns)

@@ -1,56 +1,17 @@
-"""Forms, durations, and what may reach a terminal."""
+"""Durations, and what may reach a terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daft_cli import jobs_output
-from daft_cli.formats import FORMATS, write_rows
 from daft_cli.terminal import age, duration, harmless
 from daft_protocol.records import LogRecord, RecordKind, encode_record
-
-ROWS = [{"a": 'x,"y"\n|', "b": 1, "c": None}, {"a": "ü\t", "b": 2, "c": True}]
-
-
-def written(form: str, rows: list[dict[str, object]], **options: bool) -> str:
-    out = io.StringIO(newline="")
-    write_rows(form, rows, ("a", "b", "c"), out=out, **options)
-    return out.getvalue()
-
-
-def test_rows_come_back_from_every_form() -> None:
-    assert json.loads(written("json", ROWS)) == ROWS
-    assert [json.loads(line) for line in written("ndjson", ROWS).splitlines()] == ROWS
-    assert yaml.safe_load(written("yaml", ROWS)) == ROWS
-    assert list(csv.reader(io.StringIO(written("csv", ROWS), newline="")))[1] == [
-        'x,"y"\n|',
-        "1",
-        "",
-    ]
-    assert written("tsv", ROWS).split("\n")[2] == "ü \t2\ttrue"
-    assert 'x,"y" \\|' in written("markdown", ROWS)
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_no_rows_are_a_valid_document(form: str) -> None:
-    text = written(form, [])
-
-    if form in ("json", "yaml"):
-        assert yaml.safe_load(text) == []
-    elif form == "ndjson":
-        assert text == ""
-    else:
-        assert "a" in text
-    assert written("csv", ROWS, headers=False).startswith('"x')
 
 
 @given(text=st.text())

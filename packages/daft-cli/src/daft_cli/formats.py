@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "markdown")
+FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "toon", "markdown")
 
 
 def write_rows(
@@ -34,6 +34,10 @@ def write_rows(
             import yaml
 
             stream.write(yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True))
+        case "toon":
+            from .toon import table
+
+            stream.write(table(ordered, columns))
         case "csv":
             import csv
 
@@ -57,40 +61,6 @@ def write_rows(
                 stream.write(f"| {' | '.join(flat)} |\n")
         case _:
             raise ValueError(f"unknown format {form!r}")
-
-
-class Template:
-    """A line per row, such as `{name:<20} {status}`: columns in braces, and `\\t`, `\\n`.
-
-    Raises: ValueError, which says what is wrong and which columns there are.
-    """
-
-    def __init__(self, text: str, columns: Sequence[str]) -> None:
-        import string
-
-        plain = text.replace("\\t", "\t").replace("\\n", "\n")
-        try:
-            parts = list(string.Formatter().parse(plain))
-        except ValueError as error:
-            raise ValueError(f"{error} in {text!r}") from error
-        # Cut apart here, so that nothing but a column can be reached from a template.
-        self._parts: list[tuple[str, str | None, str]] = []
-        for literal, name, spec, conversion in parts:
-            if name is not None and (name not in columns or conversion):
-                raise ValueError(f"no column {name!r} (columns: {', '.join(columns)})")
-            try:
-                format("", spec or "")
-            except ValueError as error:
-                raise ValueError(f"{{{name}:{spec}}}: {error}") from error
-            self._parts.append((literal, name, spec or ""))
-
-    def line(self, row: Mapping[str, Any]) -> str:
-        """Return `row` as the template says, with a newline at its end."""
-        text = "".join(
-            literal + ("" if name is None else format(_cell(row.get(name)), spec))
-            for literal, name, spec in self._parts
-        )
-        return text if text.endswith("\n") else text + "\n"
 
 
 def _cell(value: Any) -> str:

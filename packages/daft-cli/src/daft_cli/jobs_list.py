@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from daft_cli.jobs_output import COLUMNS, write_structured, write_table
+from daft_cli.jobs_output import write_structured, write_table
 from daft_cli.whereabouts import (
     find_repository,
     identity_of,
@@ -21,15 +21,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
     from typing import Any
 
-    Row = tuple[Any, ...]
-    from daft_cli.formats import Template
+    from daft_cli.templates import Template
 
+    Row = tuple[Any, ...]
     Rows = list[Row]
     Options = dict[str, Any]
     Stale = frozenset[str | None]
 
 STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled", "skipped", "crashed")  # fmt: skip  # noqa: E501
-FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "markdown")
+FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "toon", "markdown")
 _MANY = 1_000_000  # as good as all, and fits every integer it may go through
 HELP = """\
 Usage: daft jobs [options] [list]
@@ -49,9 +49,9 @@ Options
   --hook <type>         one kind of hook
   --last [n]            only the newest n runs (1)
   --limit <n>           at most n runs (20)
-  --format <format>     json, ndjson, csv, tsv, yaml, markdown
-  --template <text>     a line per job, such as '{name:<20} {status}'; the columns are those of
-                        the other formats
+  --format <format>     json, ndjson, csv, tsv, yaml, toon, markdown
+  --template <text>     a Jinja template; `items` are the jobs, with the columns of the other
+                        formats: '{% for job in items %}{{ job.name }} {% endfor %}'
   --no-headers          leave out the header of csv and tsv
 """
 _VALUED = ("--worktree", "--status", "--hook", "--limit", "--format", "--template", "--repo")
@@ -142,15 +142,6 @@ def _parse(args: list[str]) -> Options:
     return found
 
 
-def _template(text: str) -> Template:
-    from daft_cli.formats import Template
-
-    try:
-        return Template(text, COLUMNS)
-    except ValueError as error:
-        raise _Usage(f"--template: {error}") from error
-
-
 def _set_status(found: Options, value: str) -> None:
     if found["status"] is not None:
         raise _Usage("--failed or --status is not allowed with --status")
@@ -186,6 +177,12 @@ class _Page:
         self.stale = stale
         self.has_older = has_older
         self.is_whole = is_whole
+
+
+def _template(text: str) -> Template:
+    from daft_cli.templates import Template
+
+    return Template(text)
 
 
 def _list(repository: str, label: str | None, options: Options) -> int:

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
     from typing import Any
 
-    from daft_cli.formats import Template
+    from daft_cli.templates import Template
 
     Row = tuple[Any, ...]
     Rows = list[Row]
@@ -93,8 +93,7 @@ def write_structured(
             }
         )
     if template is not None:
-        for row in rows:
-            sys.stdout.write(template.line(row))
+        sys.stdout.write(template.text(rows))
         return
     assert form is not None
     write_rows(form, rows, COLUMNS, headers=headers)

@@ -10,7 +10,7 @@ import click
 from daft_hooks.domain.config import HookConfig
 
 from ..failures import Trouble
-from ..formats import Template, write_rows
+from ..formats import write_rows
 
 COLUMNS = ("job_name", "description", "tags")
 SECTIONED = ("json", "yaml", "markdown")
@@ -18,7 +18,7 @@ SECTIONED = ("json", "yaml", "markdown")
 
 
 def list_hooks(hooks: Mapping[str, HookConfig], form: str | None, template: str | None) -> int:
-    """Write the hooks and their jobs; return the exit code. Raises: Trouble, UsageError."""
+    """Write the hooks and their jobs; return the exit code. Raises: Trouble."""
     if form is not None and form not in SECTIONED:
         raise Trouble(
             f"the list of hooks does not support {form}",
@@ -65,10 +65,7 @@ def _write_sections(rows: Mapping[str, Sequence[Mapping[str, str]]], form: str) 
 
 
 def _write_template(rows: Mapping[str, Sequence[Mapping[str, str]]], text: str) -> None:
-    try:
-        template = Template(text, ("hook", *COLUMNS))
-    except ValueError as error:
-        raise click.UsageError(f"--template: {error}") from error
-    for hook, jobs in rows.items():
-        for job in jobs:
-            sys.stdout.write(template.line({"hook": hook, **job}))
+    from ..templates import Template
+
+    items = [{"hook": hook, **job} for hook, jobs in rows.items() for job in jobs]
+    sys.stdout.write(Template(text).text(items))

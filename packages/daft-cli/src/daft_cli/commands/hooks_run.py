@@ -62,7 +62,11 @@ def choosing(function: F) -> F:
 @choosing
 @click.option("--dry-run", is_flag=True, help="Show the plan, run nothing.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="For the list of hooks.")
-@click.option("--template", metavar="TEXT", help="For the list of hooks: a line per job.")
+@click.option(
+    "--template",
+    metavar="TEXT",
+    help="For the list of hooks: a Jinja template over the jobs, `items`.",
+)
 @speaking
 def run(
     hook: str | None,
@@ -81,7 +85,7 @@ def run(
 ) -> int:
     """Run HOOK for this worktree, also without consent on record; without HOOK list them."""
     if form is not None and template is not None:
-        raise click.UsageError("--format and --template exclude each other")
+        raise click.UsageError("--format is not allowed with --template")
     with Session(
         discover(),
         quiet=quiet,

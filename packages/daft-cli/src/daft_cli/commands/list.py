@@ -32,6 +32,7 @@ COLUMNS = (
 @click.option("-r", "--remotes", is_flag=True, help="Also branches of the remote.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Both.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="For programs.")
+@click.option("--template", metavar="TEXT", help="A Jinja template; `items` are the worktrees.")
 @click.option("--columns", metavar="NAMES", help="Only these, for --format; by commas.")
 @click.option("--no-headers", is_flag=True, help="Leave out the header of csv and tsv.")
 def command(
@@ -39,11 +40,14 @@ def command(
     remotes: bool,
     everything: bool,
     form: str | None,
+    template: str | None,
     columns: str | None,
     no_headers: bool,
 ) -> int:
     """Show the worktrees of this repository."""
     shown = _columns(columns)
+    if form is not None and template is not None:
+        raise click.UsageError("--format is not allowed with --template")
     repository = daft_worktree.discover(os.getcwd())
     refs = read_refs(repository)
     default = default_branch(repository, refs)
@@ -67,6 +71,11 @@ def command(
             _bare_row("remote", f"{repository.remote}/{name}", oid)
             for name, oid in refs.of(repository.remote).items()
         ]
+    if template is not None:
+        from ..templates import Template
+
+        click.echo(Template(template).text(rows), nl=False)
+        return 0
     if form is not None:
         write_rows(form, rows, shown, headers=not no_headers)
         return 0
