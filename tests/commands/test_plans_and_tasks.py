@@ -266,7 +266,7 @@ def test_a_problem_is_shown_with_its_line_and_a_mark_below_it(home: Any) -> None
     rows = json.loads(home.daft("hooks", "validate", "--format", "json", cwd=project).stdout)
 
     lines = done.stderr.split("\n")
-    assert lines[0].startswith("daft.yml:4:27: warning: hooks.post-clone.jobs[1]: unknown field")
+    assert lines[0].startswith("daft.yml:4:27: warning: hooks.post-clone.jobs[a]: unknown field")
     assert lines[1].index("neds") == lines[2].index("^")
     assert "expected true or false, found a number ('3')" in lines[3]
     assert lines[4][lines[5].index("^")] == "3", "the mark stands below the place in a cut line"

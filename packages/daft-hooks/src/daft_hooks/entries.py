@@ -13,6 +13,7 @@ from daft_protocol.names import check_job_name
 from .document import Node
 from .domain import grouping
 from .domain.config import GroupConfig, Interactive, JobConfig, LogConfig
+from .domain.merging import name_of
 from .domain.shape import LOG, MACHINES, ON_A_GROUP
 from .errors import Mark, Severity
 from .reading import Reader
@@ -65,7 +66,7 @@ def _job(
     reader: Reader, node: Node, position: int, path: str, depth: int
 ) -> tuple[JobConfig, bool]:
     """Return a job or a group, and whether it is disabled."""
-    given = reader.fields(node, f"{path}[{position}]", "job")
+    given = reader.fields(node, f"{path}[{name_of(node) or position}]", "job")
     get = given.get
     own_name = reader.text(get("name"), f"{path}[{position}].name")
     name = own_name or f"job-{position}"
