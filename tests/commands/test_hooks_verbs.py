@@ -241,3 +241,76 @@ def test_a_remote_that_comes_later_is_noted_and_another_one_is_another_repositor
     if words[0] == "hooks":
         assert "Noted the remote of 1 entry that had none." in first
         assert again == "No stale entries found.\n"
+
+
+def test_a_hook_run_by_hand_is_the_one_in_the_worktree_committed_or_not(
+    home: Any, project: Path
+) -> None:
+    edited = "hooks: {worktree-pre-create: {jobs: [{name: a, run: echo edited}]}}\n"
+    (project / "daft.yml").write_text(edited)
+
+    done = home.daft("hooks", "run", "worktree-pre-create", cwd=project)
+
+    assert done.returncode == 0
+    assert "a │ edited" in done.stderr
+
+
+def test_several_jobs_can_be_named(home: Any, project: Path) -> None:
+    words = ("run", "worktree-post-create", "--job", "deps", "--job", "warm")
+
+    done = home.daft("hooks", *words, "--hooks", "foreground", cwd=project)
+
+    assert {name: job["status"] for name, job in home.jobs(project).items()} == {
+        "deps": "completed", "warm": "completed",
+        "build": "skipped", "late": "skipped", "mac": "skipped",
+    }  # fmt: skip
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run"], ["run", "pre-merge"], ["plan", "pre-merge"], ["install"], ["migrate"],
+     ["schema", "--write"]],
+)  # fmt: skip
+def test_what_needs_a_worktree_says_so_at_the_root_of_a_bare_layout(
+    home: Any, project: Path, words: list[str]
+) -> None:
+    home.git("clone", "-q", "--bare", str(project), str(home.root / "b" / ".git"), cwd=home.root)
+    home.git("worktree", "add", "-q", "main", "main", cwd=home.root / "b")
+
+    done = home.daft("hooks", *words, cwd=home.root / "b")
+
+    assert done.returncode == 1
+    assert "Not in a Git worktree" in done.stderr
+
+
+def test_a_renaming_that_is_in_the_way_is_told_and_nothing_is_lost(
+    home: Any, project: Path
+) -> None:
+    script(project, "post-create")
+    script(project, "worktree-post-create")
+    script(project, "pre-remove")
+
+    shown = home.daft("hooks", "migrate", "--dry-run", cwd=project)
+    done = home.daft("hooks", "migrate", cwd=project)
+
+    assert (shown.returncode, done.returncode) == (1, 1)
+    assert "1 to rename, 1 in the way" in shown.stdout
+    assert "renamed .daft/hooks/pre-remove -> .daft/hooks/worktree-pre-remove" in done.stdout
+    assert "post-create is kept, .daft/hooks/worktree-post-create is there already" in done.stderr
+    assert sorted(path.name for path in (project / ".daft" / "hooks").iterdir()) == [
+        "post-create", "worktree-post-create", "worktree-pre-remove",
+    ]  # fmt: skip
+
+
+def test_repositories_are_listed_by_their_paths(home: Any, project: Path) -> None:
+    for name in ("b", "a"):
+        path = home.repository(CONFIG, trust=False, name=name)
+        home.daft("hooks", "trust", "-f", cwd=path)
+
+    listed = home.daft("hooks", "list", "--format", "json", cwd=project).stdout
+
+    assert [row["repo_path"] for row in json.loads(listed)] == [
+        str(home.root / "a"),
+        str(home.root / "b"),
+    ]
