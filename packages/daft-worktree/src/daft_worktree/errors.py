@@ -272,3 +272,22 @@ class CannotShare(WorktreeError):
 
     def __init__(self, name: str, reason: str, tip: str = "") -> None:
         super().__init__(f"{name} {reason}", tips=(tip,) if tip else ())
+
+
+class TooLargeToCopy(WorktreeError):
+    """More would have to be copied byte by byte than may be. Nothing was put in place."""
+
+    def __init__(self, path: str, limit_bytes: int) -> None:
+        self.path = path
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"{path} holds more than the {limit_bytes} bytes that may be copied of it, and its "
+            "file system cannot share them"
+        )
+
+
+class KeepsChanging(WorktreeError):
+    """A file was written again and again while it was copied. Nothing was put in place."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is being changed", tips=("copy it when nobody works on it",))

@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     carry_on_start: bool = True
     delete_remote: bool = False
     auto_start: bool = False
+    copy: bool = True
     layout: str | None = None
     initial_branch: str | None = None
     ignore_case: bool = False
@@ -57,6 +58,7 @@ _BOOLEANS = {
     "daft.checkoutbranch.carry": "carry_on_start",
     "daft.branchdelete.remote": "delete_remote",
     "daft.go.autostart": "auto_start",
+    "daft.copy.enabled": "copy",
 }
 _CHOICES = {
     "daft.merge.style": ("merge", "squash", "rebase", "rebase-merge"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import ephemeral, git, relocation, rename_notes, trash
+from . import ephemeral, git, relocation, rename_notes, staging, trash
 from .branches import drop_branch
 from .errors import CannotWrite, LockTimeout
 from .lock import worktree_lock
@@ -64,11 +64,13 @@ def put_right(
     """Finish or undo what dead runs have left; return the repository as it is then.
 
     tell: gets a sentence for each thing that was put right. follow: does what else belongs to a
-    rename that died. Costs four looks at directories when there is nothing, and nothing is done
+    rename that died. Costs five looks at directories when there is nothing, and nothing is done
     while another run changes worktrees.
     Raises: CannotWrite, RemoveFailed.
     """
     common_dir = repository.common_dir
+    if staging.has_leftovers(common_dir):
+        staging.clear_leftovers(common_dir)
     kept = (_notes, rename_notes.left, trash.has_unfinished, ephemeral.has_unfinished)
     if not any(has_some(common_dir) for has_some in kept):
         return repository
