@@ -24,6 +24,7 @@ HEADINGS = {
     "log": "`log`",
     "env": "`env`",
     "merge": "`merge`",
+    "copy": "`copy`",
     "rule": "A rule of a condition",
 }
 REFERENCE = re.compile(r"`(test_\w+)::(test_\w+)(?:\[[^\]`]*\])?`")

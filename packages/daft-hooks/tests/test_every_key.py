@@ -31,6 +31,7 @@ GROUP = "hooks: {pre-merge: {jobs: [{name: g, group: {%s}}]}}"
 COMMAND = "hooks: {pre-merge: {commands: {a: {%s}}}}"
 LOG = "{hooks: {pre-merge: {jobs: [{name: a, run: x}]}}, log: {%s}}"
 ENV = "{hooks: {pre-merge: {jobs: [{name: a, run: x}]}}, env: {%s}}"
+COPY = "{hooks: {pre-merge: {jobs: [{name: a, run: x}]}}, copy: {%s}}"
 RULE = "hooks: {pre-merge: {jobs: [{name: a, run: x, skip: [{%s}]}]}}"
 TOP = f"{{hooks: {{pre-merge: {{{JOBS}}}}}%s}}"
 SCRIPT = "{hooks: {pre-merge: {jobs: [{name: a, script: s}]}}%s}"
@@ -40,6 +41,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "top.hooks": ("{}", HOOK % ""),
     "top.tasks": ("{}", TASK),
     "top.env": (TOP % "", TOP % ", env: {ports: [A]}"),
+    "top.copy": (TOP % "", TOP % ", copy: [a]"),
     "top.log": (TOP % "", TOP % ", log: {retention: 1d}"),
     "top.extends": (TOP % "", TOP % ", extends: more.yml"),
     "top.rc": (TOP % "", TOP % ", rc: env.sh"),
@@ -117,6 +119,9 @@ PAIRS: dict[str, tuple[str, str]] = {
     "env.values": (ENV % "", ENV % "values: {A: b}"),
     "merge.ff": (TOP % ", merge: {}", TOP % ", merge: {ff: only}"),
     "merge.source_worktree": (TOP % ", merge: {}", TOP % ", merge: {source_worktree: clean}"),
+    "copy.paths": (COPY % "", COPY % "paths: a"),
+    "copy.fallback": (COPY % "paths: a", COPY % "paths: a, fallback: skip"),
+    "copy.max_size": (COPY % "paths: a", COPY % "paths: a, max_size: 1MB"),
     "rule.ref": (RULE % "desc: d", RULE % "ref: 'b*'"),
     "rule.env": (RULE % "desc: d", RULE % "env: CI"),
     "rule.run": (RULE % "desc: d", RULE % "run: good"),
@@ -154,7 +159,7 @@ def observed(text: str, overlay: str = "{}") -> list[Any]:
         return [[problem.message for problem in error.problems]]
     found += [problem.message for problem in loaded.decoded.problems]
     found += [configuration.layout, configuration.env, configuration.shared]
-    found += [configuration.merge, configuration.relations]
+    found += [configuration.merge, configuration.relations, configuration.copy]
     for event_hook, task, move in (
         ("pre-merge", None, None),
         ("t", "t", None),

@@ -40,6 +40,7 @@ VALID: dict[type, list[Any]] = {
     shape.Parts: [JOBS, [], None, [{"script": "s", "runner": "sh"}, {"group": {"jobs": JOBS}}]],
     shape.Paths: [None, [], [{"path": "x", "optional": True}], {"path": "x", "optional": True}],
     shape.Relations: ["x", ["x", {"url": "y", "name": "n", "kind": None}], [], None],
+    shape.Copies: ["x", ["x", "**/y", 1], [], None, {"paths": ["x"], "max_size": "1GB"}],
     shape.Ports: [["A", {"B": 3}, "C"], "A", [], None],
 }  # fmt: skip
 WRONG: dict[type, list[Any]] = {
@@ -60,6 +61,7 @@ WRONG: dict[type, list[Any]] = {
     shape.Parts: ["x", {"a": 1}, ["x"], [["x"]]],
     shape.Paths: [{"a": 1}, [["x"]], [{"file": "x"}], [{"path": "x", "optional": "yes"}]],
     shape.Relations: [{"url": "x"}, [["x"]], [{"name": "x"}], [{"url": "x", "colour": "red"}]],
+    shape.Copies: [{}, {"path": "x"}, [["x"]], {"paths": "x", "fallback": "link"}],
     shape.Ports: ["lower", ["A", {"B": -1}], [{"A": 1, "B": 2}], {"A": 1}, [["A"]]],
 }  # fmt: skip
 
@@ -84,6 +86,8 @@ def document(name: str, key: str, value: Any) -> dict[str, Any]:
         case "command":
             work = {} if key in ("run", "script") and value is not None else {"run": "x"}
             return hook({"commands": {"a": {**work, key: value}}})
+        case "copy":
+            return {name: {"paths": "x", key: value}}
         case "rule":
             return hook({"jobs": JOBS, "skip": [{"env": "A", key: value}]})
         case _:

@@ -33,8 +33,8 @@ def arrive(
 ) -> int:
     """Make the worktree with its hooks around it; return the exit code.
 
-    Order: pre-create hook, carry, creation, untracked configuration, shared files,
-    post-create hook, cd, -x.
+    Order: pre-create hook, carry, creation, untracked configuration, what `copy:` asks for,
+    shared files, post-create hook, cd, -x.
     """
     repository = session.repository
     source = repository.current or stand_in(session)
@@ -66,6 +66,8 @@ def arrive(
     if source is not None:
         bring(session, source, worktree)
     after: Loaded | None = session.load(worktree.path)
+    # Before the links: they leave directories, which a copy would not replace.
+    _warm(session, after, creation, worktree)
     # What is declared where the user stands may not be committed yet.
     link_shared(repository, worktree, after, there)
     event = session.event(
@@ -102,6 +104,16 @@ def _facts(creation: Creation, source: str, cwd: str) -> dict[str, object]:
         "is_new_branch": creation.record_origin,
         "base_branch": creation.base if creation.record_origin else None,
     }
+
+
+def _warm(session: Session, loaded: Loaded | None, creation: Creation, worktree: Worktree) -> None:
+    """Give the worktree what its configuration wants from another one."""
+    config = None if loaded is None else loaded.configuration.copy
+    if config is None or not config.paths or not session.repository.settings.copy:
+        return
+    from .warming import warm_new  # only those who use it pay for it
+
+    warm_new(session, config, worktree, base=creation.base or None)
 
 
 def _carry_away(session: Session, source: Worktree | None) -> Carried | None:

@@ -18,6 +18,7 @@ VERBS = {
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
     "shared": "daft_cli.commands.shared",
+    "warm": "daft_cli.commands.warm",
     "repo": "daft_cli.commands.repo",
     "run": "daft_cli.commands.run",
     "env": "daft_cli.commands.env",
@@ -41,6 +42,7 @@ Worktrees
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
   shared [<verb>]       files such as .env, once for all worktrees
+  warm [<worktree>]     copy caches and packages from another worktree
   repo list|info|add|remove|link|unlink
                         the repositories you work in, by name
 

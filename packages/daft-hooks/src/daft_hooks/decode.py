@@ -9,6 +9,7 @@ from attrs import define
 
 from . import __version__
 from .checking import check_hook, check_task
+from .copies import read_copy
 from .declarations import read_env
 from .document import Node
 from .domain import grouping
@@ -70,6 +71,7 @@ def _configuration(reader: Reader, root: Node) -> Configuration:
         hooks=_hooks(reader, given.get("hooks")),
         tasks=_tasks(reader, given.get("tasks")),
         env=env,
+        copy=read_copy(reader, given.get("copy"), "copy"),
         log=read_log(reader, given.get("log"), "log"),
         merge=_merge(reader, given.get("merge")),
         layout=reader.text(given.get("layout"), "layout"),

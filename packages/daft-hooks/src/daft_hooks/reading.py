@@ -113,15 +113,22 @@ class Reader:
         """Return patterns for paths; a bad one is a fault of its hook."""
         texts, marks = self.texts(node, path)
         for text, mark in zip(texts, marks, strict=True):
-            try:
-                path_glob(text)
-            except BadGlob as error:
-                self.note(mark, path, str(error), Severity.FAULT)
+            wrong = self.bad_glob(text)
+            if wrong is not None:
+                self.note(mark, path, wrong, Severity.FAULT)
                 continue
             if text.startswith("*.") and "/" not in text:
                 hint = f"{text!r} fits files of the top directory only; for all write '**/{text}'"
                 self.note(mark, path, hint, Severity.HINT)
         return texts
+
+    def bad_glob(self, text: str) -> str | None:
+        """Return what is wrong with a pattern for paths, None when nothing is."""
+        try:
+            path_glob(text)
+        except BadGlob as error:
+            return str(error)
+        return None
 
     def ref(self, node: Node | None, path: str) -> str | None:
         """Return a pattern for branches."""

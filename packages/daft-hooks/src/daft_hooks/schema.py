@@ -61,6 +61,8 @@ def _object(name: str) -> Schema:
     }
     if name in _WORKS:
         found["anyOf"] = [{"required": [work]} for work in _WORKS[name]]
+    if name == "copy":
+        found["required"] = ["paths"]
     if name == "job":
         found["dependencies"] = {"needs": ["name"]}
     if name == "rule":
@@ -124,6 +126,8 @@ def _of_kind(kind: Kind) -> Schema:
             return _paths()
         case shape.Relations():
             return _relations()
+        case shape.Copies():
+            return _copies()
         case shape.Ports():
             return _ports()
         case _:
@@ -209,6 +213,11 @@ def _paths() -> Schema:
         "additionalProperties": False,
     }
     return {"anyOf": [path, entry, {"type": "null"}, _list({"anyOf": [path, entry]})]}
+
+
+def _copies() -> Schema:
+    paths = _of_kind(shape.Globs())
+    return {"anyOf": [paths, {"$ref": "#/definitions/copy"}]}
 
 
 def _ports() -> Schema:

@@ -28,6 +28,8 @@ MEANINGS = {
     ("merge", "--into"): "@branches",
     ("merge", "--strategy"): "=ort resolve octopus ours subtree",
     ("remove", "targets"): "@remove",
+    ("warm", "worktree"): "@worktrees",
+    ("warm", "--from"): "@worktrees",
     ("env", "--worktree"): "@worktrees",
     ("env", "--to"): "f",
     ("hooks trust", "path"): "d",

@@ -196,6 +196,21 @@ class Relation:
 
 
 @frozen(kw_only=True)
+class CopyConfig:
+    """`copy:`: what a new worktree gets from one that has it already.
+
+    paths: relative to the worktree, without `.` and `..`, wildcards as in `globs`.
+    copies_bytes: False to leave out what cannot be shared by the file system.
+    max_size_bytes: of one path, when it is copied byte by byte; None sets no limit. Where it
+    is set, `copies_bytes` is of no matter: up to it bytes are copied, beyond it nothing is.
+    """
+
+    paths: tuple[str, ...] = ()
+    copies_bytes: bool = True
+    max_size_bytes: int | None = None
+
+
+@frozen(kw_only=True)
 class Configuration:
     """Everything a repository's configuration says.
 
@@ -205,6 +220,7 @@ class Configuration:
     hooks: Mapping[str, HookConfig] = field(factory=dict)
     tasks: Mapping[str, HookConfig] = field(factory=dict)
     env: EnvConfig | None = None
+    copy: CopyConfig = field(factory=CopyConfig)
     log: LogConfig = field(factory=LogConfig)
     merge: MergeConfig = field(factory=MergeConfig)
     layout: str | None = None

@@ -13,6 +13,7 @@ import re
 from attrs import field, frozen
 
 MAX_ALTERNATIVES = 256
+_SPECIAL = frozenset("*?[{\\")
 _SPAN = None
 """Stands for `**`: any number of directories."""
 
@@ -34,6 +35,25 @@ class Glob:
             path = path[2:]
         segments = path.split("/")
         return any(_fits(parts, segments) for parts in self._alternatives)
+
+    @property
+    def is_plain(self) -> bool:
+        """True when it means nothing but the path it spells."""
+        return not any(char in _SPECIAL for char in self.text)
+
+    @property
+    def base(self) -> str:
+        """The directory in which all that fits lies, "" for the top."""
+        parts = self.text.removeprefix("./").split("/")
+        plain = next((n for n, part in enumerate(parts) if _SPECIAL & set(part)), len(parts))
+        return "/".join(parts[: min(plain, len(parts) - 1)])
+
+    @property
+    def depth(self) -> int | None:
+        """How many parts a path that fits has at most; None for any number."""
+        if any(_SPAN in parts for parts in self._alternatives):
+            return None
+        return max(len(parts) for parts in self._alternatives)
 
 
 def path_glob(text: str) -> Glob:

@@ -110,13 +110,18 @@ class Relations:
 
 
 @frozen
+class Copies:
+    """What `copy` takes: paths, or a map of the shape `copy`."""
+
+
+@frozen
 class Ports:
     """A list of variable names, each alone or with its offset."""
 
 
 Kind = (
     Text | Texts | Globs | Flag | Number | Choice | Quantity | FlagOr | Command | Conditions
-    | Variables | Part | Parts | Paths | Relations | Ports
+    | Variables | Part | Parts | Paths | Relations | Copies | Ports
 )  # fmt: skip
 
 
@@ -141,6 +146,12 @@ TOP = (
     Field("env", Part("env"), "Ports and values that every worktree derives for itself."),
     Field("log", Part("log"), "How long output is kept, and how much of it."),
     Field("merge", Part("merge"), "What `daft merge` keeps to.", consented=False),
+    Field(
+        "copy",
+        Copies(),
+        "Ignored files that a new worktree gets from one that has them.",
+        consented=False,
+    ),
     Field("extends", Paths(), "Further files laid over this one, in order."),
     Field("rc", Text(), "A shell file read before every job."),
     Field("source_dir", Text(), "Where `script` is looked for; `.daft` if not set."),
@@ -290,6 +301,16 @@ MERGE = (
     ),
 )
 
+COPY = (
+    Field("paths", Globs(), "What is copied: files and directories, from the worktree."),
+    Field(
+        "fallback",
+        Choice(("copy", "skip")),
+        "What happens where the file system cannot share what two files hold.",
+    ),
+    Field("max_size", Quantity("size"), "The most of one path that is copied byte by byte."),
+)
+
 RULE = (
     Field("ref", Text(), "The branch fits this pattern."),
     Field("env", Text(), "The variable is set, and neither 0 nor false."),
@@ -308,6 +329,7 @@ SHAPES: dict[str, tuple[Field, ...]] = {
     "log": LOG,
     "env": ENV,
     "merge": MERGE,
+    "copy": COPY,
     "rule": RULE,
 }
 
@@ -315,7 +337,7 @@ STRICT = frozenset({"merge"})
 """Shapes in which an unknown key makes the file unusable: it may be the guard somebody wants."""
 
 REFUSED = {
-    "top": ("copy", "defaults"),
+    "top": ("defaults",),
     "job": ("retry", "wait_for", "every", "matrix"),
 }
 """Keys others know and this version does not: what they ask for would silently not happen."""
