@@ -134,7 +134,8 @@ def complaints(text: str) -> list[str]:
     return [
         str(one)
         for one in problems(text)
-        if one.severity in (Severity.FATAL, Severity.ERROR) or "unknown field" in one.message
+        if one.severity in (Severity.FATAL, Severity.ERROR)
+        or any(words in one.message for words in ("unknown field", "is no version"))
     ]
 
 
