@@ -225,7 +225,12 @@ def test_a_conflict_is_taken_back(scene: Scene) -> None:
     scene.home.git("checkout", "-q", "main", cwd=scene.project)
     made = scene.home.root / "project.t"
 
+    setup = "worktree-post-create: {jobs: [{run: 'true'}]}\n"
+    scene.commit(scene.project, "daft.yml", f"{CONFIG}  {setup}")
+    scene.home.daft("hooks", "trust", "-f", cwd=scene.project)
+
     done = scene.merge("x", "--into", "t")
+    assert f"daft -C {made} hooks run worktree-post-create" in done.stderr
     told = scene.facts("post")
     assert (told["PROMOTED_FROM_EPHEMERAL"], told["TARGET_PATH"]) == ("true", str(made))
     assert told["cwd"] == str(made)

@@ -360,6 +360,24 @@ def test_a_target_must_be_named_where_one_stands_on_no_branch(scene: Scene) -> N
         scene.plan()
 
 
+def test_another_name_of_a_branch_is_not_merged_into(scene: Scene) -> None:
+    scene.git("symbolic-ref", "refs/heads/alias", "refs/heads/main", cwd=scene.project)
+
+    with pytest.raises(MergeRefused, match="only another name of 'main'"):
+        scene.plan(into="alias")
+
+    assert scene.merge("x").result is MergeResult.SUCCESS
+
+
+def test_names_are_only_names(scene: Scene) -> None:
+    scene.git("branch", "t;$(id>pwned)", "main", cwd=scene.project)
+    scene.git("branch", "ü'x", "x", cwd=scene.project)
+
+    scene.merge("ü'x", into="t;$(id>pwned)")
+
+    assert scene.subjects("t;$(id>pwned)")[0] == "Merge branch 'ü'x' into t;$(id>pwned)"
+
+
 def test_a_repository_without_commits_has_nothing_to_merge_into(tmp_path: Path, git: Git) -> None:
     git("init", "-q", "empty", cwd=tmp_path)
 

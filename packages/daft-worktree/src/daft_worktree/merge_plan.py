@@ -96,6 +96,15 @@ def _target(repository: Repository, refs: Refs, into: str | None) -> Branch:
     branch = refs.heads.get(into) or _of_worktree(repository, refs, into)
     if branch is None:
         raise BranchNotFound(into, similar(into, list(refs.heads)))
+    # Moving it would move, or cut off, the branch that it is only another name of.
+    alias = git.attempt(
+        repository.common_dir, "symbolic-ref", "--short", "-q", f"refs/heads/{branch.name}"
+    )
+    if alias.ok:
+        raise MergeRefused(
+            f"'{branch.name}' is only another name of '{alias.out}'",
+            tips=(f"merge into that: `--into {alias.out}`",),
+        )
     return branch
 
 

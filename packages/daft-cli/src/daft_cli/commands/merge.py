@@ -207,6 +207,8 @@ def _after(
 ) -> int:
     """Tell what became of a merge, fire `post-merge`, remove what was merged."""
     code = _tell(session, plan, merged)
+    if hooks is not None and merged.promoted and merged.result is MergeResult.CONFLICT:
+        _tell_setup(hooks, merged.path or "")
     if hooks is not None and merged.result is not MergeResult.UP_TO_DATE:
         code = _fired(hooks, merged) or code
     if plan.options.remove_sources and code == OK and not dry_run:
@@ -299,6 +301,12 @@ def _tell_conflict(plan: Merging, merged: Merged) -> None:
         _write("", f"and {len(merged.conflicts) - _SHOWN_FILES} more")
     _write("tip", "resolve them there and `git add` them, then: daft merge --continue")
     _write("tip", "or take it back: daft merge --abort")
+
+
+def _tell_setup(hooks: MergeHooks, path: str) -> None:
+    """A worktree made for a merge has not been set up: nobody may ever need it."""
+    if hooks.before is not None and "worktree-post-create" in hooks.before.configuration.hooks:
+        _write("tip", f"should it be set up: daft -C {path} hooks run worktree-post-create")
 
 
 def _write(kind: str, text: str) -> None:
