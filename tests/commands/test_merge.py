@@ -273,6 +273,39 @@ def test_what_was_merged_goes_with_its_hooks_wherever_one_stands(home: Any) -> N
     assert home.git("branch", "--list", "x", cwd=scene.project) == ""
 
 
+def test_untracked_configuration_comes_along_with_a_merge(home: Any) -> None:
+    scene = Scene(home, "")
+    for where in (scene.project, scene.tree):
+        (where / "daft.local.yml").write_text("layout: sibling\n")
+    (scene.tree / "daft.local.yml").write_text("layout: sibling\nlog: {keep_last: 3}\n")
+    (scene.tree / "daft.yml").write_text("hooks: {}\n")
+
+    refused = scene.merge("x", "-r")
+    assert refused.returncode == 1
+    assert "daft hooks consolidate x" in refused.stderr
+    (scene.tree / "daft.yml").unlink()
+    done = scene.merge("x", "-r")
+
+    assert done.returncode == 0, done.stderr
+    assert "daft.local.yml: took over what 'x' has changed in it" in done.stderr
+    assert "keep_last: 3" in (scene.project / "daft.local.yml").read_text()
+    assert not scene.tree.exists()
+
+
+def test_configuration_that_both_have_changed_stays_where_it_is(home: Any) -> None:
+    scene = Scene(home, "")
+    (scene.project / "daft.local.yml").write_text("layout: sibling\n")
+    (scene.tree / "daft.local.yml").write_text("layout: nested\n")
+
+    assert scene.merge("x", "-r").returncode == 1
+    done = scene.merge("x")
+
+    assert done.returncode == 0
+    assert "daft.local.yml of 'x' is not taken over" in done.stderr
+    assert (scene.project / "daft.local.yml").read_text() == "layout: sibling\n"
+    assert (scene.tree / "daft.local.yml").read_text() == "layout: nested\n"
+
+
 def test_what_would_be_lost_is_refused_before_anything_is_merged(scene: Scene) -> None:
     (scene.tree / "notes").write_text("mine")
     main = scene.oid("main")

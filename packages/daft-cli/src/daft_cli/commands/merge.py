@@ -11,7 +11,6 @@ from attrs import evolve
 
 from daft_hooks.firing import FireStatus
 from daft_worktree import layouts, merges
-from daft_worktree.clearance import RemoteBranch, plan_removal
 from daft_worktree.merges import (
     Merged,
     MergeOptions,
@@ -20,16 +19,15 @@ from daft_worktree.merges import (
     Merging,
     Style,
 )
-from daft_worktree.removal import Target
+from daft_worktree.worktrees import Worktree
 
 from ..context import Session
-from ..departure import remove_all
 from ..failures import FAILED, INTERRUPTED, OK, Trouble
 from ..merge_hooks import MergeHooks
+from ..merge_sequel import plan_to_remove, remove_sources, take_over
 from ..options import hooking, speaking
 from ..place import discover
 from ..terminal import harmless, show_path, warn
-from ..visitors import NAMES, Visitors
 
 _DONE = {
     Style.MERGE: "Merged {sources} into '{target}'",
@@ -39,6 +37,7 @@ _DONE = {
     Style.REBASE_MERGE: "Rebased {sources} and merged it into '{target}'",
 }
 _SHOWN_FILES = 20
+_IS_THERE = (MergeResult.SUCCESS, MergeResult.UP_TO_DATE)
 
 
 @click.command(name="merge")
@@ -140,7 +139,8 @@ def _begin(
         hooks = evolve(hooks, plan=plan)
         merges.check_merge(plan)
         if options.remove_sources:
-            _planned_removal(session, plan)  # what would be refused afterwards is refused now
+            # What would be refused afterwards is refused now.
+            plan_to_remove(session, plan, plan.worktree)
         if dry_run:
             return _foretell(session, plan)
         code = _pass(hooks)
@@ -211,9 +211,18 @@ def _after(
         _tell_setup(hooks, merged.path or "")
     if hooks is not None and merged.result is not MergeResult.UP_TO_DATE:
         code = _fired(hooks, merged) or code
-    if plan.options.remove_sources and code == OK and not dry_run:
-        return _remove(session, plan)
+    if merged.result in _IS_THERE and not dry_run:
+        target = _tree_of(session, plan)
+        if target is not None:
+            take_over(session, plan, target)
+        if plan.options.remove_sources and code == OK:
+            return OK if remove_sources(session, plan) else FAILED
     return code
+
+
+def _tree_of(session: Session, plan: Merging) -> Worktree | None:
+    found = session.repository.refreshed().worktree_of(plan.target.name)
+    return None if found is None or found.missing else found
 
 
 def _fired(hooks: MergeHooks, merged: Merged) -> int:
@@ -221,33 +230,6 @@ def _fired(hooks: MergeHooks, merged: Merged) -> int:
     if outcome.status is FireStatus.INTERRUPTED:
         return INTERRUPTED
     return FAILED if outcome.must_stop else OK
-
-
-# --- removing -----------------------------------------------------------------------------------
-
-
-def _planned_removal(session: Session, plan: Merging) -> tuple[Target, ...]:
-    """Return what goes with the sources. Raises: Refused, Trouble."""
-    sources = (*plan.sources, *plan.contained)
-    for source in sources:
-        if not source.is_branch:
-            raise Trouble(
-                f"'{source.name}' is no branch here, so there is nothing to remove",
-                tips=("leave out --remove",),
-            )
-    repository = session.repository.refreshed()
-    return plan_removal(
-        repository,
-        tuple(source.name for source in sources),
-        remote_branch=RemoteBranch.ALSO if repository.settings.delete_remote else RemoteBranch.KEEP,
-        replaceable=NAMES,
-        is_no_loss=Visitors(session).is_no_loss,
-        merged={source.name: source.oid for source in sources},
-    )
-
-
-def _remove(session: Session, plan: Merging) -> int:
-    return OK if remove_all(session, _planned_removal(session, plan), command="merge") else FAILED
 
 
 # --- telling ------------------------------------------------------------------------------------
