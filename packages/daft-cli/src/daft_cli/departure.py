@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import daft_worktree
-from daft_coordinator.errors import CoordinatorError, JobsSurvived, WorktreeLeased
 from daft_hooks.discovery import Loaded
 from daft_hooks.firing import FireOutcome
-from daft_store.errors import StoreError
 from daft_worktree.branches import default_branch
 from daft_worktree.errors import WorktreeError
 from daft_worktree.removal import Target
@@ -21,6 +17,7 @@ from daft_worktree.repository import Repository
 from .context import Session
 from .failures import Trouble
 from .place import change_directory
+from .solitude import alone
 from .terminal import show_path, warn
 from .visitors import Visitors, leave
 
@@ -49,7 +46,7 @@ def _remove(session: Session, target: Target, command: str, *, force: bool) -> b
     """Remove one target, alone with it; False when something went wrong."""
     if target.worktree is None and not target.delete_branch:
         return _remove_alone(session, target, command)
-    with _alone(session, target, force=force):
+    with alone(session, target.label, purpose="being removed", force=force):
         return _remove_alone(session, target, command)
 
 
@@ -88,39 +85,6 @@ def _remove_alone(session: Session, target: Target, command: str) -> bool:
     if stood_inside:
         change_directory(session.repository, refuge, wanted=True)
     return ok
-
-
-@contextmanager
-def _alone(session: Session, target: Target, *, force: bool) -> Iterator[None]:
-    """Stop what still runs for the worktree, and take no more until it is gone. Raises: Trouble."""
-    with ExitStack() as stack:
-        if session.jobs.has_history:
-            _clear(session, target, stack, force=force)
-        yield
-
-
-def _clear(session: Session, target: Target, stack: ExitStack, *, force: bool) -> None:
-    tips = ("`--force` removes it all the same",)
-    try:
-        names = sorted(
-            {one.name for one in session.jobs.store().unfinished() if one.worktree == target.label}
-        )
-        if names:
-            session.presenter.notice(f"stopping jobs of '{target.label}': {', '.join(names)}")
-        client = stack.enter_context(session.jobs.client())
-        results = stack.enter_context(client.alone_with(target.label, force=force))
-    except WorktreeLeased as error:
-        raise Trouble(str(error)) from error
-    except JobsSurvived as error:
-        raise Trouble(str(error), tips=tips) from error
-    except (StoreError, CoordinatorError, OSError) as error:
-        if not force:
-            raise Trouble(f"its jobs could not be stopped: {error}", tips=tips) from error
-        warn(f"its jobs could not be stopped: {error}")
-        return
-    survived = [result.name for result in results if result.has_survived]
-    if survived:
-        warn(f"still running: {', '.join(survived)}")
 
 
 def _fire(

@@ -17,6 +17,7 @@ VERBS = {
     "merge": "daft_cli.commands.merge",
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
+    "rename": "daft_cli.commands.rename",
     "shared": "daft_cli.commands.shared",
     "warm": "daft_cli.commands.warm",
     "repo": "daft_cli.commands.repo",
@@ -41,6 +42,7 @@ Worktrees
   merge <branch>...     merge branches without switching, behind the gates of daft.yml
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
+  rename <branch> <new> rename a branch, with its worktree and its jobs
   shared [<verb>]       files such as .env, once for all worktrees
   warm [<worktree>]     copy caches and packages from another worktree
   repo list|info|add|remove|link|unlink

@@ -14,6 +14,7 @@ import daft_worktree
 from daft_worktree import git, layouts
 from daft_worktree.errors import WorktreeError
 from daft_worktree.layouts import Layout
+from daft_worktree.relocation import Interrupted
 from daft_worktree.repository import Repository
 
 from .failures import Trouble
@@ -26,7 +27,13 @@ def discover(*, to_change: bool = False) -> Repository:
     to_change: worktrees will be made or removed; what a run that died has left is put right.
     """
     repository = daft_worktree.discover(os.getcwd())
-    return daft_worktree.put_right(repository, warn) if to_change else repository
+    return daft_worktree.put_right(repository, warn, _follow) if to_change else repository
+
+
+def _follow(renamed: Interrupted) -> None:
+    from .renamed import follow_late  # here: only after a rename that died
+
+    follow_late(daft_worktree.discover(os.getcwd()), renamed)
 
 
 def remote_url(repository: Repository) -> str | None:

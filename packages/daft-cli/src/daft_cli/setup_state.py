@@ -10,7 +10,17 @@ from daft_store import listing
 from .terminal import warn
 from .whereabouts import identity_of, state_directory
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # nothing of this exists at run time
+    from typing import Any
+
+    import apsw
+
+    Row = tuple[Any, ...]
+
 HOOK = "worktree-post-create"
+UNTRACKED = "does not track "
+"""How the reason begins why a job has no part in a move."""
 _NEWEST = 500
 _UNFINISHED = frozenset({"queued", "waiting", "running", "cancelling"})
 _WELL = frozenset({"completed", "skipped"})
@@ -44,27 +54,46 @@ class SetupStates:
         db = listing.open_listing(f"{root}/jobs/{repository}/coordinator.db")
         if db is None:
             return
-        runs: dict[str, tuple[object, ...]] = {}
+        runs: dict[str, list[Row]] = {}
         found = listing.newest_invocations(
             db, repository, hook=HOOK, limit=_NEWEST, skipped=_skipped
         )
         for run in found:
-            runs.setdefault(run[1], run)
+            runs.setdefault(run[1], []).append(run)
         busy = listing.unfinished_counts(db, repository)
-        statuses: dict[str, set[str]] = {}
-        ids = [str(run[0]) for run in runs.values()]
-        for job in listing.jobs_of(db, repository, ids, skipped=_skipped):
-            statuses.setdefault(job[0], set()).add(job[2])
+        statuses = _statuses(db, repository, runs)
         db.close()
         alive = bool(busy) and _leader_lives(f"{root}/coordinator-{repository}.lock")
         if alive:
             self.unfinished = dict(busy)
-        for label, run in runs.items():
+        for label, (run, *_) in runs.items():
             if run[5] == "skipped":
                 user = "request" in str(run[6] or "")
                 self.of[label] = "skipped-user" if user else "skipped-untrusted"
             else:
-                self.of[label] = _state(statuses.get(str(run[0]), set()), alive=alive)
+                self.of[label] = _state(set(statuses[label].values()), alive=alive)
+
+
+def _statuses(
+    db: apsw.Connection, repository: str, runs: dict[str, list[Row]]
+) -> dict[str, dict[str, str]]:
+    """Return worktree label -> job -> status, by its newest run and what that leaves out.
+
+    A move runs only what tracks it; of the other jobs the runs before it tell.
+    """
+    told: dict[str, dict[str, str]] = {label: {} for label in runs}
+    asked, turn = set(runs), 0
+    while asked:
+        labels = {str(runs[one][turn][0]): one for one in asked if turn < len(runs[one])}
+        asked = set()
+        for job in listing.jobs_of(db, repository, list(labels), skipped=_skipped):
+            label = labels[job[0]]
+            if job[2] == "skipped" and str(job[10] or "").startswith(UNTRACKED):
+                asked.add(label)
+            else:
+                told[label].setdefault(job[1], job[2])
+        turn += 1
+    return told
 
 
 def _state(statuses: set[str], *, alive: bool) -> str:

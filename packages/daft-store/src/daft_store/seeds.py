@@ -22,6 +22,7 @@ OF_BRANCH = """
 SELECT common_dir, branch, filename, content, seeded_at, updated_at
   FROM visitor_seeds WHERE common_dir = ? AND branch = ? ORDER BY filename
 """
+MOVE = "UPDATE OR REPLACE visitor_seeds SET branch = ? WHERE common_dir = ? AND branch = ?"
 FORGET = "DELETE FROM visitor_seeds WHERE common_dir = ? AND branch = ?"
 
 
@@ -36,6 +37,12 @@ def seeds_of(db: apsw.Connection, common_dir: str, branch: str) -> list[SeedRow]
     if int(db.pragma("user_version")) < VISITOR_SEEDS_SINCE:
         return []
     return [SeedRow(*row) for row in db.execute(OF_BRANCH, (common_dir, branch))]
+
+
+def move_seeds(db: apsw.Connection, common_dir: str, branch: str, to: str) -> None:
+    """Have what is known of a branch go by another name."""
+    with writing(db):
+        db.execute(MOVE, (to, common_dir, branch))
 
 
 def forget_seeds(db: apsw.Connection, common_dir: str, branch: str) -> bool:

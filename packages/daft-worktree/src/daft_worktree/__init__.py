@@ -1,4 +1,4 @@
-"""Git worktrees as a library: find, lay out, create and remove them safely, also in parallel.
+"""Git worktrees as a library: find, lay out, create, rename and remove them, also in parallel.
 
 Verbs come in two halves: a plan decides and touches nothing; applying it does everything or
 leaves nothing behind. What a program does between the two is its own business.

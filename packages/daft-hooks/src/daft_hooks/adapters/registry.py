@@ -137,6 +137,12 @@ class SqliteTrustRegistry:
             rows = [] if db is None else seeds.seeds_of(db, common_dir, branch)
         return {row.filename: row.content for row in rows}
 
+    def move_seeds(self, common_dir: str, branch: str, to: str) -> None:
+        """Have what came to the worktree of a branch go by the branch's new name."""
+        if self.seeds(common_dir, branch):
+            with self._writing() as db:
+                seeds.move_seeds(db, common_dir, branch, to)
+
     def forget_seeds(self, common_dir: str, branch: str) -> bool:
         """Forget what came to the worktree of a branch; False when nothing had."""
         if not self.seeds(common_dir, branch):
