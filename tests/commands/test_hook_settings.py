@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -236,17 +237,18 @@ def test_as_much_of_a_failure_stays_on_a_terminal_as_is_set(home: Any) -> None:
     assert [number for number in range(101, 121) if f"a │ {number}" in shown] == [119, 120]
 
 
-def test_a_clock_runs_beside_a_job_from_when_it_is_set(home: Any) -> None:
-    project = home.repository(CONFIG % "'until [ -e go ]; do sleep 0.05; done'")
-    set_globally(home, "output.timerDelay", "1s")
+@pytest.mark.parametrize(("delay", "runs"), [("0", True), ("1h", False)])
+def test_a_clock_runs_beside_a_job_from_when_it_is_set(home: Any, delay: str, runs: bool) -> None:
+    project = home.repository(CONFIG % "'echo hello; until [ -e go ]; do sleep 0.05; done'")
+    set_globally(home, "output.timerDelay", delay)
 
-    # The first clock to be seen is that of a job that has run for a second.
     code, shown = home.on_terminal(
-        "hooks", "run", "worktree-post-create", cwd=project, typed=(("1.1s", "\x03"),)
+        "hooks", "run", "worktree-post-create", cwd=project, typed=(("hello", "\x03"),)
     )
 
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert code == 130
-    assert "0.9s" not in shown
+    assert bool(re.search(r"[\u2800-\u28ff] a +[0-9.]+m?s +hello", plain)) is runs
 
 
 @pytest.mark.parametrize("variable", ["DAFT_TESTING", "DAFT_NO_LIVE"])
