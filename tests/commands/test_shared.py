@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +331,46 @@ def test_the_root_of_a_bare_layout_has_a_worktree_speak_for_it(home: Any) -> Non
     assert "Not in a Git worktree" in refused.stderr
     assert synced.stdout == ".env: linked in main\n"
     assert (root / "main" / ".env").read_text() == "S=1\n"
+
+
+def test_an_addition_that_was_killed_is_finished_by_the_same_again(home: Any, three: Path) -> None:
+    killed = (
+        "import daft_worktree as d\nfrom daft_worktree import sharing\n"
+        "here = d.discover('.')\nsharing.share(here, here.current, '.env')\n"
+    )
+    assert home.run(sys.executable, "-c", killed, cwd=three).returncode == 0
+    between = home.daft("shared", cwd=three)
+
+    done = home.daft("shared", "add", ".env", cwd=three)
+
+    assert ".env is not in daft.yml: daft shared add --declare .env" in between.stdout
+    assert done.stdout == ".env: linked in main, x\nadded to daft.yml\n"
+
+
+def test_what_is_declared_and_not_shared_is_told_when_links_are_made(
+    home: Any, three: Path
+) -> None:
+    (three / "daft.yml").write_text("shared: [.env, later]\n")
+    (three / "later").write_text("l\n")
+    home.daft("shared", "add", "later", cwd=three)
+    (home.root / "project.x" / "later").unlink()
+
+    done = home.daft("shared", "sync", cwd=three)
+
+    assert (done.returncode, done.stdout) == (0, "later: linked in x\n")
+    assert "warning: .env is declared, and nobody has shared it" in done.stderr
+
+
+def test_a_worktree_that_is_out_of_reach_is_told_of(home: Any, three: Path) -> None:
+    home.daft("shared", "add", ".env", cwd=three)
+    away = home.root / "away"
+    (home.root / "project.x").rename(away)
+
+    done = home.daft("shared", "remove", ".env", cwd=three)
+
+    assert done.returncode == 0
+    assert "warning: 'x' is not there now; its links lead nowhere when it comes back" in done.stderr
+    away.rename(home.root / "project.x")
+    shown = home.daft("shared", "status", "--format", "tsv", cwd=three)
+    assert shown.stdout.splitlines()[1:] == []
+    assert home.daft("remove", "x", cwd=three).returncode == 0

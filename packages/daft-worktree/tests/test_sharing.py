@@ -18,7 +18,6 @@ from daft_worktree import (
     discover,
     plan_removal,
     plan_start,
-    private_copies,
     reap_trash,
     remove,
     sharing,
@@ -30,7 +29,8 @@ from daft_worktree.errors import CannotShare, Refused
 from daft_worktree.layouts import Layout
 from daft_worktree.relocation import under_way
 from daft_worktree.renaming import plan_rename
-from daft_worktree.shared_files import (
+from daft_worktree.sharing import Outcome, private
+from daft_worktree.sharing.files import (
     Has,
     Spot,
     State,
@@ -40,7 +40,6 @@ from daft_worktree.shared_files import (
     look,
     stored_path,
 )
-from daft_worktree.sharing import Outcome
 
 Git = Callable[..., str]
 
@@ -243,7 +242,7 @@ def test_a_copy_of_its_own_is_remembered_until_a_link_is_asked_for(
     own.write_text("SECRET=1\n")
     (linked,) = sharing.link(repository, second, (".env",), asked=True)
     assert linked.outcome is Outcome.LINKED
-    assert private_copies.read(second) == frozenset()
+    assert private.read(second) == frozenset()
 
 
 def test_a_file_of_its_own_settles_a_conflict_when_it_is_to_stay(repository: Repository) -> None:
@@ -300,7 +299,7 @@ def test_what_could_not_be_copied_back_stays_shared(
     sharing.share(repository, main, ".env")
     sharing.link(repository, second, (".env",))
     monkeypatch.setattr(
-        sharing.linking, "swap_in_copy", lambda *_: (_ for _ in ()).throw(OSError(28, "full"))
+        sharing.links, "swap_in_copy", lambda *_: (_ for _ in ()).throw(OSError(28, "full"))
     )
 
     rows = sharing.unshare(repository, (main, second), ".env")
@@ -481,13 +480,13 @@ def test_a_write_at_the_moment_of_sharing_is_kept(
     sharing.share(repository, main, ".env")
     own = Path(second.path, ".env")
     own.write_text("SECRET=1\n")
-    really = sharing.linking.swap_in_link
+    really = sharing.links.swap_in_link
 
     def late(path: str, text: str, common_dir: str) -> None:
         own.write_text("SECRET=late\n")
         really(path, text, common_dir)
 
-    monkeypatch.setattr(sharing.linking, "swap_in_link", late)
+    monkeypatch.setattr(sharing.links, "swap_in_link", late)
     (row,) = sharing.link(repository, second, (".env",))
 
     assert row.aside is not None

@@ -41,6 +41,7 @@ if far:
     os.link, os.replace = refuse, replace
 repository = discover(project)
 main, x, y = repository.worktrees
+import shutil  # loaded when first needed: writing its cache is no step
 sys.addaudithook(watch)
 if verb == "add":
     sharing.share(repository, main, ".env")

@@ -10,7 +10,6 @@ from .changes import Status, hidden_changes, read_index, read_status, unpushed_s
 from .places import is_debris, mounts_below
 from .records import is_absent
 from .repository import Repository
-from .shared_files import is_link_to_shared, is_same, stored_path
 from .worktrees import Worktree, holds_worktree, is_below, same_path
 
 FORCE = "`--force` overrides this, and the work is lost"
@@ -58,7 +57,7 @@ def check_worktree(
         name
         for name in status.untracked
         if _is_worktree(repository, worktree, name)
-        or is_link_to_shared(repository.common_dir, worktree, name)
+        or _is_shared(repository, worktree, name)
         or (name in replaceable and _is_elsewhere(repository, worktree, name, is_no_loss))
     )
     _check_changes(status, untouched)
@@ -165,6 +164,12 @@ def _is_worktree(repository: Repository, worktree: Worktree, name: str) -> bool:
     return any(same_path(one.path, path) for one in repository.worktrees if not one.is_bare)
 
 
+def _is_shared(repository: Repository, worktree: Worktree, name: str) -> bool:
+    from .sharing.files import is_link_to_shared  # here: only few removals come this far
+
+    return is_link_to_shared(repository.common_dir, worktree, name)
+
+
 def _is_elsewhere(
     repository: Repository, worktree: Worktree, name: str, is_no_loss: IsNoLoss | None
 ) -> bool:
@@ -176,6 +181,8 @@ def _is_elsewhere(
 def _has_copy(repository: Repository, worktree: Worktree, name: str) -> bool:
     """True when another worktree holds the same file, or the worktrees share it."""
     import filecmp  # here: only few removals come this far
+
+    from .sharing.files import is_same, stored_path
 
     mine = os.path.join(worktree.path, name)
     if is_same(mine, stored_path(repository.common_dir, name)):

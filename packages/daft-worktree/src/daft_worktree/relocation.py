@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import git, places, sharing, trash
+from . import git, places, trash
 from .branches import read_ref
 from .errors import (
     BadPath,
@@ -335,6 +335,8 @@ def _tidy(repository: Repository, note: RenameNote) -> None:
         return
     places.remove_empty_parents(repository, os.path.dirname(note.old_path))
     move_previous(repository, note.old_path, note.new_path)
+    from . import sharing  # here: only few worktrees are moved
+
     moved = Worktree(note.new_path, head=None, branch=note.new, private_dir=note.private_dir)
     try:
         sharing.mend(repository.common_dir, moved)

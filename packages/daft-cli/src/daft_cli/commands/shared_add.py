@@ -10,8 +10,7 @@ import click
 
 from daft_worktree import sharing
 from daft_worktree.errors import CannotShare
-from daft_worktree.shared_files import Has, Spot, look
-from daft_worktree.sharing import Row
+from daft_worktree.sharing import Has, Row, Spot, look
 
 from ..declaring import Declared, declare, declared
 from ..failures import Trouble

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from daft_worktree import sharing
-from daft_worktree.shared_files import stored_names
+from daft_worktree.sharing import stored_names
 
 from ..place import discover
 from .shared_words import name_of, refuse_unknown, say_rows, worktree_of

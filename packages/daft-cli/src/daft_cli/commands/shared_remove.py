@@ -6,8 +6,7 @@ import click
 
 from daft_worktree import sharing
 from daft_worktree.repository import Repository
-from daft_worktree.shared_files import Has, is_stored, look, stored_names
-from daft_worktree.sharing import Outcome, Row
+from daft_worktree.sharing import Has, Outcome, Row, is_stored, look, stored_names
 
 from ..declaring import declared, undeclare
 from ..place import discover

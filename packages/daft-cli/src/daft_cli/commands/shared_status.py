@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from daft_worktree.shared_files import Spot, State, is_stored, look, stored_names
+from daft_worktree.sharing import Spot, State, is_stored, look, stored_names
 
 from ..declaring import declared
 from ..formats import FORMATS, write_rows

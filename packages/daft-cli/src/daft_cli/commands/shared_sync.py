@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from daft_worktree import sharing
-from daft_worktree.shared_files import is_stored
-from daft_worktree.sharing import Outcome, Row
+from daft_worktree.sharing import Outcome, Row, is_stored
 
 from ..declaring import declared
 from ..place import discover

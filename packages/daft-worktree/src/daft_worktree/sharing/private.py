@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from .errors import CannotWrite
-from .records import read_text
-from .worktrees import Worktree
+from ..errors import CannotWrite
+from ..records import read_text
+from ..worktrees import Worktree
 
 _VERSION = 1
 

@@ -13,11 +13,13 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
-from . import linking, places, private_copies
-from .errors import CannotShare, CannotWrite
-from .lock import worktree_lock
-from .repository import Repository
-from .shared_files import (
+from .. import places
+from ..errors import CannotShare, CannotWrite
+from ..lock import worktree_lock
+from ..repository import Repository
+from ..worktrees import Worktree
+from . import links, private
+from .files import (
     Has,
     Spot,
     Verdict,
@@ -31,7 +33,6 @@ from .shared_files import (
     stored_names,
     stored_path,
 )
-from .worktrees import Worktree
 
 
 class Outcome(Enum):
@@ -82,13 +83,13 @@ def share(repository: Repository, worktree: Worktree, name: str, *, override: bo
         if refusal is not None:
             raise refusal
         try:
-            linking.sweep_beside(spot.path)
+            links.sweep_beside(spot.path)
             kept = _store(common_dir, spot)
             row = _row(spot, Outcome.AS_IT_WAS)
             if spot.has is not Has.LINK:
                 verdict = Verdict.LINK if spot.has is Has.NOTHING else Verdict.SWAP
                 row = _link(common_dir, spot, verdict)
-            private_copies.forget(worktree, name)
+            private.forget(worktree, name)
         except OSError as error:
             place = error.filename2 or error.filename or stored_path(common_dir, name)
             raise CannotWrite(str(place), error.strerror or str(error)) from error
@@ -141,7 +142,7 @@ def link(
             verdict = link_verdict(spot, asked=asked, override=override)
             row = _safely(spot, partial(_link, common_dir, spot, verdict))
             if asked and row.outcome in (Outcome.LINKED, Outcome.AS_IT_WAS):
-                private_copies.forget(worktree, spot.name)
+                private.forget(worktree, spot.name)
             rows.append(row)
         linked = (Outcome.LINKED, Outcome.AS_IT_WAS)
         # Nobody wants to commit a secret, or a link that leads nowhere for others.
@@ -163,7 +164,7 @@ def materialize(
         (spot,) = look(common_dir, worktree, (name,))
         row = _safely(spot, partial(_copy, common_dir, spot, copy_verdict(spot, override=override)))
         if row.outcome in (Outcome.COPIED, Outcome.KEPT):
-            private_copies.add(worktree, name)
+            private.add(worktree, name)
     return row
 
 
@@ -182,7 +183,7 @@ def unshare(
         for worktree in worktrees:
             (spot,) = look(common_dir, worktree, (name,))
             rows.append(_safely(spot, partial(_unlink, common_dir, spot, delete=delete)))
-            private_copies.forget(worktree, name)
+            private.forget(worktree, name)
         if all(row.outcome is not Outcome.FAILED for row in rows):
             _drop_stored(common_dir, name)
     return rows
@@ -214,11 +215,11 @@ def _store(common_dir: str, spot: Spot) -> str | None:
         return None
     stored = stored_path(common_dir, spot.name)
     if not spot.is_stored:
-        linking.keep(spot.path, stored)
+        links.keep(spot.path, stored)
         return None
     folder = os.path.join(common_dir, ".daft", "discarded", "shared")
-    kept = linking.aside(stored, folder, spot.name)
-    linking.swap_in_same(stored, spot.path)
+    kept = links.aside(stored, folder, spot.name)
+    links.swap_in_same(stored, spot.path)
     return kept
 
 
@@ -227,12 +228,12 @@ def _link(common_dir: str, spot: Spot, verdict: Verdict) -> Row:
     kept: str | None = None
     match verdict:
         case Verdict.LINK:
-            linking.put_link(spot.path, text)
+            links.put_link(spot.path, text)
         case Verdict.SWAP:
             kept = _swap(common_dir, spot, text)
         case Verdict.REPLACE:
             kept = _aside(common_dir, spot)
-            linking.swap_in_link(spot.path, text, common_dir)
+            links.swap_in_link(spot.path, text, common_dir)
         case _:
             return _row(spot, _DONE[verdict])
     return _row(spot, Outcome.LINKED)._replace(aside=kept)
@@ -241,10 +242,10 @@ def _link(common_dir: str, spot: Spot, verdict: Verdict) -> Row:
 def _swap(common_dir: str, spot: Spot, text: str) -> str | None:
     """Put the link in place of what says the same; return where it is kept if it no longer does."""
     if os.path.islink(spot.path):
-        linking.swap_in_link(spot.path, text, common_dir)
+        links.swap_in_link(spot.path, text, common_dir)
         return None
     kept = _aside(common_dir, spot)
-    linking.swap_in_link(spot.path, text, common_dir)
+    links.swap_in_link(spot.path, text, common_dir)
     # Only now nobody opens it by its path any more.
     if not is_same(kept, stored_path(common_dir, spot.name)):
         return kept
@@ -264,7 +265,7 @@ def _copy(common_dir: str, spot: Spot, verdict: Verdict) -> Row:
             pass
         case _:
             return _row(spot, _DONE[verdict])
-    linking.swap_in_copy(spot.path, stored_path(common_dir, spot.name), common_dir)
+    links.swap_in_copy(spot.path, stored_path(common_dir, spot.name), common_dir)
     return _row(spot, Outcome.COPIED)._replace(aside=kept)
 
 
@@ -279,13 +280,13 @@ def _unlink(common_dir: str, spot: Spot, *, delete: bool) -> Row:
 
 def _aside(common_dir: str, spot: Spot) -> str:
     folder = os.path.join(common_dir, ".daft", "discarded", spot.worktree.label)
-    return linking.aside(spot.path, folder, spot.name)
+    return links.aside(spot.path, folder, spot.name)
 
 
 def _safely(spot: Spot, act: Callable[[], Row]) -> Row:
     """Return what an act came to; what the system refuses in one worktree stops no other."""
     try:
-        linking.sweep_beside(spot.path)
+        links.sweep_beside(spot.path)
         return act()
     except FileExistsError:
         return _row(spot, Outcome.CONFLICT)._replace(detail="something came there at this moment")
@@ -309,9 +310,9 @@ def _working(common_dir: str) -> Iterator[None]:
 
 def _sweep(common_dir: str) -> None:
     try:
-        linking.sweep(common_dir)
+        links.sweep(common_dir)
     except OSError as error:
-        where = linking.staging(common_dir)
+        where = links.staging(common_dir)
         raise CannotWrite(where, error.strerror or str(error)) from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -150,13 +149,15 @@ def _beside(path: str) -> str:
 
 
 def _copy_to(origin: str, target: str) -> None:
+    from shutil import copyfileobj  # here: it costs more than all else that is loaded for a link
+
     with open(origin, "rb") as source:
         facts = os.fstat(source.fileno())
         # Nobody else may read a secret, not even while it is half written.
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(fd, "wb") as made:
-                shutil.copyfileobj(source, made)
+                copyfileobj(source, made)
                 made.flush()
                 os.fchmod(made.fileno(), stat.S_IMODE(facts.st_mode) & 0o777)
                 os.utime(made.fileno(), ns=(facts.st_atime_ns, facts.st_mtime_ns))

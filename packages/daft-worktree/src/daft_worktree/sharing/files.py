@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from . import git, linking, private_copies
-from .worktrees import Worktree
+from .. import git
+from ..worktrees import Worktree
+from . import links, private
 
 _BELOW = os.path.join(".daft", "shared")
 
@@ -154,7 +155,7 @@ def stored_names(common_dir: str) -> list[str]:
         os.path.relpath(os.path.join(directory, file), top)
         for directory, _, files in os.walk(top)
         for file in files
-        if not linking.is_half_made(file)
+        if not links.is_half_made(file)
     ]
     return sorted(found)
 
@@ -170,8 +171,8 @@ def look(common_dir: str, worktree: Worktree, names: Iterable[str]) -> list[Spot
 
     Raises: GitFailed.
     """
-    private = private_copies.read(worktree)
-    spots = [_look_at(common_dir, worktree, name, name in private) for name in names]
+    own = private.read(worktree)
+    spots = [_look_at(common_dir, worktree, name, name in own) for name in names]
     unsure = [one.name for one in spots if one.has not in (Has.LINK, Has.BLOCKED)]
     tracked = tracked_names(worktree.path, unsure)
     return [
