@@ -178,6 +178,31 @@ def test_what_the_target_keeps_to_counts_although_another_worktree_says_nothing(
     assert "ff: only" in refused.stderr
 
 
+def test_a_gate_looks_at_what_the_merge_changes(home: Any) -> None:
+    config = "hooks: {pre-merge: {jobs: [{name: a, run: 'false', glob: 'src/**'}]}}\n"
+    scene = Scene(home, config)
+
+    done = scene.merge("x")
+    assert done.returncode == 0, done.stderr
+    (scene.tree / "src").mkdir()
+    scene.commit(scene.tree, "src/a")
+    main = scene.oid("main")
+    assert scene.merge("x").returncode == 1
+    assert scene.oid("main") == main
+
+
+def test_a_gate_in_the_source_needs_its_worktree(home: Any) -> None:
+    config = "hooks: {pre-merge: {jobs: [{name: a, run: pwd >&2, root: '{merge_source_path}'}]}}\n"
+    scene = Scene(home, config)
+
+    refused = scene.merge(scene.oid("x"))
+    assert refused.returncode == 1
+    assert "nothing was merged" in refused.stderr
+    done = scene.merge("x")
+    assert done.returncode == 0, done.stderr
+    assert str(scene.tree) in done.stderr
+
+
 @pytest.mark.parametrize("text", ["merge: {ff: maybe}\n", "hooks: [\n"])
 def test_a_file_that_cannot_be_used_merges_nothing(home: Any, text: str) -> None:
     scene = Scene(home)

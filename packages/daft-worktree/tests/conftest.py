@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from daft_worktree import BUILT_IN, discover, layouts
 from daft_worktree import git as git_module
+from daft_worktree.merge_plan import plan_merge, under_policy
+from daft_worktree.merge_rules import MergeOptions, Merging, Policy
+from daft_worktree.merging import Merged, merge
 
 CONFIG = "[user]\n\tname = T\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n"
 Git = Callable[..., str]
@@ -66,3 +70,87 @@ def nobody_watches() -> Iterator[None]:
     """A watcher of git's starts does not outlive its test."""
     yield
     git_module.observer = None
+
+
+class MergeScene:
+    """A project on main, a worktree `x` with a commit of its own, and a branch `t` without one."""
+
+    def __init__(self, project: Path, git: Git) -> None:
+        self.project = project
+        self.tree = project.parent / "x"
+        self.git = git
+        git("worktree", "add", "-q", "-b", "x", "../x", cwd=project)
+        self.commit(self.tree, "of-x")
+        git("branch", "t", "main", cwd=project)
+
+    def commit(self, where: Path, name: str, text: str = "new\n") -> str:
+        (where / name).write_text(text)
+        self.git("add", "-A", cwd=where)
+        self.git("commit", "-qm", f"change {name}", cwd=where)
+        return self.oid("HEAD", where)
+
+    def oid(self, name: str, where: Path | None = None) -> str:
+        return self.git("rev-parse", name, cwd=where or self.project)
+
+    def plan(
+        self,
+        *words: str,
+        into: str | None = None,
+        policy: Policy | None = None,
+        cwd: Path | None = None,
+        **options: object,
+    ) -> Merging:
+        planned = plan_merge(
+            discover(str(cwd or self.project)),
+            words or ("x",),
+            into=into,
+            options=MergeOptions(**options),  # type: ignore[arg-type]
+        )
+        return under_policy(planned, policy or Policy())
+
+    def merge(self, *words: str, **facts: object) -> Merged:
+        return self.carry_out(self.plan(*words, **facts))  # type: ignore[arg-type]
+
+    def carry_out(self, plan: Merging) -> Merged:
+        return merge(plan, self.place)
+
+    def place(self, name: str) -> str:
+        root = str(self.project)
+        return layouts.path_for(BUILT_IN["sibling"], name, root=root, data_dir="/n")
+
+    def clash(self, branch: str = "main") -> None:
+        """Have `x` and a branch change the same line."""
+        (self.tree / "file").write_text("theirs\n")
+        self.git("commit", "-qam", "change file", "--allow-empty", cwd=self.tree)
+        self.on(branch, "file", "ours\n")
+
+    def on(self, branch: str, name: str, text: str = "new\n") -> str:
+        """Commit to a branch of the project, which is on main."""
+        if branch == "main":
+            return self.commit(self.project, name, text)
+        self.git("checkout", "-q", branch, cwd=self.project)
+        oid = self.commit(self.project, name, text)
+        self.git("checkout", "-q", "main", cwd=self.project)
+        return oid
+
+    def subjects(self, branch: str = "main") -> list[str]:
+        return self.git("log", "--format=%s", "--first-parent", branch, cwd=self.project).split(
+            "\n"
+        )
+
+    def parents(self, name: str = "main") -> list[str]:
+        return self.git("rev-parse", f"{name}^@", cwd=self.project).split()
+
+    def status(self, where: Path | None = None) -> str:
+        return self.git("status", "--short", cwd=where or self.project)
+
+    def trees(self) -> list[str]:
+        return [one.label for one in discover(str(self.project)).worktrees]
+
+    def files(self) -> set[str]:
+        return {str(path) for path in (self.project / ".git" / ".daft" / "merging").rglob("*")}
+
+
+@pytest.fixture
+def scene(project: Path, git: Git) -> MergeScene:
+    return MergeScene(project, git)

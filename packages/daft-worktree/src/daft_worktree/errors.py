@@ -256,6 +256,16 @@ class MergeOutdated(MergeRefused):
         )
 
 
+class MergeLeft(WorktreeError):
+    """A merge failed and could not be taken back. The branch is where it was."""
+
+    def __init__(self, path: str, said: str, trouble: str) -> None:
+        super().__init__(
+            f"merging in {path}: {said}\nit could not be taken back: {trouble}",
+            tips=("once that is put right: `daft merge --abort`",),
+        )
+
+
 class NotUnderWay(WorktreeError):
     """No merge is under way where one was to be ended, or it cannot be ended like this."""
 

@@ -41,6 +41,12 @@ def resume(under_way: UnderWay) -> Merged:
     head = tree.head
     if head != plan.target.oid:
         return _committed(under_way, tree, head)
+    if not under_way.has_stopped:
+        # What is staged may be a part of the merge only: it must not become its commit.
+        raise NotUnderWay(
+            f"the merge in {tree.path} broke off before it was complete",
+            tips=("take it back with `daft merge --abort`, then merge again",),
+        )
     if not _is_going_on(under_way, tree):
         merge_notes.remove(tree.private_dir)
         raise NotUnderWay(f"nothing is left of the merge in {tree.path}: it was taken back")
@@ -133,7 +139,7 @@ def abandon(under_way: UnderWay) -> tuple[str, ...]:
     if not under_way.was_promoted:
         merge_notes.remove(tree.private_dir)
     elif not _take_away(plan.repository, tree):
-        notes = (*notes, f"the worktree {tree.path} stays: it is in use")
+        notes = (*notes, f"the worktree {tree.path} stays: you stand in it, or it holds something")
     return notes
 
 

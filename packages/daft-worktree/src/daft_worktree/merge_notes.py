@@ -16,15 +16,21 @@ _VERSION = 1
 
 
 class UnderWay(NamedTuple):
-    """A merge that has stopped, or whose run died. tree: where. was_promoted: made for it."""
+    """A merge that has stopped, or whose run died.
+
+    tree: where. was_promoted: made for it. has_stopped: at conflicts, so that all else is there.
+    """
 
     plan: Merging
     tree: Worktree
     was_promoted: bool
+    has_stopped: bool
 
 
-def write(private_dir: str, plan: Merging, *, promoted: bool = False) -> None:
-    """Note that the merge begins, or has begun, in the worktree of this git directory."""
+def write(
+    private_dir: str, plan: Merging, *, promoted: bool = False, stopped: bool = False
+) -> None:
+    """Note that the merge begins in the worktree of this git directory, or has stopped there."""
     import json  # only merges come here
 
     path = os.path.join(private_dir, _NAME)
@@ -41,6 +47,7 @@ def write(private_dir: str, plan: Merging, *, promoted: bool = False) -> None:
         "clean_source": plan.policy.clean_source,
         "overlooked": plan.policy.overlooked,
         "promoted": promoted,
+        "stopped": stopped,
     }
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump(data, file)
@@ -134,4 +141,4 @@ def _decoded(repository: Repository, tree: Worktree, data: dict[str, Any]) -> Un
         ),
         policy=Policy(clean_source=data["clean_source"], overlooked=tuple(data["overlooked"])),
     )
-    return UnderWay(plan, tree, data["promoted"])
+    return UnderWay(plan, tree, data["promoted"], data["stopped"])

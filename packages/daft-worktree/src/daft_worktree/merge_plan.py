@@ -95,6 +95,12 @@ def _target(repository: Repository, refs: Refs, into: str | None) -> Branch:
             raise NoCommits
     branch = refs.heads.get(into) or _of_worktree(repository, refs, into)
     if branch is None:
+        if into in refs.of(repository.remote):
+            tracked = f"{repository.remote}/{into}"
+            raise MergeRefused(
+                f"there is no branch '{into}' here, only '{tracked}'",
+                tips=(f"make it first: `git branch --track {into} {tracked}`",),
+            )
         raise BranchNotFound(into, similar(into, list(refs.heads)))
     # Moving it would move, or cut off, the branch that it is only another name of.
     alias = git.attempt(

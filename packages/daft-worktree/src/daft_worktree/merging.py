@@ -15,7 +15,7 @@ from typing import NamedTuple
 from . import git, merge_notes, merge_steps
 from .branches import read_ref
 from .ephemeral import HiddenTree, hidden_worktree
-from .errors import GitFailed, MergeOutdated, MergeRefused
+from .errors import GitFailed, MergeLeft, MergeOutdated, MergeRefused
 from .lock import worktree_lock
 from .merge_checks import check, checked_out
 from .merge_rules import Merging, Style
@@ -75,9 +75,10 @@ def _merge_in_place(plan: Merging, tree: Tree) -> Merged:
         _take_back(plan, tree)
         raise
     if made.conflicts:
+        merge_notes.write(tree.private_dir, plan, stopped=True)
         return Merged(MergeResult.CONFLICT, plan.target.oid, made.conflicts, tree.path)
     if made.commit is None:
-        _take_back(plan, tree)
+        _take_back_or_tell(plan, tree, made)
         return Merged(MergeResult.ABORTED, plan.target.oid, said=made.said)
     merge_notes.remove(tree.private_dir)
     if made.commit == plan.target.oid:
@@ -95,6 +96,13 @@ def _take_back(plan: Merging, tree: Tree) -> None:
     """Put a worktree that was clean back to the target. Its note stays where that fails."""
     if tree.head == plan.target.oid and not merge_steps.undo(tree):
         merge_notes.remove(tree.private_dir)
+
+
+def _take_back_or_tell(plan: Merging, tree: Tree, made: Made) -> None:
+    try:
+        _take_back(plan, tree)
+    except GitFailed as error:
+        raise MergeLeft(tree.path, made.said, error.stderr) from error
 
 
 def _refuse_stowaway(plan: Merging, tree: Tree) -> None:
@@ -153,7 +161,7 @@ def finish(plan: Merging, tree: Tree, made: Made) -> Merged:
 
 def _stay(plan: Merging, hidden: HiddenTree, path: str, made: Made) -> Merged:
     """Leave a conflict, and the worktree made for it, to the user."""
-    merge_notes.write(hidden.private_dir, plan, promoted=True)
+    merge_notes.write(hidden.private_dir, plan, promoted=True, stopped=True)
     is_on_target = plan.style in (Style.MERGE, Style.SQUASH)
     hidden.bring_to_light(plan.repository, path, plan.target.name if is_on_target else None)
     return Merged(MergeResult.CONFLICT, plan.target.oid, made.conflicts, hidden.path, promoted=True)
