@@ -65,10 +65,19 @@ def test_an_overlay_replaces_what_is_shared() -> None:
     assert loaded.configuration.shared == ("c",)
 
 
-def test_consent_says_nothing_of_what_is_shared() -> None:
+UNCONSENTED = {
+    "shared": "shared: [.env]\n",
+    "copy": "copy: [x]\n",
+    "merge": "merge: {ff: only}\n",
+    "relations": "relations: [{url: x, name: y}]\n",
+}
+
+
+def test_consent_says_nothing_of_what_runs_nothing() -> None:
     digest = read(RUNS).digest
 
-    assert read(RUNS + "shared: [.env]\n").digest == digest
+    assert {key: read(RUNS + text).digest for key, text in UNCONSENTED.items()} == dict.fromkeys(
+        UNCONSENTED, digest
+    )
     assert read(RUNS + "rc: x\n").digest != digest
-    assert read(RUNS + "merge: {ff: only}\n").digest == digest
-    assert {one.name for one in shape.TOP if not one.consented} == {"shared", "merge"}
+    assert {one.name for one in shape.TOP if not one.consented} == set(UNCONSENTED)
