@@ -114,7 +114,7 @@ def recover(common_dir: str) -> list[str]:
     return back
 
 
-def reap(common_dir: str) -> int:
+def reap_trash(common_dir: str) -> int:
     """Delete the trees of finished removals for good; return how many."""
     trash = directory(common_dir)
     try:

@@ -11,7 +11,7 @@ import click
 
 import daft_worktree
 from daft_worktree.branches import default_branch, read_refs
-from daft_worktree.describe import Description
+from daft_worktree.describing import Description
 from daft_worktree.worktrees import Worktree, same_path
 
 from ..catalog import sight
