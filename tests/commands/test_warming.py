@@ -70,6 +70,23 @@ def test_nobody_is_asked_and_nothing_runs_for_a_copy(home: Any) -> None:
     assert not (home.root / "project.x" / "seen").exists()
 
 
+def test_what_is_shared_is_linked_and_not_copied(home: Any) -> None:
+    project = warm(home, copy="copy: [cache, .env]\nshared: [.env, cache/own]\n", hooks="")
+    (project / "cache" / "own").write_text("shared\n")
+    for name in (".env", "cache/own"):
+        assert home.daft("shared", "add", name, cwd=project).returncode == 0
+
+    done = home.daft("start", "x", cwd=project)
+
+    made = home.root / "project.x"
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert (made / ".env").is_symlink()
+    assert (made / "cache" / "own").is_symlink()
+    assert (made / "cache" / "own").read_text() == "shared\n"
+    assert not (made / "cache" / "file").is_symlink()
+
+
 def test_another_list_undoes_no_consent(home: Any) -> None:
     project = warm(home)
     (project / "daft.yml").write_text("copy: [cache]\n" + HOOK)

@@ -314,6 +314,19 @@ def test_what_others_bring_along_is_not_copied_twice(pair: Pair) -> None:
     assert list(pair.verdicts("cache/a", "cache", "cache")) == ["cache"]
 
 
+def test_what_is_shared_is_not_copied_with_what_it_is_in(pair: Pair) -> None:
+    (pair.here / "cache" / "a" / "link").symlink_to("../../../stored")
+    (pair.here / "cache" / "shared").mkdir()
+    (pair.here / "cache" / "shared" / "file").write_text("x")
+    linked = frozenset({"cache/a/link", "cache/shared", ".env"})
+
+    rows = pair.copy("cache", "cache/shared/file", ".env", linked=linked)
+
+    assert outcomes(rows) == {"cache": "copied"}
+    made = [str(path.relative_to(pair.there)) for path in (pair.there / "cache").rglob("*")]
+    assert sorted(made) == ["cache/a", "cache/a/file"]
+
+
 # --- where it is from ---------------------------------------------------------------------------
 
 

@@ -67,7 +67,7 @@ def arrive(
         bring(session, source, worktree)
     after: Loaded | None = session.load(worktree.path)
     # Before the links: they leave directories, which a copy would not replace.
-    _warm(session, after, creation, worktree)
+    _warm(session, creation, worktree, after, there)
     # What is declared where the user stands may not be committed yet.
     link_shared(repository, worktree, after, there)
     event = session.event(
@@ -106,14 +106,25 @@ def _facts(creation: Creation, source: str, cwd: str) -> dict[str, object]:
     }
 
 
-def _warm(session: Session, loaded: Loaded | None, creation: Creation, worktree: Worktree) -> None:
-    """Give the worktree what its configuration wants from another one."""
+def _warm(
+    session: Session,
+    creation: Creation,
+    worktree: Worktree,
+    loaded: Loaded | None,
+    there: Loaded | None,
+) -> None:
+    """Give the worktree what its configuration wants from another one.
+
+    there: the configuration of where the user stands, which may know more of what is shared.
+    """
     config = None if loaded is None else loaded.configuration.copy
     if config is None or not config.paths or not session.repository.settings.copy:
         return
     from .warming import warm_new  # only those who use it pay for it
 
-    warm_new(session, config, worktree, base=creation.base or None)
+    known = [one.configuration.shared for one in (loaded, there) if one is not None]
+    shared = [name for names in known for name in names]
+    warm_new(session, config, worktree, base=creation.base or None, shared=shared)
 
 
 def _carry_away(session: Session, source: Worktree | None) -> Carried | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 
 from daft_hooks.domain.config import CopyConfig
@@ -19,8 +19,11 @@ from .terminal import harmless, show_path, size, warn
 _TOLD_UNASKED = (Outcome.REFUSED, Outcome.LEFT_OUT, Outcome.FAILED)
 
 
-def rules_of(config: CopyConfig) -> Rules:
-    """Return what `copy:` asks for, in the words of whoever copies."""
+def rules_of(config: CopyConfig, shared: Collection[str]) -> Rules:
+    """Return what `copy:` asks for, in the words of whoever copies.
+
+    shared: what worktrees have in common by links.
+    """
     globs = [path_glob(text) for text in config.paths]
     return Rules(
         patterns=tuple(
@@ -31,16 +34,24 @@ def rules_of(config: CopyConfig) -> Rules:
         ),
         copies_bytes=config.copies_bytes,
         max_size_bytes=config.max_size_bytes,
+        linked=frozenset(shared),
     )
 
 
-def warm_new(session: Session, config: CopyConfig, worktree: Worktree, *, base: str | None) -> None:
+def warm_new(
+    session: Session,
+    config: CopyConfig,
+    worktree: Worktree,
+    *,
+    base: str | None,
+    shared: Collection[str],
+) -> None:
     """Give a new worktree what its configuration asks for. Trouble is a warning.
 
-    base: the branch it was made from.
+    base: the branch it was made from. shared: what it will be linked to.
     """
     try:
-        plan = plan_copies(session.repository, rules_of(config), worktree, base=base)
+        plan = plan_copies(session.repository, rules_of(config, shared), worktree, base=base)
         if plan is None:
             return
         for row in copied(session, plan):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -53,10 +54,11 @@ def command(
     if origin is not None and origin.path == target.path:
         raise Trouble(f"'{target.label}' cannot be copied to itself")
     with Session(repository, quiet=quiet, verbose=verbose) as session:
-        config = _config(session, target, origin)
+        config, shared = _wishes(session, target, origin)
         plan = None
         if config is not None:
-            plan = plan_copies(repository, rules_of(config), target, source=origin, force=force)
+            rules = rules_of(config, shared)
+            plan = plan_copies(repository, rules, target, source=origin, force=force)
         if dry_run:
             return _show(session, plan, config, form)
         rows: list[Row] = []
@@ -89,13 +91,18 @@ def _current(repository: Repository) -> Worktree:
     return repository.current
 
 
-def _config(session: Session, target: Worktree, origin: Worktree | None) -> CopyConfig | None:
-    """Return what is asked for: by the target's own file, or by that of who knows of it."""
+def _wishes(
+    session: Session, target: Worktree, origin: Worktree | None
+) -> tuple[CopyConfig | None, Collection[str]]:
+    """Return what is asked for, and what worktrees share.
+
+    The target's own file counts, or else that of a worktree which knows of such a wish.
+    """
     for worktree in (target, origin, session.repository.current):
         loaded = None if worktree is None else session.load(worktree.path)
         if loaded is not None and loaded.configuration.copy.paths:
-            return loaded.configuration.copy
-    return None
+            return loaded.configuration.copy, loaded.configuration.shared
+    return None, ()
 
 
 def _say(session: Session, plan: CopyPlan, row: Row) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from ..worktrees import Worktree
@@ -27,12 +27,14 @@ class Rules(NamedTuple):
     """What is wanted, and how far it may go where the file system cannot share what files hold.
 
     copies_bytes: False to leave such things out. max_size_bytes: the most of one path that is
-    copied byte by byte; where it is set, `copies_bytes` is of no matter.
+    copied byte by byte; where it is set, `copies_bytes` is of no matter. linked: paths that
+    worktrees share by links; they are left out, also of directories that are copied.
     """
 
     patterns: tuple[Pattern, ...]
     copies_bytes: bool = True
     max_size_bytes: int | None = None
+    linked: frozenset[str] = frozenset()
 
     @property
     def byte_limit(self) -> int | None:
@@ -40,6 +42,12 @@ class Rules(NamedTuple):
         if self.max_size_bytes is not None:
             return self.max_size_bytes
         return None if self.copies_bytes else 0
+
+
+def is_linked(path: str, linked: Collection[str]) -> bool:
+    """True for a path that worktrees share, or that is in a directory they share."""
+    parts = path.split("/")
+    return any("/".join(parts[:count]) in linked for count in range(1, len(parts) + 1))
 
 
 class Kind(enum.Enum):

@@ -15,7 +15,7 @@ from ..places import delete_tree
 from ..repository import Repository
 from ..worktrees import Worktree
 from . import findings
-from .domain import Decision, Rules, Verdict, decide, tiers, without_nested
+from .domain import Decision, Rules, Verdict, decide, is_linked, tiers, without_nested
 from .trees import TreeCopier
 
 Progress = Callable[[str, int, int], None]
@@ -23,13 +23,17 @@ Progress = Callable[[str, int, int], None]
 
 
 class CopyPlan(NamedTuple):
-    """What `target` gets from `source`. absent: what is wanted and `source` has not."""
+    """What `target` gets from `source`.
+
+    absent: what is wanted and `source` has not. linked: what is left out as it is shared.
+    """
 
     source: Worktree
     target: Worktree
     decisions: tuple[Decision, ...]
     absent: tuple[str, ...] = ()
     byte_limit: int | None = None
+    linked: frozenset[str] = frozenset()
 
 
 class Outcome(enum.Enum):
@@ -84,7 +88,7 @@ def plan_copies(
     absent: list[str] = []
     for pattern in rules.patterns:
         found = findings.matching(source.path, pattern)
-        paths += found
+        paths += [path for path in found if not is_linked(path, rules.linked)]
         absent += [] if found else [pattern.text]
     known = findings.observe(
         source, target, list(dict.fromkeys(paths)), repository.worktrees, force=force
@@ -95,6 +99,7 @@ def plan_copies(
         decisions=without_nested(decide(one, force=force) for one in known),
         absent=tuple(absent),
         byte_limit=rules.byte_limit,
+        linked=rules.linked,
     )
 
 
@@ -152,9 +157,11 @@ def _copied(plan: CopyPlan, one: Decision, made: str, root: str, progress: Progr
             progress(one.path, files, size_bytes)
 
     tell(0, 0)
-    copier = TreeCopier(byte_limit=plan.byte_limit, progress=tell)
+    source = os.path.realpath(plan.source.path)
+    without = frozenset(os.path.join(source, path) for path in plan.linked)
+    copier = TreeCopier(byte_limit=plan.byte_limit, without=without, progress=tell)
     try:
-        mode = copier.copy(os.path.join(os.path.realpath(plan.source.path), one.path), made)
+        mode = copier.copy(os.path.join(source, one.path), made)
         _place(made, root, one, mode)
     except TooLargeToCopy as error:
         return Row(one.path, Outcome.LEFT_OUT, _too_large(error.limit_bytes))

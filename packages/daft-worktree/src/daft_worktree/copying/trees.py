@@ -30,27 +30,36 @@ Progress = Callable[[int, int], None]
 
 
 class _Ends(NamedTuple):
-    """A directory and its copy, both open. where: the path of the copy."""
+    """A directory and its copy, both open. origin_path, path: where they are."""
 
     origin: int
     copy: int
-    where: str
+    origin_path: str
+    path: str
 
 
 class TreeCopier:
     """Copies one file, link or directory, at most `byte_limit` bytes of it byte by byte.
 
+    without: paths that are left out, as if they were not there.
     progress: called now and then with the files and bytes there are so far.
     Afterwards: files, size_bytes of what there is now; copied_bytes of these byte by byte;
     left_out: what is not copied as it is no file, directory or link, or a working tree.
     """
 
-    def __init__(self, *, byte_limit: int | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        byte_limit: int | None = None,
+        without: frozenset[str] = frozenset(),
+        progress: Progress | None = None,
+    ) -> None:
         self.files = 0
         self.size_bytes = 0
         self.copied_bytes = 0
         self.left_out = 0
         self._limit = byte_limit
+        self._without = without
         self._progress = progress
         self._can_share = True
         self._twins: dict[tuple[int, int], str] = {}
@@ -73,6 +82,7 @@ class TreeCopier:
         ends = _Ends(
             os.open(os.path.dirname(origin), _LIST),
             os.open(os.path.dirname(place), _LIST),
+            os.path.dirname(origin),
             os.path.dirname(place),
         )
         try:
@@ -125,7 +135,7 @@ class TreeCopier:
             os.mkdir(place, 0o700)
             made = os.open(place, _LIST)
             try:
-                return self._entries(entries, _Ends(listed, made, place)), about
+                return self._entries(entries, _Ends(listed, made, origin, place)), about
             finally:
                 os.close(made)
         finally:
@@ -135,6 +145,8 @@ class TreeCopier:
         """Copy the files and links of a directory; return the names of the directories in it."""
         below: list[str] = []
         for one in entries:
+            if self._without and os.path.join(ends.origin_path, one.name) in self._without:
+                continue
             if one.is_dir(follow_symlinks=False):
                 below.append(one.name)
             elif one.is_symlink():
@@ -186,7 +198,7 @@ class TreeCopier:
         """Make another name of a file that is copied already; False for its first name."""
         twin = self._twins.get((about.st_dev, about.st_ino))
         if twin is None:
-            self._twins[about.st_dev, about.st_ino] = os.path.join(ends.where, name)
+            self._twins[about.st_dev, about.st_ino] = os.path.join(ends.path, name)
             return False
         os.link(twin, name, dst_dir_fd=ends.copy, follow_symlinks=False)
         self._count(0)
