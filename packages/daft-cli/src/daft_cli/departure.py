@@ -60,7 +60,7 @@ def _remove_alone(session: Session, target: Target, command: str) -> bool:
         outcome = _fire(session, target, command, "worktree-pre-remove", loaded, worktree.path)
         if outcome is not None and outcome.must_stop:
             raise Trouble("it was kept: its pre-remove hook failed")
-    stood_inside = worktree is not None and _is_inside(session.repository.cwd, worktree.path)
+    stood_inside = worktree is not None and is_inside(session.repository.cwd, worktree.path)
     refuge = _refuge(session.repository, target)
     if stood_inside:
         # The one permitted change of directory: out of what is about to be deleted.
@@ -121,12 +121,13 @@ def _refuge(repository: Repository, target: Target) -> str:
         candidates.append(repository.main.path)
     for path in candidates:
         # Another target of this run may have gone before this one.
-        if os.path.isdir(path) and not (gone is not None and _is_inside(path, gone.path)):
+        if os.path.isdir(path) and not (gone is not None and is_inside(path, gone.path)):
             return path
     return repository.project_root
 
 
-def _is_inside(path: str, root: str) -> bool:
+def is_inside(path: str, root: str) -> bool:
+    """True for a directory and what is below it, links resolved."""
     real, base = os.path.realpath(path), os.path.realpath(root)
     return real == base or real.startswith(base + os.sep)
 

@@ -45,6 +45,17 @@ def check_worktree(
     _check_place(repository, worktree)
     if force:
         return ()
+    return check_contents(repository, worktree, replaceable=replaceable, is_no_loss=is_no_loss)
+
+
+def check_contents(
+    repository: Repository,
+    worktree: Worktree,
+    *,
+    replaceable: tuple[str, ...] = (),
+    is_no_loss: IsNoLoss | None = None,
+) -> tuple[str, ...]:
+    """Refuse a worktree for what would be lost with it; else as `check_worktree`."""
     if is_absent(worktree.path) or is_debris(worktree.path):
         _check_vanished(repository, worktree)
         return ()

@@ -27,18 +27,31 @@ SHOWN = ("name", "worktrees", "path", "remote")
 @click.option("-w", "--worktrees", is_flag=True, help="Each worktree, too.")
 @click.option("--columns", metavar="NAMES", help="Only these, by commas.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="For programs.")
+@click.option("--template", metavar="TEXT", help="A Jinja template; `items` are the repositories.")
 @click.option("--no-headers", is_flag=True, help="Leave out the header of csv and tsv.")
 def command(
-    everything: bool, worktrees: bool, columns: str | None, form: str | None, no_headers: bool
+    everything: bool,
+    worktrees: bool,
+    columns: str | None,
+    form: str | None,
+    template: str | None,
+    no_headers: bool,
 ) -> int:
     """Show the repositories of the catalog."""
     chosen = _columns(columns)
-    if worktrees and form is not None:
+    if form is not None and template is not None:
+        raise click.UsageError("--format is not allowed with --template")
+    if worktrees and (form is not None or template is not None):
         raise click.UsageError("--worktrees is for people; `daft repo info --format` has them")
     entries = [one for one in every_entry() if everything or one.is_live]
     current = _current()
     shown = [look_at(one) for one in entries]
     rows = [_row(one, current) for one in shown]
+    if template is not None:
+        from ..templates import Template
+
+        click.echo(Template(template).text(rows), nl=False)
+        return 0
     if form is not None:
         write_rows(form, rows, chosen or COLUMNS, headers=not no_headers)
         return 0
