@@ -222,6 +222,9 @@ def test_files_are_named_as_seen_from_where_one_stands(home: Any, three: Path) -
     (three / "sub").mkdir()
     (three / "sub" / "key").write_text("k\n")
 
+    told = home.daft("shared", "link", "a key", cwd=three / "sub")
+    assert "share it: daft shared add 'sub/a key'" in told.stderr
+
     done = home.daft("shared", "add", "./key", cwd=three / "sub")
 
     assert done.stdout.startswith("sub/key: linked in main, x, y\n")

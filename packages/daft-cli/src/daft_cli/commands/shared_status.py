@@ -15,7 +15,7 @@ from ..declaring import declared
 from ..formats import FORMATS, write_rows
 from ..place import discover
 from ..terminal import harmless, has_colour, paint
-from .shared_words import reachable, speaker
+from .shared_words import command_for, reachable, speaker
 
 COLUMNS = ("path", "worktree", "state", "detail", "is_stored", "is_declared", "absolute_path")
 _STYLES = {
@@ -53,9 +53,10 @@ def command(form: str | None = None, no_headers: bool = False) -> int:
     _print(names, spots)
     for name in names:
         if not is_stored(common_dir, name):
-            click.echo(harmless(f"{name} is not shared yet: daft shared add {name}"))
+            click.echo(harmless(f"{name} is not shared yet: {command_for('add', name)}"))
         elif name not in known:
-            click.echo(harmless(f"{name} is not in daft.yml: daft shared add --declare {name}"))
+            todo = command_for("add", "--declare", name)
+            click.echo(harmless(f"{name} is not in daft.yml: {todo}"))
     for spot in spots:
         if spot.state is State.CONFLICT:
             click.echo(harmless(f"{spot.name} in '{spot.worktree.label}': {spot.detail}"))

@@ -10,7 +10,7 @@ from daft_worktree.sharing import Outcome, Row, is_stored
 from ..declaring import declared
 from ..place import discover
 from ..terminal import harmless, warn
-from .shared_words import reachable, say, say_rows, speaker
+from .shared_words import command_for, reachable, say, say_rows, speaker
 
 
 @click.command(name="sync")
@@ -25,8 +25,8 @@ def command(quiet: bool) -> int:
     names = declared(speaker(repository)).names
     for name in names:
         if not is_stored(repository.common_dir, name):
-            shown = harmless(name)
-            warn(f"{shown} is declared, and nobody has shared it: daft shared add {shown}")
+            todo = command_for("add", name)
+            warn(harmless(f"{name} is declared, and nobody has shared it: {todo}"))
     rows: list[Row] = []
     for tree in reachable(repository):
         rows += sharing.link(repository, tree, names)

@@ -89,7 +89,11 @@ def refuse_unknown(name: str, known: Iterable[str]) -> None:
     """Refuse a name that nobody shares. Raises: Trouble."""
     shared = sorted(set(known))
     if name not in shared:
-        tip = f"shared are: {', '.join(shared)}" if shared else f"share it: daft shared add {name}"
+        tip = (
+            f"shared are: {', '.join(shared)}"
+            if shared
+            else f"share it: {command_for('add', name)}"
+        )
         raise Trouble(f"{name} is not shared", tips=(tip,))
 
 
@@ -116,12 +120,15 @@ def say_rows(rows: Sequence[Row], *, quiet: bool) -> bool:
             ok = False
             warn(harmless(f"{row.name} was left alone in '{row.label}': {row.detail}"))
             if row.detail == "another file is there":
-                sys.stderr.write(f"  to take the shared one: {_command('link', row)} --override\n")
-                sys.stderr.write(f"  to keep this one: {_command('materialize', row)}\n")
+                words = (row.name, row.label)
+                take, keep = command_for("link", *words), command_for("materialize", *words)
+                sys.stderr.write(f"  to take the shared one: {take} --override\n")
+                sys.stderr.write(f"  to keep this one: {keep}\n")
     return ok
 
 
-def _command(verb: str, row: Row) -> str:
+def command_for(*words: str) -> str:
+    """Return a command of `daft shared` to type, for a shell."""
     import shlex
 
-    return f"daft shared {verb} {shlex.quote(row.name)} {shlex.quote(row.label)}"
+    return shlex.join(("daft", "shared", *words))
