@@ -72,6 +72,21 @@ def test_a_job_is_stopped_by_the_signal_that_was_asked_for(
     assert (found.status, found.exit_code) == (JobStatus.CANCELLED, 7)
 
 
+def test_a_cancel_waits_for_as_long_as_a_job_asks_for(
+    place: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    """Longer than the coordinator gives others: the job ends by itself, 6 s after it was told."""
+    command = f"trap 'sleep 6; exit 7' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
+    with place.client() as client:
+        made = client.submit(fire(job("a", command, background=True, grace_s=60)))
+        running(place, made.jobs[0].uid, tmp_path / "up")
+        answer = client.cancel(CancelMatching(job_name="a", wait=True))
+
+    found = place.store.job(made.jobs[0].uid)
+    assert [one.outcome for one in answer.results] == ["signalled"]
+    assert (found.status, found.exit_code) == (JobStatus.CANCELLED, 7)
+
+
 def test_a_second_cancel_kills(place: Any, fire: Make, job: Make, tmp_path: Path) -> None:
     command = f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
     with place.client() as client:

@@ -19,7 +19,7 @@ from daft_coordinator import CoordinatorClient, RetryRequest
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_coordinator.domain.reconcile import ObservedJob, Verdict, judge, why_skipped
 from daft_coordinator.station import leader_lives
-from daft_protocol.jobs import SPEC_VERSION
+from daft_protocol.jobs import SPEC_VERSION, JobSpec
 from daft_protocol.messages import Wait
 from daft_protocol.status import JobStatus
 
@@ -44,7 +44,7 @@ import sys
 import daft_coordinator.client
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
-daft_coordinator.client.SPEC_VERSION = 0
+JobSpec.version = 0
 root, repository, command = sys.argv[1:]
 store = SqliteJobStore.open(root, repository)
 with daft_coordinator.client.CoordinatorClient(
@@ -159,12 +159,23 @@ def test_a_job_that_waits_for_an_older_leader_can_be_cancelled(
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_job_needs_the_oldest_coordinator_that_knows_all_it_asks_for(
+    place: Place, fire: Make, job: Make
+) -> None:
+    from daft_coordinator.adapters.clock import SystemClock
+    from daft_coordinator.submission import record
+
+    spec = fire(job("plain"), job("newer", grace_s=60))
+    made = record(place.store, spec, owner=None, clock=SystemClock())
+
+    assert [one.spec_version for one in made] == [1, 2]
+    assert max(one.version for one in spec.jobs) == SPEC_VERSION
+
+
 def test_an_older_leader_runs_a_retry_that_it_does_not_know(
     place: Place, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from daft_coordinator import client as client_module
-
-    monkeypatch.setattr(client_module, "SPEC_VERSION", 0)
+    monkeypatch.setattr(JobSpec, "version", 0)
     leader, old = place.older_leader("exit 1")
     with CoordinatorClient(place.station, place.store) as client:
         client.wait(Wait(invocation_ids=(old,)))

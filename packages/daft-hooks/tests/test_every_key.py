@@ -85,7 +85,7 @@ PAIRS: dict[str, tuple[str, str]] = {
         f"job.{key}": (JOB % ", run: x", JOB % f", run: x, {key}: {value}")
         for key, value in {
             "description": "d", "root": "sub", "background": "true", "background_output": "silent",
-            "timeout": "5s", "tags": "[t]", "skip": "true", "only": "false", "glob": "'*.py'",
+            "timeout": "5s", "cancel_grace_period": "20s", "tags": "[t]", "skip": "true", "only": "false", "glob": "'*.py'",
             "exclude": "'**'", "arch": "aarch64", "priority": "-1", "tracks": "path",
             "fail_text": "oh", "log": "{retention: 1d}", "disabled": "true",
         }.items()

@@ -81,6 +81,11 @@ class Cancelling(Watching):
     ) -> None:
         policy = leader.coordinator.policy
         grace_s = policy.grace_s if grace_ms is None else grace_ms / 1000
+        if grace_ms is None:
+            meant = {one.job_uid for one in results}
+            unfinished = leader.coordinator.store.unfinished()
+            allowed = [policy.grace_of(job) for job in unfinished if job.uid in meant]
+            grace_s = max([grace_s, *allowed])
         limit_s = grace_s + policy.give_up_s + policy.drain_s + 1.0
         # What may not be signalled ends when it likes: nothing more will help.
         stopping = [one.job_uid for one in results if one.outcome != stops.REFUSED]

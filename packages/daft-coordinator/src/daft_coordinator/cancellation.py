@@ -27,7 +27,7 @@ class Cancellation:
     """Stops jobs, whoever runs them.
 
     runs: uid -> run of the jobs that have their process from us.
-    grace_s: from the first signal to SIGKILL unless the request says otherwise.
+    grace_of: seconds a job has from the first signal to SIGKILL unless the request says otherwise.
     note: leaves the reason in the log of a job that never started.
     """
 
@@ -40,7 +40,7 @@ class Cancellation:
         clock: Clock,
         processes: ProcessControl,
         reactor: Reactor,
-        grace_s: float,
+        grace_of: Callable[[Job], float],
         note: Callable[[Job, str], None],
     ) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class Cancellation:
         self._clock = clock
         self._processes = processes
         self._reactor = reactor
-        self._grace_s = grace_s
+        self._grace_of = grace_of
         self._note = note
 
     def carry_out(self, selection: Selection, manner: Manner) -> tuple[CancelResult, ...]:
@@ -104,7 +104,7 @@ class Cancellation:
         if manner.kill:
             return met
         self._processes.signal_group(job.process, signals.SIGCONT)
-        grace_s = self._grace_s if manner.grace_s is None else manner.grace_s
+        grace_s = self._grace_of(job) if manner.grace_s is None else manner.grace_s
         self._reactor.call_after(grace_s, lambda: self._kill(job))
         return met
 

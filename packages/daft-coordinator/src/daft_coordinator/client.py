@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from daft_protocol import messages
 from daft_protocol.departures import Departure
 from daft_protocol.errors import ProtocolError
-from daft_protocol.jobs import SPEC_VERSION, InvocationSpec, Job
+from daft_protocol.jobs import InvocationSpec, Job
 from daft_protocol.messages import (
     Accepted,
     CancelAll,
@@ -147,7 +147,7 @@ class CoordinatorClient:
             environment=environment,
             secrets=submission.secrets_of(jobs),
             umask=_current_umask(),
-            spec_version=SPEC_VERSION,
+            spec_version=max(job.spec_version for job in waiting),
         )
         try:
             pid, started = self._deliver(request)
@@ -214,12 +214,19 @@ class CoordinatorClient:
             )
         raise CoordinatorUnavailable("it is leaving, and does not leave")
 
-    def cancel(self, request: CancelMatching | CancelAll, *, wait_s: float = 30.0) -> Cancelled:
+    def cancel(
+        self, request: CancelMatching | CancelAll, *, wait_s: float | None = None
+    ) -> Cancelled:
         """Stop jobs, with `request.wait` until they are gone.
+
+        wait_s: at most so long; None: as long as stopping takes where nothing goes wrong.
 
         Where nobody leads, what waits is taken off the queue here, before anybody starts it, and
         a leader is started only for what still runs.
         """
+        if wait_s is None:
+            meant = self._store.unfinished() if request.wait else ()
+            wait_s = _longest_grace(meant) + SETTLE_S
         if self._link is None:
             self._link = self._finder.knock()
         if self._link is None:
@@ -439,8 +446,9 @@ class CoordinatorClient:
         self.hello()
         if not request.wait:
             return stops.answer(done, others)
-        grace_ms = KILL_AFTER_S * 1000 if request.grace_ms is None else request.grace_ms
-        self.wait(Wait(job_uids=left, timeout_ms=int(grace_ms)))
+        grace_s = _longest_grace(job for job in self._store.unfinished() if job.uid in left)
+        grace_ms = int(grace_s * 1000) if request.grace_ms is None else request.grace_ms
+        self.wait(Wait(job_uids=left, timeout_ms=grace_ms))
         if any(not (job := self._store.job(uid)) or not job.status.is_final for uid in left):
             again = CancelMatching(job_uids=left, kill=True, wait=True)
             self._ask(again, answer_s=wait_s)
@@ -533,6 +541,12 @@ class CoordinatorClient:
     def _now(self) -> datetime:
         clock = self._clock or defaults.system_clock()
         return clock.now()
+
+
+def _longest_grace(jobs: Iterable[Job]) -> float:
+    """Return how many seconds the job has that has longest, once it is told to end."""
+    asked = [job.spec.grace_s for job in jobs]
+    return max([KILL_AFTER_S, *(one for one in asked if one is not None)])
 
 
 def _current_umask() -> int:

@@ -130,7 +130,7 @@ class Coordinator:
             clock=self.clock,
             processes=self.processes,
             reactor=self.reactor,
-            grace_s=self.policy.grace_s,
+            grace_of=self.policy.grace_of,
             note=self._write_note,
         )
         self.loans = Loans(self._plan_soon)

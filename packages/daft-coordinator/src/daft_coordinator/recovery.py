@@ -300,8 +300,9 @@ class Recovery:
         self._signal(job, signals.SIGCONT)
         policy = self._coordinator.policy
         reactor = self._coordinator.reactor
-        reactor.call_after(policy.grace_s, lambda: self._signal(job, signals.SIGKILL))
-        reactor.call_after(policy.grace_s + policy.give_up_s, lambda: self._give_up(job))
+        grace_s = policy.grace_of(job)
+        reactor.call_after(grace_s, lambda: self._signal(job, signals.SIGKILL))
+        reactor.call_after(grace_s + policy.give_up_s, lambda: self._give_up(job))
         self._watch(job)
 
     def _signal(self, job: Job, number: int) -> None:

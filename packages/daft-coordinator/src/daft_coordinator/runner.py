@@ -51,6 +51,10 @@ class StopPolicy:
     give_up_s: float = field(default=2.0, validator=ge(0))
     unkillable_s: float = field(default=60.0, validator=ge(0))
 
+    def grace_of(self, job: Job) -> float:
+        """Return how long this job has: what it asks for itself, else `grace_s`."""
+        return self.grace_s if job.spec.grace_s is None else job.spec.grace_s
+
 
 _POLITELY = Manner()
 
@@ -116,6 +120,7 @@ class JobRun:
         self._started = clock.monotonic()
         self._exit: ExitStatus | None = None
         self._timers: list[Timer] = []
+        self._grace_s = policy.grace_of(job)
         self._quiet: dict[str, Timer] = {}
         self._progress_due = self._started
         self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
@@ -198,7 +203,7 @@ class JobRun:
             if manner.kill or again:
                 self._kill()
             return Delivery.SENT  # it is on its way out already; the drain has its own limits
-        grace_s = self._policy.grace_s if manner.grace_s is None else manner.grace_s
+        grace_s = self._grace_s if manner.grace_s is None else manner.grace_s
         if manner.kill or again or grace_s == 0:
             return self._kill()
         met = self._signal_all(manner.signal)
@@ -285,7 +290,7 @@ class JobRun:
             self.notes.append("processes of the job's group outlived it and were stopped")
         self._signal_all(signals.SIGTERM)
         self._signal_all(signals.SIGCONT)
-        self._after(self._policy.grace_s, self._kill)
+        self._after(self._grace_s, self._kill)
 
     def _kill(self) -> Delivery:
         if self._done:

@@ -114,6 +114,7 @@ def _queued(
             dir_name=directory_name(job.name),
             mode=spec.mode,
             max_parallel=spec.max_parallel,
+            spec_version=job.version,
             retry_of=None if spec.retry_of is None else (spec.retry_of, job.name),
         )
         for position, job in enumerate(spec.jobs, first_position)

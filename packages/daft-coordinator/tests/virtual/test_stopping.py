@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from daft_coordinator import Coordinator, Selection, StopPolicy
+from daft_coordinator.domain.cancel import Manner
 from daft_coordinator.testing import NEVER, Child, NothingWillHappen, Says, Script, VirtualWorld
 from daft_protocol.jobs import Job
 from daft_protocol.status import EndReason, JobStatus
@@ -89,6 +90,32 @@ def test_an_unwilling_job_is_killed_after_the_grace(
 
     assert done["a"].term_signal == signal.SIGKILL
     assert sent(world) == [("SIGTERM", 60), ("SIGCONT", 60), ("SIGKILL", 65)]
+
+
+@pytest.mark.parametrize(("grace_s", "killed_at"), [(0, 60), (20, 80), (None, 65)])
+def test_a_job_may_ask_for_the_time_it_needs_to_end(
+    world: VirtualWorld, fire: Make, job: Make, grace_s: float | None, killed_at: int
+) -> None:
+    world.script("stubborn", lasts_s=NEVER, ignores_term=True)
+
+    run(world, fire, job("a", "stubborn", timeout_s=60, grace_s=grace_s))
+
+    assert sent(world)[-1] == ("SIGKILL", killed_at)
+
+
+def test_what_a_cancel_says_comes_before_what_a_job_asks_for(
+    world: VirtualWorld, fire: Make, job: Make
+) -> None:
+    world.script("stubborn", lasts_s=NEVER, ignores_term=True)
+    coordinator = world.coordinator(stop=POLICY)
+    spec = fire(job("a", "stubborn", timeout_s=None, grace_s=60))
+    coordinator.submit(spec)
+    world.run(1)
+
+    coordinator.cancel(Selection(job_name="a"), manner=Manner(grace_s=2))
+    coordinator.wait(spec.invocation_id)
+
+    assert sent(world)[-1] == ("SIGKILL", 3)
 
 
 @pytest.mark.fault("F-21", "stopped")

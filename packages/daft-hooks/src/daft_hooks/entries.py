@@ -105,6 +105,7 @@ def _job(
         background_output=BackgroundOutput(background_output or "log"),
         timeout_s=timeout,
         has_timeout=has_timeout,
+        grace_s=reader.duration_s(get("cancel_grace_period"), f"{path}.cancel_grace_period"),
         interactive=_interactive(reader, get("interactive"), f"{path}.interactive"),
         tags=reader.texts(get("tags"), f"{path}.tags")[0],
         skip=read_condition(reader, get("skip"), f"{path}.skip"),

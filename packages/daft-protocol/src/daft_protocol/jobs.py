@@ -14,9 +14,9 @@ from .names import check_job_name
 from .status import EndReason, InvocationStatus, JobStatus, SkipKind, Source
 
 MIB = 1024 * 1024
-SPEC_VERSION = 1
-"""Of what a job may ask for. It grows when one may ask for what an older coordinator would not
-notice: that must not run it as if it had not been asked for."""
+SPEC_VERSION = 2
+"""Of what a job may ask for; `JobSpec.version` tells what one does. It grows when a job may ask for
+what an older coordinator would not notice: that must not run it as if it had not been asked for."""
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETENTION_S = 7 * 24 * 3600
 DEFAULT_LOG_LIMIT_BYTES = 10 * MIB
@@ -88,6 +88,8 @@ class JobSpec:
     after: names of jobs of the same submission that must have ended first, however they ended.
     full_needs: `needs` before foreground and background were cut apart, for a faithful retry.
     timeout_s: seconds of running time, None for no limit.
+    grace_s: seconds from the polite request to end until it is killed; None: as the
+        coordinator does it.
     priority: lower starts first among jobs that are ready and equally urgent.
     skip: set when the job is only recorded, not run.
     seals: absolute path -> SHA-256 in hex of files it executes; it is started only while each
@@ -109,10 +111,16 @@ class JobSpec:
     interactive: bool = False
     tags: tuple[str, ...] = field(default=(), converter=_names)
     timeout_s: float | None = field(default=DEFAULT_TIMEOUT_S, validator=_positive_or_none)
+    grace_s: float | None = field(default=None, validator=optional(ge(0)))
     priority: int = 0
     log: LogPolicy = field(factory=LogPolicy)
     skip: Skip | None = None
     seals: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def version(self) -> int:
+        """The oldest SPEC_VERSION that knows all this job asks for."""
+        return 1 if self.grace_s is None else 2
 
 
 @frozen(kw_only=True)
@@ -193,7 +201,7 @@ class Job:
     mode, max_parallel: of its invocation.
     duration_ms: measured on the monotonic clock.
     owner: id of the coordinator that answers for it, None while nobody does.
-    spec_version: of the program that recorded it.
+    spec_version: what a coordinator has to understand to run it.
     queued_boot: the same moment as `queued_at`; None where it was not kept.
     """
 
@@ -223,7 +231,7 @@ class Job:
     log_records: int = 0
     log_dropped: int = 0
     retry_of: tuple[str, str] | None = None
-    spec_version: int = SPEC_VERSION
+    spec_version: int = 1
     queued_boot: BootMoment | None = None
 
     @property

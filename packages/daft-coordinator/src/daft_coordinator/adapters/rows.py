@@ -171,6 +171,7 @@ def job_of(row: JobRow) -> Job:
         interactive=rest.get("interactive", False),
         tags=_parsed(row.tags_json),
         timeout_s=rest.get("timeout_s"),
+        grace_s=rest.get("grace_s"),
         priority=rest.get("priority", 0),
         log=LogPolicy(
             retention_s=LogPolicy().retention_s
@@ -242,6 +243,8 @@ def _rest_of_spec(job: Job) -> dict[str, Any]:
     exact = {name: text for name, text in needed.items() if storable(text) != text}
     if exact:
         rest["exact"] = exact
+    if spec.grace_s is not None:
+        rest["grace_s"] = spec.grace_s
     if spec.log.keep_every_nth != 1:
         rest["keep_every_nth"] = spec.log.keep_every_nth
     if job.queued_boot is not None:

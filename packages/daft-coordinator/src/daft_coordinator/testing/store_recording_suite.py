@@ -127,6 +127,7 @@ class RecordingSuite:
             spec_interactive=True,
             spec_tags=("t", "u"),
             spec_timeout_s=1.5,
+            spec_grace_s=0.0,
             spec_priority=-3,
             spec_log=LogPolicy(retention_s=5, limit_bytes=6, keep_every_nth=7),
             spec_skip=Skip(kind=SkipKind.PLATFORM, reason="not on this system"),

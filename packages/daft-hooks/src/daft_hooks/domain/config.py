@@ -89,6 +89,7 @@ class JobConfig:
     uses, arguments: what a plugin supplies to run instead, and its `with`.
     takes_arguments: `run` is one line, so words can be put behind it.
     timeout_s: None for no limit; only meaningful with `has_timeout`.
+    grace_s: from the request to end until it is killed; None: as the coordinator does it.
     group: set before `grouping.flatten`, which leaves jobs only; then `groups` holds the names
     of the groups around a job, and `outer` their (skip, only), both outermost first.
     after: jobs that must have ended first, however they ended.
@@ -114,6 +115,7 @@ class JobConfig:
     background_output: BackgroundOutput = BackgroundOutput.LOG
     timeout_s: float | None = None
     has_timeout: bool = False
+    grace_s: float | None = None
     interactive: Interactive = Interactive.NO
     tags: tuple[str, ...] = ()
     skip: Condition | None = None

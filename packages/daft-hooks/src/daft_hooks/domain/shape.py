@@ -228,6 +228,11 @@ JOB = (
     ),
     Field("timeout", Quantity("duration", or_none=True), "How long it may take."),
     Field(
+        "cancel_grace_period",
+        Quantity("duration"),
+        "From the request to end until it is killed; 5 s if not set.",
+    ),
+    Field(
         "interactive",
         FlagOr("auto"),
         "It gets the terminal; `auto`: only where there is one.",

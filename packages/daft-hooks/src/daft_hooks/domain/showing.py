@@ -117,6 +117,7 @@ def _row(plan: Plan, spec: JobSpec, place: str) -> dict[str, Any]:
         "after": list(spec.after),
         "env": dict(spec.env),
         "timeout_s": spec.timeout_s,
+        "grace_s": spec.grace_s,
         "interactive": spec.interactive,
         "priority": spec.priority,
         "tags": list(spec.tags),

@@ -159,6 +159,7 @@ def make_spec(
         interactive=interactive,
         tags=job.tags,
         timeout_s=job.timeout_s if job.has_timeout else made.timeout_s,
+        grace_s=job.grace_s,
         priority=job.priority,
         log=_log_policy(job.log.over(made.hook.log).over(made.configuration.log)),
         skip=skip,
