@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from daft_worktree.creation import Creation
 from daft_worktree.worktrees import Worktree
 
 from .context import Session
-from .failures import Trouble
+from .failures import FAILED, INTERRUPTED, Trouble
 from .place import change_directory, run_after
 from .shared_links import link_shared
 from .terminal import show_path, warn
@@ -31,7 +32,7 @@ def arrive(
     no_cd: bool,
     commands: Sequence[str],
 ) -> int:
-    """Make the worktree with its hooks around it; return the exit code.
+    """Make the worktree with its hooks around it; return the exit code. Raises: Trouble.
 
     Order: pre-create hook, carry, creation, untracked configuration, what `copy:` asks for,
     shared files, post-create hook, cd, -x.
@@ -75,7 +76,7 @@ def arrive(
     )
     outcome = session.fire(event, after)
     if outcome.must_stop:
-        return _kept(session, creation, worktree, outcome, commands)
+        raise _kept(creation, worktree, outcome, commands)
     session.say(result)
     if source is not None:
         daft_worktree.remember_previous(repository, source.path)
@@ -156,8 +157,6 @@ def _bring(carried: Carried, worktree: Worktree) -> None:
 
 def _tell_stash(carried: Carried, where: str, trouble: str) -> None:
     warn(f"the carried changes do not apply in {where}: {trouble.splitlines()[0]}")
-    import shlex
-
     # By its object id: at the top of the stash there may be somebody else's entry by now.
     apply = f"stash apply --index {carried.oid[:12]}"
     sys.stderr.write(f"  they are safe in the stash: git -C {shlex.quote(where)} {apply}\n")
@@ -167,23 +166,19 @@ def _tell_stash(carried: Carried, where: str, trouble: str) -> None:
 
 
 def _kept(
-    session: Session,
-    creation: Creation,
-    worktree: Worktree,
-    outcome: FireOutcome,
-    commands: Sequence[str],
-) -> int:
-    if outcome.status is FireStatus.INTERRUPTED:
-        sys.stderr.write(f"the worktree is kept at '{worktree.path}'\n")
-        return 130
-    discard = f"git worktree remove {worktree.path}"
+    creation: Creation, worktree: Worktree, outcome: FireOutcome, commands: Sequence[str]
+) -> Trouble:
+    """Return what to say of a worktree that is there, and not set up."""
+    path = shlex.quote(worktree.path)
+    discard = f"git worktree remove {path}"
     if creation.record_origin:
-        discard = f"daft remove -f {creation.branch}"
+        discard = f"daft remove -f {shlex.quote(creation.branch)}"
     skipped = "; -x was skipped" if commands else ""
-    raise Trouble(
+    return Trouble(
         f"the worktree is kept at '{worktree.path}', its setup is not complete{skipped}",
+        code=INTERRUPTED if outcome.status is FireStatus.INTERRUPTED else FAILED,
         tips=(
-            f"to finish it: daft -C {worktree.path} hooks run worktree-post-create",
+            f"to finish it: daft -C {path} hooks run worktree-post-create",
             f"to discard it: {discard}",
         ),
     )

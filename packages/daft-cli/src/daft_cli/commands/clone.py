@@ -10,6 +10,7 @@ import click
 import daft_worktree
 from daft_hooks import consent, discovery
 from daft_hooks.errors import HooksError, RegistryUnavailable
+from daft_hooks.firing import FireStatus
 from daft_worktree import cloning, git, layouts
 from daft_worktree.cloning import Cloned
 from daft_worktree.errors import CloneFailed, WorktreeError
@@ -19,7 +20,7 @@ from daft_worktree.settings import read_settings
 from ..arrival import arrive
 from ..catalog import every_entry, find_entry, is_path, sight
 from ..context import Session
-from ..failures import Trouble
+from ..failures import INTERRUPTED, Trouble
 from ..options import hooking, landing, refuse_trust_without_hooks, speaking
 from ..place import change_directory, data_directory, run_after
 from ..shared_links import link_shared
@@ -96,11 +97,13 @@ def command(
     ) as session:
         code = _settle(session, cloned, url, trust=trust_hooks)
         for name in chosen[1:]:
+            if code == INTERRUPTED:
+                return code
             code = _further(session, name) or code
         for name in missing:
             sys.stderr.write(f"error: branch '{name}' not found on remote\n")
             code = code or 1
-        if code == 130:
+        if code == INTERRUPTED:
             return code
         here = repository.current
         assert here is not None
@@ -185,7 +188,7 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
             link_shared(session.repository, here, loaded)  # what the first hook has shared
         outcome = session.fire(session.event(hook, "clone", here, **known), loaded)
         if outcome.must_stop:
-            return outcome.exit_code if outcome.exit_code == 130 else 1
+            return INTERRUPTED if outcome.status is FireStatus.INTERRUPTED else 1
     return 0
 
 
@@ -209,4 +212,6 @@ def _further(session: Session, name: str) -> int:
         )
     except (WorktreeError, HooksError, Trouble) as error:
         sys.stderr.write(f"error: '{name}': {error}\n")
-        return 1
+        for tip in getattr(error, "tips", ()):
+            sys.stderr.write(f"  tip: {tip}\n")
+        return error.code if isinstance(error, Trouble) else 1
