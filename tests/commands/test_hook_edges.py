@@ -315,3 +315,80 @@ def test_warnings_from_anywhere_stand_on_lines_of_their_own(home: Any) -> None:
     # What is drawn is wiped before a line is printed, and drawn again below it.
     lines = [line.split("\x1b[2K")[-1].strip("\r") for line in shown.split("\n")]
     assert {f"warning: number {n}" for n in range(20)} <= set(lines), shown
+
+
+def on_screen(text: str) -> list[str]:
+    """Return the lines a terminal shows in the end: what is drawn over or wiped is gone."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif part.endswith("A"):
+            row -= int(part[2:-1] or 1)
+            assert row >= 0, "drawn above the beginning"
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
+            column += len(part)
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_an_interrupted_hook_leaves_a_whole_screen(home: Any) -> None:
+    project = home.repository(
+        POST.format(
+            "{name: one, run: 'echo ready; sleep 300'},"
+            "{name: two, run: 'sleep 300'},"
+            "{name: ask, run: read x, interactive: true, needs: [one]},"
+            "{name: after, run: sleep 300, needs: [two]}"
+        )
+    )
+    daft = shlex.join([sys.executable, "-m", "daft_cli", "start", "x"])
+
+    _, shown = home.program_on_terminal(
+        *("sh", "-c", f"trap : INT; {daft}; echo code $?; stty -a"),
+        cwd=project,
+        typed=(("ready", "typed blindly\n\x03"),),
+    )
+
+    screen = on_screen(shown)
+    assert screen[0] == "worktree-post-create · x · 4 jobs"
+    ended = screen.index("interrupted: worktree-post-create was stopped")
+    assert {re.sub(r" \d+(ms|\.\ds)", "", line) for line in screen[1:ended]} == {
+        "stopping the jobs; Ctrl+C again kills them",
+        "— one (cancelled)",
+        "— two (cancelled)",
+        "— ask (cancelled before it started)",
+        "— after (cancelled before it started)",
+    }
+    assert screen[ended + 1].startswith("error: the worktree is kept at")
+    assert any(
+        line.startswith("  tip: to finish it:") and line.endswith("hooks run worktree-post-create")
+        for line in screen[ended:]
+    )
+    assert "code 130" in screen
+    assert " echo " in shown.split("code 130")[1], "the terminal shows again what is typed"
+
+
+def test_who_interrupts_a_clone_gets_no_further_worktree(home: Any) -> None:
+    source = home.repository(
+        POST.format("{name: a, run: 'echo ready; test $DAFT_BRANCH_NAME != b || sleep 300'}"),
+        trust=False,
+        name="source",
+    )
+    for name in ("b", "c"):
+        home.git("branch", name, cwd=source)
+
+    code, shown = home.on_terminal(
+        *("clone", "--trust-hooks", "-b", "main", "-b", "b", "-b", "c", str(source), "copy"),
+        cwd=home.root,
+        typed=(("worktree-post-create · b", ""), ("ready", "\x03")),
+    )
+
+    assert code == 130, shown
+    assert (home.root / "copy.b").exists()
+    assert not (home.root / "copy.c").exists()
+    assert "to finish it: daft -C" in shown

@@ -91,7 +91,9 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Let go of jobs and store."""
+        """Let go of terminal, jobs and store."""
+        if "presenter" in self.__dict__:
+            self.presenter.close()
         if self._engine is not None:
             self._engine.close()
         self.jobs.close()
@@ -251,7 +253,13 @@ class Session:
     def engine(self) -> Engine:
         """Return what runs jobs, opened on first use."""
         if self._engine is None:
-            self._engine = Engine(self.jobs, (JobWatcher(self.presenter),))
+            shown = self.presenter
+            self._engine = Engine(
+                self.jobs,
+                (JobWatcher(shown),),
+                pulse=shown.pulse if shown.is_live else None,
+                pulse_s=shown.pulse_s,
+            )
         return self._engine
 
     def remote_url(self) -> str | None:

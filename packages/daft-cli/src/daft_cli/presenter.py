@@ -29,7 +29,8 @@ _MARKS = {
     JobStatus.CANCELLED: ("—", "dim"),
     JobStatus.SKIPPED: ("—", "dim"),
 }
-_REDRAWN_PER_S = 10
+_PULSE_S = 0.1
+_DUMB = ("", "dumb", "unknown")
 _UNDRAWN = frozenset({"DAFT_NO_LIVE", "DAFT_TESTING"})
 """Variables that ask for plain lines on a terminal, too; any value counts."""
 
@@ -42,6 +43,7 @@ class _Running:
     since: float
     tail: deque[str]
     last: str = ""
+    is_stopping: bool = False
 
 
 class Presenter:
@@ -49,7 +51,12 @@ class Presenter:
 
     quiet: of jobs only what went wrong. is_mute: no notices either, but warnings.
     verbose: also what was skipped, each command, and on a terminal every line as well.
+    is_live: what runs is drawn, and drawn again with each `pulse`. Nobody else moves it: a thread
+    of its own would write between two lines that belong together.
     """
+
+    pulse_s = _PULSE_S
+    """How often `pulse` is to be called while jobs run."""
 
     def __init__(
         self,
@@ -64,8 +71,15 @@ class Presenter:
         self._is_mute = is_mute
         self._output = OutputSettings() if output is None else output
         self._colour = has_colour(sys.stderr)
-        self._is_live = not quiet and sys.stderr.isatty() and not _UNDRAWN & os.environ.keys()
+        self.is_live = (
+            not quiet
+            and sys.stderr.isatty()
+            and os.environ.get("TERM", "") not in _DUMB
+            and not _UNDRAWN & os.environ.keys()
+        )
         self._live: Any = None
+        self._printed: list[str] = []  # above what is drawn, with the next drawing
+        self._left = 0
         self._is_drawing = False  # a hook is on; an interactive job only interrupts the drawing
         self._running: dict[str, _Running] = {}
         self._skipped = 0
@@ -80,7 +94,8 @@ class Presenter:
             count = "1 job" if jobs == 1 else f"{jobs} jobs"
             where = harmless(worktree) or "no branch"
             self._print(paint(f"{harmless(hook)} · {where} · {count}", "bold", on=self._colour))
-        if self._is_live:
+        self._left = jobs
+        if self.is_live:
             self._is_drawing = True
             self._start_live()
 
@@ -114,6 +129,11 @@ class Presenter:
             self._print(paint(f"— {count} skipped (-v shows which)", "dim", on=self._colour))
         self._skipped = 0
 
+    def close(self) -> None:
+        """Leave the terminal as it was found, however it came to the end."""
+        self._is_drawing = False
+        self._stop_live()
+
     # --- jobs ---------------------------------------------------------------------------------
 
     def job_started(self, job: Job) -> None:
@@ -125,7 +145,7 @@ class Presenter:
         if self._verbose:
             command = harmless(" ".join(job.spec.command.split()))
             self._print(paint(f"$ {command}", "dim", on=self._colour))
-        self._refresh()
+        self.pulse()
 
     def job_line(self, job: Job, line: OutputLine) -> None:
         """A job has written a line: the last one live, every one in a pipe."""
@@ -134,31 +154,34 @@ class Presenter:
         if running is not None:
             running.last = text
             running.tail.append(text)
-        if not self._quiet and (self._verbose or not self._is_live):
+        if not self._quiet and (self._verbose or not self.is_live):
             bar = "┆" if line.continues else "│"
             self._print(f"{harmless(job.name)} {bar} {text}")
-        self._refresh()
 
     def job_progress(self, job: Job, text: str) -> None:
         """The line a job is writing looks like this now."""
         running = self._running.get(job.uid)
         if running is not None:
             running.last = harmless(text)
-            self._refresh()
 
     def job_stopping(self, job: Job) -> None:
         """A job was told to end."""
         if not self._is_stopping and not self._quiet:
             self._print("stopping the jobs; Ctrl+C again kills them")
         self._is_stopping = True
+        running = self._running.get(job.uid)
+        if running is not None:
+            running.is_stopping = True
+        self.pulse()
 
     def job_finished(self, job: Job) -> None:
         """A job has ended, or will not run as what it needs has failed."""
         running = self._running.pop(job.uid, None)
+        self._left -= 1
         self._print_end(job, running.tail if running is not None else ())
-        if job.spec.interactive and self._is_drawing:
-            self._start_live()
-        self._refresh()
+        if self._is_drawing and self._live is None:
+            self._start_live()  # the terminal was the job's until now
+        self.pulse()
 
     # --- drawing ------------------------------------------------------------------------------
 
@@ -170,7 +193,7 @@ class Presenter:
         name = harmless(job.name)
         took = "" if job.duration_ms is None else f" {duration(job.duration_ms / 1000)}"
         why = f" ({harmless(job.end_detail)})" if job.end_detail else ""
-        if self._is_live and failed and not self._verbose:
+        if self.is_live and failed and not self._verbose:
             for line in tail:
                 self._print(paint(f"  {name} │ {line}", "dim", on=self._colour))
         self._print(f"{paint(mark, style, on=self._colour)} {name}{took}{why}")
@@ -179,9 +202,7 @@ class Presenter:
 
     def _print(self, line: str) -> None:
         if self._live is not None:
-            from rich.text import Text
-
-            self._live.console.print(Text.from_ansi(line), soft_wrap=True)
+            self._printed.append(line)
             return
         # One write per line: what several jobs print never mixes inside one.
         sys.stderr.write(line + "\n")
@@ -194,32 +215,43 @@ class Presenter:
         self._live = Live(
             console=Console(stderr=True, highlight=False),
             get_renderable=self._drawing,
-            refresh_per_second=_REDRAWN_PER_S,
+            auto_refresh=False,
             transient=True,
         )
-        self._hide_control_echo()
+        self._hide_typing()
         self._live.start()
 
     def _stop_live(self) -> None:
         if self._live is not None:
+            self.pulse()  # what is not printed yet
             live, self._live = self._live, None
             live.stop()
             if self._echo is not None:
                 termios.tcsetattr(sys.stderr.fileno(), termios.TCSADRAIN, self._echo)
 
-    def _hide_control_echo(self) -> None:
-        """Keep the terminal from showing `^C`, which would move what is drawn by a line."""
+    def _hide_typing(self) -> None:
+        """Keep the terminal from showing what is typed, which would move what is drawn.
+
+        It is not lost: whoever reads the terminal next gets it.
+        """
         try:
             self._echo = termios.tcgetattr(sys.stderr.fileno())
             quiet = termios.tcgetattr(sys.stderr.fileno())
-            quiet[3] &= ~termios.ECHOCTL
+            quiet[3] &= ~(termios.ECHO | termios.ECHONL)
             termios.tcsetattr(sys.stderr.fileno(), termios.TCSADRAIN, quiet)
         except (termios.error, AttributeError, OSError):
             self._echo = None  # no such terminal, or no such setting: then it is only less tidy
 
-    def _refresh(self) -> None:
-        if self._live is not None:
-            self._live.refresh()
+    def pulse(self) -> None:
+        """Print and draw what has changed. Does nothing while nothing is drawn."""
+        if self._live is None:
+            return
+        self._live.refresh()
+        if self._printed:
+            from rich.text import Text
+
+            lines, self._printed = self._printed, []
+            self._live.console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
 
     def _timer(self, ran_s: float) -> str:
         """Return how long a job runs; what is over in a moment is not worth a clock."""
@@ -231,16 +263,19 @@ class Presenter:
 
         frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
         now = time.monotonic()
-        frame = frames[int(now * _REDRAWN_PER_S) % len(frames)]
+        frame = frames[int(now / _PULSE_S) % len(frames)]
         table = Table.grid(padding=(0, 1), expand=True)
         for _ in range(3):
             table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for one in list(self._running.values()):
             table.add_row(
-                Text(frame, style="yellow"),
+                Text(frame, style="red" if one.is_stopping else "yellow"),
                 Text(harmless(one.job.name)),
                 Text(self._timer(now - one.since), style="dim"),
-                Text(one.last, style="dim"),
+                Text("stopping" if one.is_stopping else one.last, style="dim"),
             )
+        waiting = self._left - len(self._running)
+        if waiting > 0:
+            table.add_row("", Text(f"{waiting} waiting", style="dim"))
         return table

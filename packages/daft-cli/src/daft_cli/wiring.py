@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from daft_store.identity import ensure_repository_id, read_repository_id
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # adapters are loaded by the function that builds one: most v
     from daft_coordinator.coordinator import Coordinator
     from daft_coordinator.domain.policy import DeclaredPolicy
     from daft_coordinator.ports import JobStore
+    from daft_coordinator.reactor import Timer
     from daft_coordinator.station import Station
     from daft_protocol.jobs import Invocation, InvocationSpec, Job
 
@@ -148,11 +150,21 @@ class Engine:
     """Runs the jobs of fires: the foreground here, the background under the leader.
 
     Without a store it warns once, keeps the record in memory and runs everything here.
+    pulse: called every `pulse_s` seconds as long as it waits for jobs; None: nothing is.
     """
 
-    def __init__(self, jobs: RepositoryJobs, plugins: Iterable[object]) -> None:
+    def __init__(
+        self,
+        jobs: RepositoryJobs,
+        plugins: Iterable[object],
+        *,
+        pulse: Callable[[], None] | None = None,
+        pulse_s: float = 1.0,
+    ) -> None:
         self._jobs = jobs
         self._plugins = tuple(plugins)
+        self._pulse = pulse
+        self._pulse_s = pulse_s
         self._store: JobStore | None = None
         self._sqlite: SqliteJobStore | None = None
         self._coordinator: Coordinator | None = None
@@ -173,7 +185,29 @@ class Engine:
 
     def wait(self, invocation_id: str) -> tuple[Job, ...]:
         """Return when the jobs submitted here are final; Ctrl+C cancels them, twice kills."""
-        return self._here().wait(invocation_id, on_interrupt=True)
+        coordinator = self._here()
+        with self._pulsing(coordinator):
+            return coordinator.wait(invocation_id, on_interrupt=True)
+
+    @contextmanager
+    def _pulsing(self, coordinator: Coordinator) -> Iterator[None]:
+        """Have the pulse called between events of the coordinator, on the same thread."""
+        pulse = self._pulse
+        if pulse is None:
+            yield
+            return
+        reactor, pulse_s = coordinator.reactor, self._pulse_s
+        timers: list[Timer] = []
+
+        def beat() -> None:
+            pulse()
+            timers[:] = [reactor.call_after(pulse_s, beat)]
+
+        timers.append(reactor.call_after(pulse_s, beat))
+        try:
+            yield
+        finally:
+            timers[0].cancel()
 
     def submit_background(
         self, invocation: InvocationSpec, *, environment: Mapping[str, str]
