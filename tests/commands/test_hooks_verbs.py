@@ -217,7 +217,9 @@ def test_a_plan_tells_tags_when_asked_for_more(home: Any, project: Path) -> None
     assert "       get things\n       tagged slow\n       in " in done.stdout
 
 
-@pytest.mark.parametrize("words", [["hooks", "trust", "prune"], ["__clean-logs"]])
+@pytest.mark.parametrize(
+    "words", [["hooks", "trust", "prune"], ["hooks", "prune"], ["__clean-logs"]]
+)
 def test_a_remote_that_comes_later_is_noted_and_another_one_is_another_repository(
     home: Any, project: Path, words: list[str]
 ) -> None:
@@ -314,3 +316,16 @@ def test_repositories_are_listed_by_their_paths(home: Any, project: Path) -> Non
         str(home.root / "a"),
         str(home.root / "b"),
     ]
+
+
+def test_an_overlay_that_git_does_not_ignore_is_told_with_what_to_do(
+    home: Any, project: Path
+) -> None:
+    first = home.daft("hooks", "install", "--local", cwd=project).stdout
+    (project / "daft.local.yml").unlink()
+    home.run("sh", "-c", first.split("yours alone: ")[1], cwd=project)
+    second = home.daft("hooks", "install", "--local", cwd=project).stdout
+
+    assert "Git does not ignore it yet" in first
+    assert "Git does not ignore it yet" not in second
+    assert "daft.local.yml" not in home.git("status", "--porcelain", cwd=project)

@@ -45,6 +45,12 @@ ROWS: dict[str, tuple[str, Mapping[str, str], str, str]] = {
         ".config/pre-merge.yml:1:1",
         "this file is not read, as files per hook stand in .config/daft",
     ),
+    "hook-file-in-the-other-place": (
+        "hint",
+        {"daft.yml": RUN, ".config/daft/pre-merge.yml": ""},
+        ".config/daft/pre-merge.yml:1:1",
+        "this file is not read, as files per hook stand in the top directory",
+    ),
     "misnamed-overlay": (
         "hint",
         {"daft.yml": RUN, "daft.local.yaml": ""},
@@ -132,6 +138,7 @@ def test_what_validate_finds_around(repository: Any, row: str) -> None:
         {"daft.yml": f"rc: env.sh\n{RUN}", "env.sh": ""},
         {"daft.yml": RUN, ".daft/hooks/worktree-post-create": "not executable"},
         {"daft.yml": RUN, ".daft/hooks/pre-merge": "#!/bin/sh\n"},
+        {"daft.yml": RUN, "pre-merge.yaml/x": "", "daft.yaml/x": ""},
     ],
 )
 def test_what_is_as_it_should_be_is_not_told(repository: Any, files: Mapping[str, str]) -> None:
@@ -143,3 +150,17 @@ def test_an_overlay_that_git_ignores_is_not_told(repository: Any) -> None:
     repository.write({"daft.local.yml": ""})
 
     assert inspect(load(str(repository.path)), str(repository.path)) == ()
+
+
+def test_whatever_lies_about_gets_an_answer(repository: Any) -> None:
+    repository.commit({"daft.yml": f"rc: loop\nsource_dir: /\n{JOB % 'script: loop'}"})
+    for name in ("loop", "daft.local.yaml", ".daft"):
+        (repository.path / name).symlink_to(name)
+    os.mkfifo(repository.path / ".daft.yml")
+
+    told = [one.message for one in inspect(load(str(repository.path)), str(repository.path))]
+
+    assert told == [
+        "/loop does not exist; create it, or correct `script`",
+        "'loop' is no file here, and every job reads it",
+    ]

@@ -26,7 +26,7 @@ def inspect(loaded: Loaded | None, worktree: str) -> tuple[Problem, ...]:
 
     loaded: what was found there, None for nothing. Reads the worktree and git's index.
     """
-    there = [name for name in _candidates() if os.path.lexists(os.path.join(worktree, name))]
+    there = [name for name in _candidates() if os.path.isfile(os.path.join(worktree, name))]
     found = [*_unread(there, () if loaded is None else loaded.files)]
     if loaded is not None:
         known = gitfiles.tracked(worktree).modes
@@ -66,7 +66,8 @@ def _unread(there: Collection[str], files: Collection[str]) -> Iterator[Problem]
             stem, ending = os.path.splitext(main)
             why = f"the overlay of {main} is {stem}.local{ending}"
         else:
-            why = f"files per hook stand in {'.config/daft' if _is_dotted(main) else 'the top'}"
+            place = ".config/daft" if main.startswith(".config/") else "the top directory"
+            why = f"files per hook stand in {place}"
         yield _hint(Mark(name, 1, 1), "", f"this file is not read, as {why}")
 
 
@@ -78,10 +79,6 @@ def _twin(name: str, files: Collection[str]) -> str | None:
 
 def _is_overlay(name: str) -> bool:
     return os.path.splitext(name)[0].endswith((".local", "-local"))
-
-
-def _is_dotted(main: str) -> bool:
-    return main.startswith(".config/")
 
 
 def _published(files: Collection[str], tracked: Collection[str]) -> Iterator[Problem]:

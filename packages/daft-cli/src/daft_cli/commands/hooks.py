@@ -15,6 +15,7 @@ _ELSEWHERE = {
     "deny": "hooks_consent",
     "list": "hooks_consent",
     "reset": "hooks_consent",
+    "prune": "hooks_consent",
     "status": "hooks_status",
     "replay": "hooks_replay",
     "run": "hooks_run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 import click
@@ -12,6 +13,7 @@ from daft_hooks.domain.starters import POST_CREATE, snippet, starter
 from daft_hooks.errors import UnknownHook
 from daft_hooks.hooktypes import HOOK_TYPES
 from daft_hooks.schema import MODELINE
+from daft_worktree import git
 
 from ..context import Session
 from ..failures import Trouble
@@ -61,6 +63,10 @@ def install(hooks: tuple[str, ...], is_local: bool, dry_run: bool) -> int:
         session.say(f"Wrote {show_path(path)}: {', '.join(wanted)}")
         session.say(f"Wrote {show_path(schema)}, by which editors complete and check it")
         session.say("Look at it, then consent to it: daft hooks trust")
+        if is_local and not git.attempt(here.path, "check-ignore", "--quiet", "--", _LOCAL).ok:
+            exclude = os.path.join(session.repository.common_dir, "info", "exclude")
+            command = f"echo {_LOCAL} >> {shlex.quote(show_path(exclude))}"
+            session.say(f"Git does not ignore it yet; so that it stays yours alone: {command}")
         return 0
 
 
