@@ -103,7 +103,10 @@ def test_a_file_is_shared_with_all_worktrees_and_none_is_overwritten(
 ) -> None:
     done = home.daft("shared", "add", ".env", cwd=three)
 
-    assert (done.returncode, done.stdout) == (0, ".env: linked in main, x\nadded to daft.yml\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        ".env: linked in main, x\nadded to daft.yml; commit it, for other branches and clones\n",
+    )
     assert "warning: .env was left alone in 'y': another file is there" in done.stderr
     assert (three / "daft.yml").read_text() == "# ours\nhooks: {}  # none\nshared:\n  - .env\n"
     assert (home.root / "project.x" / ".env").read_text() == "S=1\n"
@@ -347,7 +350,10 @@ def test_an_addition_that_was_killed_is_finished_by_the_same_again(home: Any, th
     done = home.daft("shared", "add", ".env", cwd=three)
 
     assert ".env is not in daft.yml: daft shared add --declare .env" in between.stdout
-    assert done.stdout == ".env: linked in main, x\nadded to daft.yml\n"
+    assert (
+        done.stdout
+        == ".env: linked in main, x\nadded to daft.yml; commit it, for other branches and clones\n"
+    )
 
 
 def test_what_is_declared_and_not_shared_is_told_when_links_are_made(
@@ -377,3 +383,20 @@ def test_a_worktree_that_is_out_of_reach_is_told_of(home: Any, three: Path) -> N
     shown = home.daft("shared", "status", "--format", "tsv", cwd=three)
     assert shown.stdout.splitlines()[1:] == []
     assert home.daft("remove", "x", cwd=three).returncode == 0
+
+
+def test_what_is_copied_anew_has_its_links_again(home: Any) -> None:
+    project = home.repository("copy: [conf]\nshared: conf/key\n")
+    (project / ".git" / "info" / "exclude").write_text("conf/\n")
+    (project / "conf").mkdir()
+    (project / "conf" / "a").write_text("a\n")
+    (project / "conf" / "key").write_text("k\n")
+    home.daft("shared", "add", "conf/key", cwd=project)
+    home.daft("start", "x", cwd=project)
+    tree = home.root / "project.x"
+    assert [(tree / "conf" / name).read_text() for name in ("a", "key")] == ["a\n", "k\n"]
+
+    done = home.daft("warm", "--force", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert os.readlink(tree / "conf" / "key") == "../../project/.git/.daft/shared/conf/key"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from daft_hooks.discovery import Loaded
 from daft_worktree import sharing
@@ -20,11 +21,16 @@ def link_shared(repository: Repository, worktree: Worktree, *loaded: Loaded | No
     What nobody has shared yet is passed over.
     """
     declared = [one.decoded.configuration.shared if one is not None else () for one in loaded]
-    names = dict.fromkeys(name for names in declared for name in names)
-    if not names:
+    link_names(repository, worktree, [name for names in declared for name in names])
+
+
+def link_names(repository: Repository, worktree: Worktree, names: Iterable[str]) -> None:
+    """Link shared files of these names into a worktree, as `link_shared`."""
+    wanted = dict.fromkeys(names)
+    if not wanted:
         return
     try:
-        rows = sharing.link(repository, worktree, names)
+        rows = sharing.link(repository, worktree, wanted)
     except WorktreeError as error:
         warn(f"shared files are not linked in '{worktree.label}': {error}")
         return

@@ -45,7 +45,9 @@ def command(paths: tuple[str, ...], only_declare: bool, override: bool, quiet: b
             rows += sharing.link(repository, tree, names)
     say_rows(rows, quiet=quiet)
     if file is not None:
-        say(f"added to {file}", quiet=quiet)
+        is_tracked = bool(sharing.tracked_names(here.path, (file,)))
+        hint = "; commit it, for other branches and clones" if is_tracked else ""
+        say(f"added to {file}{hint}", quiet=quiet)
     elif only_declare:
         say("declared already", quiet=quiet)
     return 0

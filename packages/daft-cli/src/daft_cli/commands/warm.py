@@ -18,6 +18,7 @@ from ..failures import Trouble
 from ..formats import FORMATS, write_rows
 from ..options import speaking
 from ..place import discover
+from ..shared_links import link_names
 from ..terminal import harmless, show_path
 from ..warming import amount, copied, rules_of, tell
 
@@ -67,6 +68,8 @@ def command(
                 rows.append(row)
                 if form is None:
                     _say(session, plan, row)
+            if any(row.outcome is Outcome.REPLACED for row in rows):
+                link_names(repository, target, shared)  # they went with what they were in
         if form is not None:
             _write(form, plan, [_cells(row) for row in rows])
         elif not rows:

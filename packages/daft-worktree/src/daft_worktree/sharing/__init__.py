@@ -16,7 +16,7 @@ from .changing import (
     share,
     unshare,
 )
-from .files import Has, Spot, State, is_stored, look, stored_names
+from .files import Has, Spot, State, is_stored, look, stored_names, tracked_names
 
 __all__ = [
     "Has",
@@ -32,5 +32,6 @@ __all__ = [
     "refusal_to_share",
     "share",
     "stored_names",
+    "tracked_names",
     "unshare",
 ]
