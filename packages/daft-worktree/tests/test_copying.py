@@ -26,6 +26,7 @@ from daft_worktree.copying import (
     plan_copies,
     trees,
 )
+from daft_worktree.errors import CannotWrite
 from daft_worktree.repository import Repository, discover
 from daft_worktree.worktrees import Worktree
 
@@ -792,6 +793,29 @@ def test_what_killed_runs_left_goes_and_what_is_at_work_stays(pair: Pair) -> Non
 
     assert pair.leftovers() == []
     assert not staging.has_leftovers(common)
+
+
+def test_a_worktree_that_goes_away_meanwhile_is_told(pair: Pair) -> None:
+    plan = pair.plan("cache")
+    pair.there.rename(pair.there.parent / "gone")
+
+    with pytest.raises(CannotWrite):
+        list(copy_into(pair.repository.common_dir, plan))
+
+    assert not pair.there.exists()
+    assert not staging.has_leftovers(pair.repository.common_dir)
+
+
+def test_runs_at_the_same_time_put_each_path_there_once(pair: Pair) -> None:
+    for number in range(300):
+        (pair.here / "cache" / str(number)).write_text("x")
+    script = KILLED.replace("force=True", "force=False")
+    words = [sys.executable, "-c", script, str(pair.here), str(pair.there), "0", "kill"]
+    running = [subprocess.Popen(words) for _ in range(4)]
+
+    assert [one.wait(60) for one in running] == [0] * 4
+    assert len(list((pair.there / "cache").iterdir())) == 301
+    assert pair.leftovers() == []
 
 
 def test_another_file_system_is_copied_to_from_beside_the_place(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing
@@ -61,7 +62,9 @@ def warm_new(
         warn(f"nothing was copied to {show_path(worktree.path)}: {error}")
     except KeyboardInterrupt:
         sys.stderr.write(f"the worktree is kept at '{worktree.path}', its hooks did not run\n")
-        sys.stderr.write(f"  tip: daft -C {worktree.path} hooks run worktree-post-create\n")
+        where = shlex.quote(worktree.path)
+        sys.stderr.write(f"  tip: daft -C {where} warm\n")
+        sys.stderr.write(f"  tip: daft -C {where} hooks run worktree-post-create\n")
         raise
 
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .errors import CannotWrite
 from .places import delete_tree
@@ -19,6 +19,7 @@ _LIST = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY
 _UNKNOWN = (errno.ENOSYS, errno.EINVAL)
 _BESIDE = ".daft-copying-"
 _COPIES = "copies"
+_ATTEMPTS = 10
 
 
 @contextmanager
@@ -42,28 +43,32 @@ def staging(common_dir: str, root: str) -> Iterator[str]:
 
 def _claimed(home: str, root: str) -> tuple[str, int]:
     """Return a new directory, and a descriptor that holds the lock on it."""
-    while True:
-        place = _made(home, root)
-        try:
+    for _ in range(_ATTEMPTS):
+        # Until it is locked, another run may take it for a leftover.
+        with suppress(FileNotFoundError):
+            place = _made(home, root)
             fd = os.open(place, _LIST)
-        except FileNotFoundError:
-            continue  # taken for a leftover: it was made, and not locked yet
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink > 0 and os.path.isdir(os.path.join(place, _COPIES)):
-            return place, fd
-        os.close(fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.isdir(os.path.join(place, _COPIES)):
+                return place, fd
+            os.close(fd)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), root)
 
 
 def _made(home: str, root: str) -> str:
     place = os.path.join(home, f"{os.getpid()}-{time.monotonic_ns()}")
     os.makedirs(place, mode=0o700)
-    if not _moves_into(place, root):
-        os.rmdir(place)
-        place = os.path.join(root, f"{_BESIDE}{os.path.basename(place)}")
-        os.mkdir(place, 0o700)
-        with open(os.path.join(place, ".gitignore"), "x", encoding="ascii") as file:
-            file.write("*\n")  # so that git shows nothing of what is in here
-    os.mkdir(os.path.join(place, _COPIES), 0o700)
+    try:
+        if not _moves_into(place, root):
+            os.rmdir(place)
+            place = os.path.join(root, f"{_BESIDE}{os.path.basename(place)}")
+            os.mkdir(place, 0o700)
+            with open(os.path.join(place, ".gitignore"), "x", encoding="ascii") as file:
+                file.write("*\n")  # so that git shows nothing of what is in here
+        os.mkdir(os.path.join(place, _COPIES), 0o700)
+    except OSError:
+        delete_tree(place)
+        raise
     return place
 
 
