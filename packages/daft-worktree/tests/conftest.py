@@ -9,9 +9,9 @@ import pytest
 
 from daft_worktree import BUILT_IN, discover, layouts
 from daft_worktree import git as git_module
-from daft_worktree.merge_plan import plan_merge, under_policy
-from daft_worktree.merge_rules import MergeOptions, Merging, Policy
 from daft_worktree.merging import Merged, merge
+from daft_worktree.merging.plan import plan_merge, under_policy
+from daft_worktree.merging.rules import MergeOptions, Merging, Policy
 
 CONFIG = "[user]\n\tname = T\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n"
 Git = Callable[..., str]

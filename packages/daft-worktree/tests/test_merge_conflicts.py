@@ -15,11 +15,11 @@ from daft_worktree.errors import (
     MergeOutdated,
     NotUnderWay,
 )
-from daft_worktree.merge_ending import abandon, forget, resume
-from daft_worktree.merge_notes import find
-from daft_worktree.merge_plan import plan_merge
-from daft_worktree.merge_rules import Style
 from daft_worktree.merging import Merged, MergeResult, merge
+from daft_worktree.merging.ending import abandon, forget, resume
+from daft_worktree.merging.notes import find
+from daft_worktree.merging.plan import plan_merge
+from daft_worktree.merging.rules import Style
 
 Git = Callable[..., str]
 

@@ -12,11 +12,11 @@ import pytest
 
 from daft_worktree import discover, put_right
 from daft_worktree.errors import MergeRefused, NotUnderWay
-from daft_worktree.merge_ending import abandon, resume
-from daft_worktree.merge_notes import find
-from daft_worktree.merge_plan import plan_merge
-from daft_worktree.merge_rules import MergeOptions, Style
 from daft_worktree.merging import MergeResult, merge
+from daft_worktree.merging.ending import abandon, resume
+from daft_worktree.merging.notes import find
+from daft_worktree.merging.plan import plan_merge
+from daft_worktree.merging.rules import MergeOptions, Style
 
 Git = Callable[..., str]
 
@@ -25,10 +25,10 @@ Git = Callable[..., str]
 KILLED = """
 import os, signal, sys
 from daft_worktree import discover
-from daft_worktree.merge_ending import abandon, resume
-from daft_worktree.merge_notes import find
-from daft_worktree.merge_plan import plan_merge
-from daft_worktree.merge_rules import MergeOptions, Style
+from daft_worktree.merging.ending import abandon, resume
+from daft_worktree.merging.notes import find
+from daft_worktree.merging.plan import plan_merge
+from daft_worktree.merging.rules import MergeOptions, Style
 from daft_worktree.merging import merge
 verb, project, style, into, at, how = *sys.argv[1:5], int(sys.argv[5]), sys.argv[6]
 STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "subprocess.Popen"}

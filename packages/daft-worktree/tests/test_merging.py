@@ -27,12 +27,12 @@ from daft_worktree.errors import (
     Refused,
 )
 from daft_worktree.lock import merge_lock
-from daft_worktree.merge_ending import resume
-from daft_worktree.merge_notes import find
-from daft_worktree.merge_plan import plan_merge
-from daft_worktree.merge_rules import Policy, Style, choose_style
-from daft_worktree.merge_steps import foresee
 from daft_worktree.merging import Merged, MergeResult
+from daft_worktree.merging.ending import resume
+from daft_worktree.merging.notes import find
+from daft_worktree.merging.plan import plan_merge
+from daft_worktree.merging.rules import Policy, Style, choose_style
+from daft_worktree.merging.steps import foresee
 
 Git = Callable[..., str]
 

@@ -8,7 +8,7 @@ from daft_hooks.discovery import Loaded
 from daft_hooks.domain.event import Event, Merge
 from daft_hooks.domain.event import MergeSource as SourceFact
 from daft_hooks.firing import FireOutcome
-from daft_worktree.merges import Merged, MergeResult, Merging, Policy
+from daft_worktree.merging import Merged, MergeResult, Merging, Policy
 from daft_worktree.worktrees import Worktree
 
 from .arrival import stand_in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daft_worktree.clearance import RemoteBranch, plan_removal
 from daft_worktree.errors import Refused
-from daft_worktree.merges import Merging
+from daft_worktree.merging import Merging
 from daft_worktree.removal import Target
 from daft_worktree.worktrees import Worktree
 

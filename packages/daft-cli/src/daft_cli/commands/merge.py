@@ -10,8 +10,8 @@ import click
 from attrs import evolve
 
 from daft_hooks.firing import FireStatus
-from daft_worktree import layouts, merges
-from daft_worktree.merges import (
+from daft_worktree import layouts, merging
+from daft_worktree.merging import (
     Merged,
     MergeOptions,
     MergeResult,
@@ -128,16 +128,16 @@ def _begin(
 ) -> int:
     with _alone(session):
         # What another merge has changed while we waited for it counts.
-        plan = merges.plan_merge(session.repository.refreshed(), words, into=into, options=options)
+        plan = merging.plan_merge(session.repository.refreshed(), words, into=into, options=options)
         if plan.is_up_to_date:
             merged = Merged(MergeResult.UP_TO_DATE, plan.target.oid)
             return _after(session, plan, merged, None, dry_run=dry_run)
         for source in plan.contained:
             session.presenter.notice(f"'{source.name}' is in '{plan.target.name}' already")
         hooks = MergeHooks.of(session, plan)
-        plan = merges.under_policy(plan, hooks.policy())
+        plan = merging.under_policy(plan, hooks.policy())
         hooks = evolve(hooks, plan=plan)
-        merges.check_merge(plan)
+        merging.check_merge(plan)
         if options.remove_sources:
             # What would be refused afterwards is refused now.
             plan_to_remove(session, plan, plan.worktree)
@@ -146,13 +146,13 @@ def _begin(
         code = _pass(hooks)
         if code is not None:
             return code
-        merged = merges.merge(plan, lambda name: _place(session, name))
+        merged = merging.merge(plan, lambda name: _place(session, name))
     # Without the lock: what runs after a merge may merge on.
     return _after(session, plan, merged, hooks)
 
 
 def _alone(session: Session) -> AbstractContextManager[None]:
-    return merges.merge_lock(
+    return merging.merge_lock(
         session.repository.common_dir,
         waiting=lambda: session.presenter.notice("waiting for another merge to end"),
     )
@@ -177,20 +177,20 @@ def _pass(hooks: MergeHooks) -> int | None:
 def _end(session: Session, how: str, into: str | None) -> int:
     """Go on with a merge that has stopped, take it back, or forget it."""
     with _alone(session):
-        under_way = merges.find_merge(session.repository.refreshed(), into)
+        under_way = merging.find_merge(session.repository.refreshed(), into)
         plan = under_way.plan
         target = plan.target.name
         if how == "--quit":
-            merges.forget_merge(under_way)
+            merging.forget_merge(under_way)
             session.say(f"Forgot the merge into '{target}'; its files stay as they are")
             return OK
         if how == "--abort":
-            for note in merges.abandon_merge(under_way):
+            for note in merging.abandon_merge(under_way):
                 warn(note)
             merged = Merged(MergeResult.ABORTED, plan.target.oid)
             session.say(f"Took the merge into '{target}' back")
         else:
-            merged = merges.resume_merge(under_way)
+            merged = merging.resume_merge(under_way)
     hooks = MergeHooks.of(session, plan, lenient=True)
     if how == "--abort":
         return _fired(hooks, merged)
@@ -240,7 +240,7 @@ def _foretell(session: Session, plan: Merging) -> int:
     session.say(
         f"would merge {_names(plan.sources)} into '{plan.target.name}' ({plan.mode}, {where})"
     )
-    conflicts = merges.foresee(plan)
+    conflicts = merging.foresee(plan)
     if conflicts is None:
         session.say("whether that conflicts cannot be told beforehand")
     for name in conflicts or ():

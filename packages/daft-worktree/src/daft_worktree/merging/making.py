@@ -2,7 +2,7 @@
 
 Where the target is checked out git merges there, as its user would. Elsewhere, and for commits
 that are made anew, a hidden worktree takes the work, and only its result reaches the target. What
-conflicts stays for the user to resolve, see `merge_ending`.
+conflicts stays for the user to resolve, see `ending`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from . import git, merge_notes, merge_steps
-from .branches import read_ref
-from .ephemeral import HiddenTree, hidden_worktree
-from .errors import GitFailed, MergeLeft, MergeOutdated, MergeRefused
-from .lock import worktree_lock
-from .merge_checks import check, checked_out
-from .merge_rules import Merging, Style
-from .merge_steps import Made, Tree
+from .. import git
+from ..branches import read_ref
+from ..ephemeral import HiddenTree, hidden_worktree
+from ..errors import GitFailed, MergeLeft, MergeOutdated, MergeRefused
+from ..lock import worktree_lock
+from . import notes, steps
+from .checks import check, checked_out
+from .rules import Merging, Style
+from .steps import Made, Tree
 
 Place = Callable[[str], str]
 """Where the worktree of a branch, or of a name like one, would be put."""
@@ -63,24 +64,24 @@ def merge(plan: Merging, place: Place) -> Merged:
 
 
 def _merge_in_place(plan: Merging, tree: Tree) -> Merged:
-    message = merge_steps.usual_message(plan)
+    message = steps.usual_message(plan)
     # Before anything changes: whoever finds half a merge finds out what it was, and how to end it.
-    merge_notes.write(tree.private_dir, plan)
+    notes.write(tree.private_dir, plan)
     try:
         made = _step(plan)(tree, plan, message)
     except GitFailed:
-        merge_notes.remove(tree.private_dir)
+        notes.remove(tree.private_dir)
         raise
     except BaseException:
         _take_back(plan, tree)
         raise
     if made.conflicts:
-        merge_notes.write(tree.private_dir, plan, stopped=True)
+        notes.write(tree.private_dir, plan, stopped=True)
         return Merged(MergeResult.CONFLICT, plan.target.oid, made.conflicts, tree.path)
     if made.commit is None:
         _take_back_or_tell(plan, tree, made)
         return Merged(MergeResult.ABORTED, plan.target.oid, said=made.said)
-    merge_notes.remove(tree.private_dir)
+    notes.remove(tree.private_dir)
     if made.commit == plan.target.oid:
         return Merged(MergeResult.UP_TO_DATE, made.commit)
     _refuse_stowaway(plan, tree)
@@ -89,13 +90,13 @@ def _merge_in_place(plan: Merging, tree: Tree) -> Merged:
 
 def _step(plan: Merging) -> Callable[[Tree, Merging, str], Made]:
     is_squash = plan.style is Style.SQUASH
-    return merge_steps.squash_sources if is_squash else merge_steps.merge_sources
+    return steps.squash_sources if is_squash else steps.merge_sources
 
 
 def _take_back(plan: Merging, tree: Tree) -> None:
     """Put a worktree that was clean back to the target. Its note stays where that fails."""
-    if tree.head == plan.target.oid and not merge_steps.undo(tree):
-        merge_notes.remove(tree.private_dir)
+    if tree.head == plan.target.oid and not steps.undo(tree):
+        notes.remove(tree.private_dir)
 
 
 def _take_back_or_tell(plan: Merging, tree: Tree, made: Made) -> None:
@@ -128,11 +129,11 @@ def _merge_apart(plan: Merging, place: Place) -> Merged:
     with hidden_worktree(common_dir, start, os.path.basename(path)) as hidden:
         tree = Tree(hidden.path, hidden.private_dir, (hidden.fd,))
         if replays:
-            made = merge_steps.rebase(tree, plan)
+            made = steps.rebase(tree, plan)
         elif plan.style is Style.REBASE_MERGE:
             made = Made(commit=plan.sources[0].oid)
         else:
-            made = _step(plan)(tree, plan, merge_steps.usual_message(plan))
+            made = _step(plan)(tree, plan, steps.usual_message(plan))
         if made.conflicts:
             return _stay(plan, hidden, path, made)
         return finish(plan, tree, made)
@@ -150,8 +151,8 @@ def finish(plan: Merging, tree: Tree, made: Made) -> Merged:
     target = plan.target.oid
     if made.commit is not None and made.commit != target and plan.style is Style.REBASE_MERGE:
         git.run(tree.path, "checkout", "--quiet", "--detach", target, doing="merging")
-        message = merge_steps.usual_message(plan)
-        made = merge_steps.merge_commits(tree, plan, [made.commit], message)
+        message = steps.usual_message(plan)
+        made = steps.merge_commits(tree, plan, [made.commit], message)
     if made.commit is None:
         return Merged(MergeResult.ABORTED, target, said=made.said)
     if made.commit == target:
@@ -161,7 +162,7 @@ def finish(plan: Merging, tree: Tree, made: Made) -> Merged:
 
 def _stay(plan: Merging, hidden: HiddenTree, path: str, made: Made) -> Merged:
     """Leave a conflict, and the worktree made for it, to the user."""
-    merge_notes.write(hidden.private_dir, plan, promoted=True, stopped=True)
+    notes.write(hidden.private_dir, plan, promoted=True, stopped=True)
     is_on_target = plan.style in (Style.MERGE, Style.SQUASH)
     hidden.bring_to_light(plan.repository, path, plan.target.name if is_on_target else None)
     return Merged(MergeResult.CONFLICT, plan.target.oid, made.conflicts, hidden.path, promoted=True)
@@ -188,5 +189,5 @@ def land(plan: Merging, commit: str) -> Merged:
                 raise MergeOutdated(f"'{target.name}' has moved")
             raise MergeRefused(f"'{target.name}' cannot be moved: {moved.err}")
     # Not under the lock: git's own hooks run, and may come back to us.
-    merge_steps.move_forward(holder.path, commit)
+    steps.move_forward(holder.path, commit)
     return Merged(MergeResult.SUCCESS, commit)

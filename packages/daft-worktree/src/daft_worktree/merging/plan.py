@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from . import git
-from .branches import Branch, Refs, read_refs, resolve_commit
-from .errors import BranchNotFound, MergeRefused, NoCommits
-from .finding import find, is_path
-from .merge_checks import checked_out
-from .merge_rules import MergeOptions, MergeSource, Merging, Policy, Style, choose_style
-from .names import similar
-from .repository import Repository, refuse_odd_places
-from .worktrees import Worktree
+from .. import git
+from ..branches import Branch, Refs, read_refs, resolve_commit
+from ..errors import BranchNotFound, MergeRefused, NoCommits
+from ..finding import find, is_path
+from ..names import similar
+from ..repository import Repository, refuse_odd_places
+from ..worktrees import Worktree
+from .checks import checked_out
+from .rules import MergeOptions, MergeSource, Merging, Policy, Style, choose_style
 
 
 def plan_merge(

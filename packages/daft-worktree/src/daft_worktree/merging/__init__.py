@@ -10,17 +10,17 @@ is found again by `find_merge`.
 
 from __future__ import annotations
 
-from .lock import merge_lock
-from .merge_checks import check as check_merge
-from .merge_ending import abandon as abandon_merge
-from .merge_ending import forget as forget_merge
-from .merge_ending import resume as resume_merge
-from .merge_notes import UnderWay
-from .merge_notes import find as find_merge
-from .merge_plan import plan_merge, under_policy
-from .merge_rules import MergeOptions, MergeSource, Merging, Policy, Style
-from .merge_steps import foresee
-from .merging import Merged, MergeResult, merge
+from ..lock import merge_lock
+from .checks import check as check_merge
+from .ending import abandon as abandon_merge
+from .ending import forget as forget_merge
+from .ending import resume as resume_merge
+from .making import Merged, MergeResult, merge
+from .notes import UnderWay
+from .notes import find as find_merge
+from .plan import plan_merge, under_policy
+from .rules import MergeOptions, MergeSource, Merging, Policy, Style
+from .steps import foresee
 
 __all__ = [
     "MergeOptions",

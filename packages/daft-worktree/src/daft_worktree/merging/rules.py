@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from .branches import Branch
-from .errors import MergeRefused
-from .repository import Repository
-from .worktrees import Worktree
+from ..branches import Branch
+from ..errors import MergeRefused
+from ..repository import Repository
+from ..worktrees import Worktree
 
 
 class Style(Enum):

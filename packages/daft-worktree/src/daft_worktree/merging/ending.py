@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 
-from . import git, merge_notes, merge_steps
-from .branches import read_ref
-from .changes import read_status
-from .ephemeral import hidden_worktree
-from .errors import GitFailed, MergeOutdated, NotUnderWay
-from .merge_checks import check_sources, some
-from .merge_notes import UnderWay
-from .merge_plan import is_ancestor
-from .merge_rules import Merging, Style
-from .merge_steps import Made, Tree
-from .merging import Merged, MergeResult, finish
-from .places import remove_empty
-from .records import is_absent
-from .repository import Repository
-from .worktrees import is_below
+from .. import git
+from ..branches import read_ref
+from ..changes import read_status
+from ..ephemeral import hidden_worktree
+from ..errors import GitFailed, MergeOutdated, NotUnderWay
+from ..places import remove_empty
+from ..records import is_absent
+from ..repository import Repository
+from ..worktrees import is_below
+from . import notes, steps
+from .checks import check_sources, some
+from .making import Merged, MergeResult, finish
+from .notes import UnderWay
+from .plan import is_ancestor
+from .rules import Merging, Style
+from .steps import Made, Tree
 
 
 def resume(under_way: UnderWay) -> Merged:
@@ -30,7 +31,7 @@ def resume(under_way: UnderWay) -> Merged:
     plan = under_way.plan
     check_sources(plan, plan.repository)
     tree = Tree(under_way.tree.path, under_way.tree.private_dir)
-    left = merge_steps.unmerged(tree)
+    left = steps.unmerged(tree)
     if left:
         raise NotUnderWay(
             f"still in conflict in {tree.path}: {some(left)}",
@@ -48,9 +49,9 @@ def resume(under_way: UnderWay) -> Merged:
             tips=("take it back with `daft merge --abort`, then merge again",),
         )
     if not _is_going_on(under_way, tree):
-        merge_notes.remove(tree.private_dir)
+        notes.remove(tree.private_dir)
         raise NotUnderWay(f"nothing is left of the merge in {tree.path}: it was taken back")
-    made = merge_steps.commit_staged(tree, plan, merge_steps.usual_message(plan))
+    made = steps.commit_staged(tree, plan, steps.usual_message(plan))
     if made.commit is None:
         raise GitFailed("committing the merge", made.said, 1)
     return _done(under_way, tree, made.commit)
@@ -75,7 +76,7 @@ def _committed(under_way: UnderWay, tree: Tree, head: str) -> Merged:
 
 
 def _done(under_way: UnderWay, tree: Tree, commit: str) -> Merged:
-    merge_notes.remove(tree.private_dir)
+    notes.remove(tree.private_dir)
     promoted = under_way.was_promoted
     return Merged(MergeResult.SUCCESS, commit, path=tree.path, promoted=promoted)
 
@@ -84,7 +85,7 @@ def _resume_apart(under_way: UnderWay, tree: Tree) -> Merged:
     plan = under_way.plan
     made = Made(commit=tree.head)
     if tree.is_rebasing:
-        made = merge_steps.continue_rebase(tree)
+        made = steps.continue_rebase(tree)
         if made.conflicts:
             return Merged(
                 MergeResult.CONFLICT, plan.target.oid, made.conflicts, tree.path, promoted=True
@@ -134,13 +135,13 @@ def abandon(under_way: UnderWay) -> tuple[str, ...]:
                 f"the merge into '{plan.target.name}' is committed, or that has moved",
                 tips=("`daft merge --continue` ends it", "`daft merge --quit` only forgets it"),
             )
-        left = merge_steps.undo(tree)
-    notes = tuple(f"{os.path.join(tree.path, one)} still has changes" for one in left)
+        left = steps.undo(tree)
+    told = tuple(f"{os.path.join(tree.path, one)} still has changes" for one in left)
     if not under_way.was_promoted:
-        merge_notes.remove(tree.private_dir)
+        notes.remove(tree.private_dir)
     elif not _take_away(plan.repository, tree):
-        notes = (*notes, f"the worktree {tree.path} stays: you stand in it, or it holds something")
-    return notes
+        told = (*told, f"the worktree {tree.path} stays: you stand in it, or it holds something")
+    return told
 
 
 def forget(under_way: UnderWay) -> None:
@@ -150,7 +151,7 @@ def forget(under_way: UnderWay) -> None:
         git.run(tree.path, "rebase", "--quit", doing="leaving the rebase")
     elif tree.has("MERGE_HEAD"):
         git.run(tree.path, "merge", "--quit", doing="leaving the merge")
-    merge_notes.remove(tree.private_dir)
+    notes.remove(tree.private_dir)
 
 
 def _take_away(repository: Repository, tree: Tree) -> bool:
@@ -168,7 +169,7 @@ def _take_away(repository: Repository, tree: Tree) -> bool:
     if not is_used:
         words = ("worktree", "remove", "--", tree.path)
         is_used = not git.attempt(repository.common_dir, *words).ok
-    merge_notes.remove(tree.private_dir)
+    notes.remove(tree.private_dir)
     parent = os.path.dirname(tree.path)
     if is_below(parent, repository.project_root):  # elsewhere it is the user's
         remove_empty([parent])

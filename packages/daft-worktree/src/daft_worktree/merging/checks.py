@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .branches import read_refs
-from .changes import read_status
-from .errors import MergeOutdated, MergeRefused, MissingAndLocked
-from .merge_rules import Merging, Policy
-from .repository import Repository
-from .worktrees import Worktree, same_path
+from ..branches import read_refs
+from ..changes import read_status
+from ..errors import MergeOutdated, MergeRefused, MissingAndLocked
+from ..repository import Repository
+from ..worktrees import Worktree, same_path
+from .rules import Merging, Policy
 
 
 def check(plan: Merging) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from .branches import Branch
-from .errors import NotUnderWay
-from .merge_rules import MergeOptions, MergeSource, Merging, Policy, Style
-from .repository import Repository
-from .worktrees import Worktree
+from ..branches import Branch
+from ..errors import NotUnderWay
+from ..repository import Repository
+from ..worktrees import Worktree
+from .rules import MergeOptions, MergeSource, Merging, Policy, Style
 
 _NAME = "daft-merge"
 _VERSION = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from . import git
-from .errors import GitFailed
-from .merge_rules import MergeSource, Merging, Style
+from .. import git
+from ..errors import GitFailed
+from .rules import MergeSource, Merging, Style
 
 # What users have set for their own merges must not change what this one is.
 _STEADY = (
