@@ -11,6 +11,7 @@ from attrs import evolve
 from daft_hooks import Event, Options, Placement, Plan, inquiries, load_from, plan
 from daft_hooks.domain.changes import Listing
 from daft_hooks.domain.conditions import EVENTS_OWN, Facts
+from daft_hooks.domain.config import Configuration
 from daft_hooks.domain.event import Merge, MergeSource, Move, environment_of
 from daft_hooks.errors import UnplannableHook
 from daft_hooks.probes import gather
@@ -180,7 +181,7 @@ def test_a_merge_changes_what_its_sources_change(repository: Any) -> None:
 
     def facts(merge: Merge) -> Facts:
         event = event_of("pre-merge", merge=merge, cwd=path, git_dir=f"{path}/.git")
-        return gather(event, {"PATH": "/usr/bin:/bin"}, warn=print)
+        return gather(event, Configuration(), {"PATH": "/usr/bin:/bin"}, warn=print)
 
     assert facts(merge).listings[EVENTS_OWN].files == ("src/café.rs", "with blank")
     unknown = Merge(
@@ -196,7 +197,9 @@ def test_a_merge_changes_what_its_sources_change(repository: Any) -> None:
 def test_a_command_lists_a_path_a_line_and_is_asked_once(repository: Any) -> None:
     repository.commit({})
     path = str(repository.path)
-    facts = gather(event_of("pre-merge", cwd=path), {"PATH": "/usr/bin:/bin"}, warn=print)
+    facts = gather(
+        event_of("pre-merge", cwd=path), Configuration(), {"PATH": "/usr/bin:/bin"}, warn=print
+    )
     command = "echo asked >> log; printf './a\\n\\n b c \\n'"
 
     assert facts.listings[command].files == ("a", "b c")
@@ -213,7 +216,11 @@ def test_without_consent_no_command_is_run(repository: Any) -> None:
     path = str(repository.path)
     told: list[str] = []
     facts = gather(
-        event_of("pre-merge", cwd=path), {"PATH": "/usr/bin:/bin"}, warn=told.append, may_run=False
+        event_of("pre-merge", cwd=path),
+        Configuration(),
+        {"PATH": "/usr/bin:/bin"},
+        warn=told.append,
+        may_run=False,
     )
 
     assert facts.succeeded[("touch ran", 1.0)] is False
@@ -298,7 +305,9 @@ def test_nothing_is_left_of_a_command_that_was_given_up(
     monkeypatch.setattr(inquiries, "LISTING_TIMEOUT_S", 0.3)
     repository.commit({})
     path = str(repository.path)
-    facts = gather(event_of("pre-merge", cwd=path), {"PATH": "/usr/bin:/bin"}, warn=print)
+    facts = gather(
+        event_of("pre-merge", cwd=path), Configuration(), {"PATH": "/usr/bin:/bin"}, warn=print
+    )
 
     # The shell ends at once; its child holds the pipe.
     listing = facts.listings["sleep 60 & echo $! > pid"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from daft_hooks import Event, FireStatus, Firing, Options, fire, parse_selectors
+from daft_hooks.domain.config import Configuration
 from daft_hooks.domain.planning import Placement
 from daft_hooks.probes import gather
 
@@ -94,6 +95,7 @@ def test_conditions_of_a_hook_nobody_wants_run_nothing(repository: Any, options:
 def test_commands_of_conditions_see_their_own_repository(repository: Any) -> None:
     facts = gather(
         event_in(repository.path),
+        Configuration(),
         {"PATH": "/usr/bin:/bin", "GIT_DIR": "/elsewhere"},
         warn=Silent().notice,
     )
@@ -106,8 +108,8 @@ def test_a_condition_that_takes_too_long_or_cannot_start_does_not_hold(repositor
     event = event_in(repository.path)
     nowhere = event_in(repository.path, cwd=str(repository.path / "nowhere"))
 
-    slow = gather(event, {"PATH": "/usr/bin:/bin"}, warn=watcher.notice)
-    lost = gather(nowhere, {"PATH": "/usr/bin:/bin"}, warn=watcher.notice)
+    slow = gather(event, Configuration(), {"PATH": "/usr/bin:/bin"}, warn=watcher.notice)
+    lost = gather(nowhere, Configuration(), {"PATH": "/usr/bin:/bin"}, warn=watcher.notice)
 
     assert slow.succeeded[("sleep 60", 0.05)] is False
     assert lost.succeeded[("true", 1.0)] is False

@@ -40,7 +40,7 @@ def prepare(
         # Nobody was asked to consent to a fire that nobody wants: find out nothing.
         return plan(event, configuration, hook, Facts(), options)
     facts = probes.gather(
-        event, environment, warn=warn, may_run=may_run, plugins=plugins, seals=seals
+        event, configuration, environment, warn=warn, may_run=may_run, plugins=plugins, seals=seals
     )
     made = plan(event, configuration, hook, facts, options)
     running = {spec.name: spec for spec in (*made.foreground, *made.background)}

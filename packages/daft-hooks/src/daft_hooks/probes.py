@@ -14,8 +14,10 @@ from daft_coordinator.seals import why_changed
 from . import inquiries
 from .domain.changes import Listing
 from .domain.conditions import EVENTS_OWN, Command, Facts
+from .domain.config import Configuration
 from .domain.event import Event, environment_of
 from .domain.runners import RunnerSpec, command_line
+from .domain.specs import given_environment
 from .errors import UnplannableHook
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Answers(Mapping[K, V]):
 
 def gather(
     event: Event,
+    configuration: Configuration,
     environment: Mapping[str, str],
     *,
     warn: Callable[[str], None],
@@ -60,16 +63,17 @@ def gather(
 ) -> Facts:
     """Return the facts a plan may ask about.
 
-    environment: the process's. Commands of `run:` rules and of `files:` are run when the plan
-    asks for their answers, one after another, before any job. A condition that cannot start or
-    takes too long counts as failed, with a warning. may_run: False runs none of them; a
-    condition counts as failed then, with a warning. plugins: who supplies `uses:` jobs; None:
-    the installed packages, loaded only when a job asks. seals: path -> SHA-256 of files that
-    commands may execute; none is run once one of these has changed.
+    environment: the process's. configuration: for the variables it derives. Commands of `run:`
+    rules and of `files:` are run when the plan asks for their answers, one after another, before
+    any job. A condition that cannot start or takes too long counts as failed, with a warning.
+    may_run: False runs none of them; a condition counts as failed then, with a warning. plugins:
+    who supplies `uses:` jobs; None: the installed packages, loaded only when a job asks. seals:
+    path -> SHA-256 of files that commands may execute; none is run once one of these has changed.
     """
     full = {**environment, **environment_of(event)}
+    given = given_environment(event, configuration, environment)
     # As for jobs: a git hook that called us must not point their git at its own repository.
-    for_commands = {name: value for name, value in full.items() if name not in REMOVED}
+    for_commands = {n: v for n, v in {**environment, **given}.items() if n not in REMOVED}
 
     def check(command: str) -> None:
         # One command may have taken its time, or changed what the next one executes.

@@ -50,19 +50,7 @@ def making(
     is_attached: bool = False,
 ) -> Making:
     """Return what the jobs of a fire have in common."""
-    environment = environment_of(event)
-    if configuration.env is not None:
-        derived = derive(
-            configuration.env,
-            project_root=event.project_root,
-            worktree_path=event.worktree_path,
-            slug=event.slug,
-            branch=event.branch,
-        )
-        # Whoever set one before calling us knows better, even when it is empty.
-        for name, value in derived.items():
-            if name not in facts.environment and name not in environment:
-                environment[name] = value
+    environment = given_environment(event, configuration, facts.environment)
     return Making(
         event=event,
         configuration=configuration,
@@ -74,6 +62,30 @@ def making(
         arguments=arguments,
         is_attached=is_attached,
     )
+
+
+def given_environment(
+    event: Event, configuration: Configuration, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables of `event`, and those derived for its worktree.
+
+    inherited: what jobs have from who called us: whoever set a derived one knows better, even
+    when it is empty.
+    """
+    environment = environment_of(event)
+    if configuration.env is None:
+        return environment
+    derived = derive(
+        configuration.env,
+        project_root=event.project_root,
+        worktree_path=event.worktree_path,
+        slug=event.slug,
+        branch=event.branch,
+    )
+    for name, value in derived.items():
+        if name not in inherited and name not in environment:
+            environment[name] = value
+    return environment
 
 
 def files_of(event: Event) -> str:
