@@ -392,3 +392,61 @@ def test_who_interrupts_a_clone_gets_no_further_worktree(home: Any) -> None:
     assert (home.root / "copy.b").exists()
     assert not (home.root / "copy.c").exists()
     assert "to finish it: daft -C" in shown
+
+
+def test_conditions_know_what_is_derived_for_the_worktree(home: Any) -> None:
+    project = home.repository(
+        "env: {salt: s, ports: [WEB], values: {NAME: '{worktree_slug}'}}\n"
+        + POST.format(
+            "{name: a, run: 'echo $WEB $NAME > job', skip: [{run: 'echo $WEB $NAME > asked; false'}]}"
+        )
+    )
+
+    done = home.daft("start", "x", cwd=project)
+
+    tree = home.root / "project.x"
+    assert done.returncode == 0, done.stderr
+    assert (tree / "asked").read_text() == (tree / "job").read_text()
+    assert (tree / "asked").read_text().split()[1] == "project-x"
+
+
+def test_a_removal_without_a_branch_names_the_commit(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-pre-remove: {jobs: [{name: a, run: 'echo \"$DAFT_COMMIT,$DAFT_BRANCH_NAME\" >> $HOME/told'}]}}\n"
+    )
+    oid = home.git("rev-parse", "HEAD", cwd=project)
+    home.git("worktree", "add", "-q", "--detach", "../loose", cwd=project)
+    home.git("worktree", "add", "-q", "-b", "x", "../x", cwd=project)
+
+    done = [home.daft("remove", "-f", name, cwd=project) for name in ("../loose", "x")]
+
+    assert [one.returncode for one in done] == [0, 0], done
+    assert (home.root / "told").read_text() == f"{oid},\n,x\n"
+
+
+def test_a_worktree_that_is_gone_already_is_cleaned_up_after(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-post-remove: {jobs: [{name: a, run: 'echo $DAFT_BRANCH_NAME >> $HOME/told'}]}}\n"
+    )
+    home.daft("start", "x", cwd=project)
+    shutil.rmtree(home.root / "project.x")
+
+    done = home.daft("remove", "x", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert (home.root / "told").read_text() == "x\n"
+
+
+def test_who_interrupts_a_removal_loses_nothing_further(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-pre-remove: {jobs: [{name: a, run: 'echo ready; sleep 300'}]}}\n"
+    )
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=project)
+
+    code, shown = home.on_terminal("remove", "x", "y", cwd=project, typed=(("ready", "\x03"),))
+
+    assert code == 130, shown
+    assert "it was kept: its worktree-pre-remove hook was interrupted" in shown
+    assert (home.root / "project.x").exists()
+    assert (home.root / "project.y").exists()

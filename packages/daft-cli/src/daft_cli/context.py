@@ -72,7 +72,7 @@ class Session:
         self._remote_url: str | None = None
         self._remote_asked = False
         self._warned: set[str] = set()
-        self._is_unreadable = False
+        self.is_unreadable = False
         for line in (*repository.settings.warnings, *self.settings.warnings):
             warn_once(line)  # a command may look at two repositories
 
@@ -139,12 +139,12 @@ class Session:
 
         A typo must not make worktrees undeletable.
         """
-        self._is_unreadable = False
+        self.is_unreadable = False
         try:
             return self.load(worktree)
         except (BadConfiguration, UnreadableConfiguration) as error:
             warn(f"hooks are skipped, their configuration cannot be read: {error}")
-            self._is_unreadable = True
+            self.is_unreadable = True
             return None
 
     def with_scripts(self, loaded: Loaded | None, worktree: str) -> Loaded | None:
@@ -194,7 +194,7 @@ class Session:
 
         trusted: ask for no consent, the user runs it by hand. narrowing: only some jobs.
         """
-        if loaded is None and self._is_unreadable:
+        if loaded is None and self.is_unreadable:
             # What cannot be read may define this hook; then its executable file must not run.
             return FireOutcome(
                 hook=event.hook,
@@ -237,13 +237,15 @@ class Session:
     def event(self, hook: str, command: str, worktree: Worktree, **facts: Any) -> Event:
         """Return an event of this repository for `worktree`; `facts` say what is special."""
         repository = self.repository
+        branch = worktree.branch or worktree.paused_branch or ""
         usual: dict[str, Any] = {
             "project_root": repository.project_root,
             "git_dir": repository.common_dir,
             "remote": repository.remote or repository.settings.remote,
             "source_worktree": worktree.path,
             "worktree_path": worktree.path,
-            "branch": worktree.branch or worktree.paused_branch or "",
+            "branch": branch,
+            "commit": None if branch else worktree.head,
             "cwd": worktree.path,
             "label": worktree.label,
             "worktree_id": worktree.worktree_id,

@@ -8,14 +8,14 @@ import sys
 
 import daft_worktree
 from daft_hooks.discovery import Loaded
-from daft_hooks.firing import FireOutcome
+from daft_hooks.firing import FireOutcome, FireStatus
 from daft_worktree.branches import default_branch
 from daft_worktree.errors import WorktreeError
 from daft_worktree.removal import Target
 from daft_worktree.repository import Repository
 
 from .context import Session
-from .failures import Trouble
+from .failures import INTERRUPTED, Trouble
 from .place import change_directory
 from .solitude import alone
 from .terminal import show_path, warn
@@ -27,7 +27,8 @@ def remove_all(
 ) -> bool:
     """Remove what was planned to go, one after another; False when something went wrong.
 
-    command: the verb's label for hooks.
+    command: the verb's label for hooks. Raises: KeyboardInterrupt when a hook was interrupted;
+    what comes after it stays.
     """
     ok = True
     for target in targets:
@@ -37,6 +38,8 @@ def remove_all(
             sys.stderr.write(f"error: '{target.label}': {error}\n")
             for tip in error.tips:
                 sys.stderr.write(f"  tip: {tip}\n")
+            if isinstance(error, Trouble) and error.code == INTERRUPTED:
+                raise KeyboardInterrupt from error
             ok = False
     _reap(session.repository.common_dir)
     return ok
@@ -54,11 +57,14 @@ def _remove_alone(session: Session, target: Target, command: str) -> bool:
     """Remove one target with its hooks around it; False when something went wrong."""
     worktree = target.worktree
     loaded: Loaded | None = None
-    ok = True
+    outcome: FireOutcome | None = None
+    is_unreadable = False
     if worktree is not None and not worktree.missing:
         loaded = session.load_leniently(worktree.path)
+        is_unreadable = session.is_unreadable
         outcome = _fire(session, target, command, "worktree-pre-remove", loaded, worktree.path)
         if outcome is not None and outcome.must_stop:
+            _stop_if_interrupted(outcome, "it was kept")
             raise Trouble("it was kept: its pre-remove hook failed")
     stood_inside = worktree is not None and is_inside(session.repository.cwd, worktree.path)
     refuge = _refuge(session.repository, target)
@@ -70,9 +76,11 @@ def _remove_alone(session: Session, target: Target, command: str) -> bool:
     if worktree is not None:
         Visitors(session).forget(worktree)
     if worktree is not None:
-        # The removed worktree's own configuration, kept from before it went.
+        if loaded is None and not is_unreadable:
+            # It said nothing, or had gone before: what holds where one stands now.
+            loaded = session.load_leniently(refuge)
+        # Else the removed worktree's own configuration, kept from before it went.
         outcome = _fire(session, target, command, "worktree-post-remove", loaded, refuge)
-        ok = outcome is None or not outcome.must_stop
     for note in removed.notes:
         warn(note)
     line = f"Deleted {removed.label} ({', '.join(removed.parts) or 'nothing was left'})"
@@ -84,7 +92,15 @@ def _remove_alone(session: Session, target: Target, command: str) -> bool:
         session.presenter.notice(f"its changed configuration is kept: {show_path(path)}")
     if stood_inside:
         change_directory(session.repository, refuge, wanted=True)
-    return ok
+    if outcome is not None:
+        _stop_if_interrupted(outcome, "it is gone")
+    return outcome is None or not outcome.must_stop
+
+
+def _stop_if_interrupted(outcome: FireOutcome, state: str) -> None:
+    """Raise Trouble for a hook that was stopped by Ctrl+C: then nothing further is removed."""
+    if outcome.status is FireStatus.INTERRUPTED:
+        raise Trouble(f"{state}: its {outcome.hook} hook was interrupted", code=INTERRUPTED)
 
 
 def _fire(
