@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -85,6 +86,50 @@ def test_what_is_shared_is_linked_and_not_copied(home: Any) -> None:
     assert (made / "cache" / "own").is_symlink()
     assert (made / "cache" / "own").read_text() == "shared\n"
     assert not (made / "cache" / "file").is_symlink()
+
+
+def test_links_inside_of_what_is_copied_come_along(home: Any) -> None:
+    project = warm(home, copy="copy: cache\nshared: [.env, cache/own]\n", hooks="")
+    (project / "cache" / "own").write_text("shared\n")
+    for name in (".env", "cache/own"):
+        assert home.daft("shared", "add", name, cwd=project).returncode == 0
+    home.daft("start", "x", cwd=project)
+    made = home.root / "project.x"
+    shutil.rmtree(made / "cache")
+    (made / ".env").unlink()
+
+    done = home.daft("warm", cwd=made)
+
+    assert done.returncode == 0, done.stderr
+    assert (made / "cache" / "own").is_symlink()
+    assert (made / "cache" / "own").read_text() == "shared\n"
+    assert not (made / ".env").exists()  # whoever took that one away did not ask for it
+
+
+@pytest.mark.parametrize(
+    ("copy", "asked"),
+    [
+        ("layout: sibling\n", []),
+        ("copy: nothing\n", []),
+        ("copy: [cache, .env]\n", ["check-ignore", "ls-files"]),
+    ],
+)
+def test_git_is_asked_only_where_there_is_something_to_copy(
+    home: Any, copy: str, asked: list[str]
+) -> None:
+    project = warm(home, copy=copy, hooks="")
+    log, shims = home.root / "log", home.root / "bin"
+    shims.mkdir()
+    (shims / "git").write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("git")} "$@"\n')
+    (shims / "git").chmod(0o755)
+
+    done = home.daft("start", "x", cwd=project, PATH=f"{shims}:{home.environment['PATH']}")
+
+    assert done.returncode == 0, done.stderr
+    lines = log.read_text().splitlines()
+    assert any("worktree add" in line for line in lines)
+    words = {"check-ignore", "ls-files"}
+    assert sorted(word for line in lines for word in words & set(line.split())) == asked
 
 
 def test_another_list_undoes_no_consent(home: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -68,8 +68,8 @@ def command(
                 rows.append(row)
                 if form is None:
                     _say(session, plan, row)
-            if any(row.outcome is Outcome.REPLACED for row in rows):
-                link_names(repository, target, shared)  # they went with what they were in
+            # They are not copied, and went with what they were in when that was replaced.
+            link_names(repository, target, _inside(shared, rows))
         if form is not None:
             _write(form, plan, [_cells(row) for row in rows])
         elif not rows:
@@ -106,6 +106,12 @@ def _wishes(
         if loaded is not None and loaded.configuration.copy.paths:
             return loaded.configuration.copy, loaded.configuration.shared
     return None, ()
+
+
+def _inside(shared: Collection[str], rows: Sequence[Row]) -> list[str]:
+    """Return what is shared of what is copied."""
+    done = tuple(f"{row.path}/" for row in rows if row.outcome in _DONE)
+    return [name for name in shared if name.startswith(done)]
 
 
 def _say(session: Session, plan: CopyPlan, row: Row) -> None:
