@@ -320,7 +320,9 @@ def test_what_is_shared_is_not_copied_with_what_it_is_in(pair: Pair) -> None:
     (pair.here / "cache" / "shared").mkdir()
     (pair.here / "cache" / "shared" / "file").write_text("x")
     linked = frozenset({"cache/a/link", "cache/shared", ".env"})
+    only_links = Rules((Pattern(".env"),), linked=linked)
 
+    assert plan_copies(pair.repository, only_links, pair.target) is None
     rows = pair.copy("cache", "cache/shared/file", ".env", linked=linked)
 
     assert outcomes(rows) == {"cache": "copied"}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .. import staging
 from ..branches import default_branch
-from ..errors import CannotWrite, KeepsChanging, TooLargeToCopy
+from ..errors import KeepsChanging, TooLargeToCopy
 from ..places import delete_tree
 from ..repository import Repository
 from ..worktrees import Worktree
@@ -125,7 +125,9 @@ def _warmest(
 
 
 def _warmth(worktree: Worktree, rules: Rules) -> int:
-    return sum(bool(findings.matching(worktree.path, one)) for one in rules.patterns)
+    """Return how much of what is wanted a worktree has."""
+    found = (findings.matching(worktree.path, one) for one in rules.patterns)
+    return sum(any(not is_linked(path, rules.linked) for path in paths) for paths in found)
 
 
 def copy_into(
@@ -197,8 +199,8 @@ def _place(made: str, root: str, one: Decision, mode: int) -> None:
             old = None
         if is_directory:
             staging.give_mode(parent, name, mode)
-    if old is not None and not delete_tree(old):
-        raise CannotWrite(old, "what was replaced cannot be deleted")
+    if old is not None:
+        delete_tree(old)  # what would not go stays in the staging, which is tried again
 
 
 def _too_large(limit_bytes: int) -> str:
