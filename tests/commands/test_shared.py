@@ -189,6 +189,7 @@ def test_sharing_undoes_no_consent(home: Any) -> None:
         (("add", "/etc/passwd"), 1, "is an absolute path"),
         (("add", "../p/.env"), 1, "leads out of the directory"),
         (("add", ".git/config"), 1, "cannot be the name of a shared file"),
+        (("add", "x" * 300), 1, "cannot be shared: File name too long"),
         (("add", "."), 1, "cannot be the name of a shared file"),
         (("add", "nope"), 1, "nope does not exist"),
         (("add", "tracked"), 1, "tracked is tracked by git"),

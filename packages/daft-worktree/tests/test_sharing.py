@@ -197,6 +197,30 @@ def test_nothing_is_linked_through_a_link_or_into_another_repository(
     assert list((tmp_path / "outside").iterdir()) == []
 
 
+def test_nothing_is_touched_where_something_else_sits_on_the_path(
+    repository: Repository, git: Git
+) -> None:
+    main, second = trees(repository)
+    sharing.share(repository, main, ".env")
+    sharing.link(repository, second, (".env",))
+    os.rename(second.path, f"{second.path}.away")
+    os.mkdir(second.path)
+    git("init", "-q", cwd=second.path)
+    Path(second.path, ".env").write_text("SECRET=1\n")
+    before = sorted(os.listdir(second.path))
+    (there,) = (one for one in repository.refreshed().worktrees if one.path == second.path)
+
+    (row,) = sharing.link(repository, there, (".env",), asked=True, override=True)
+    own = sharing.materialize(repository, there, ".env", override=True)
+    rows = sharing.unshare(repository, (main, there), ".env", delete=True)
+
+    assert (row.outcome, own.outcome) == (Outcome.CONFLICT, Outcome.CONFLICT)
+    assert row.detail == "something else is where git has this worktree"
+    assert [one.outcome for one in rows] == [Outcome.DELETED, Outcome.KEPT]
+    assert sorted(os.listdir(second.path)) == before
+    assert not os.path.islink(f"{second.path}/.env")
+
+
 def test_links_that_git_does_not_ignore_are_kept_out_of_its_sight(
     repository: Repository, git: Git
 ) -> None:

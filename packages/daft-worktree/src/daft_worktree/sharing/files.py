@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from .. import git
-from ..worktrees import Worktree
+from ..worktrees import Worktree, holds_worktree
 from . import links, private
 
 _BELOW = os.path.join(".daft", "shared")
@@ -29,7 +29,7 @@ class Has(Enum):
     SAME = "same"  # a file of its own that says the same
     OTHER = "other"  # anything else
     TRACKED = "tracked"  # git has it, or something below it
-    BLOCKED = "blocked"  # a directory on the way to it is none of this worktree
+    BLOCKED = "blocked"  # the way to it leads out of the worktree, or is closed
 
 
 class State(Enum):
@@ -171,6 +171,13 @@ def look(common_dir: str, worktree: Worktree, names: Iterable[str]) -> list[Spot
 
     Raises: GitFailed.
     """
+    if not (worktree.is_main or holds_worktree(worktree, common_dir)):
+        # git goes on listing a path on which something of somebody else sits.
+        why = "something else is where git has this worktree"
+        return [
+            Spot(worktree, name, Has.BLOCKED, is_stored(common_dir, name), detail=why)
+            for name in names
+        ]
     own = private.read(worktree)
     spots = [_look_at(common_dir, worktree, name, name in own) for name in names]
     unsure = [one.name for one in spots if one.has not in (Has.LINK, Has.BLOCKED)]
@@ -211,7 +218,10 @@ def is_link_to_shared(common_dir: str, worktree: Worktree, name: str) -> bool:
 
 
 def _look_at(common_dir: str, worktree: Worktree, name: str, is_private: bool) -> Spot:
-    has, detail = _blocked(worktree, name) or _there(common_dir, worktree, name)
+    try:
+        has, detail = _blocked(worktree, name) or _there(common_dir, worktree, name)
+    except OSError as error:
+        has, detail = Has.BLOCKED, error.strerror or str(error)
     return Spot(worktree, name, has, is_stored(common_dir, name), is_private, detail)
 
 
