@@ -28,6 +28,7 @@ Place = Any  # of conftest
 SUBMIT = """
 import os, signal, sys
 from daft_coordinator import CoordinatorClient
+from daft_coordinator.calling import Line
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_protocol import InvocationSpec, JobSpec
 
@@ -47,9 +48,9 @@ class Dying:
 
 store = SqliteJobStore.open(root, repository)
 if die_at == "hand-over":
-    CoordinatorClient._deliver = die
+    Line.deliver = die
 elif die_at != "never":
-    CoordinatorClient._deliver = lambda *_: sys.exit(0)
+    Line.deliver = lambda *_: sys.exit(0)
     store._file.db = Dying(store._file.db)
 client = CoordinatorClient(open_station(root, repository), store)
 client.submit(InvocationSpec(invocation_id="a" * 16, hook_type="h", trigger_command="t",

@@ -149,7 +149,7 @@ def test_refusals_have_codes(place: Place, fire: Make, job: Make) -> None:
             client.cancel(CancelMatching())
         assert caught.value.code == "BAD_PAYLOAD"
         with pytest.raises(RequestRefused) as caught:
-            client._ask(CancelJob(name="nothing"))
+            client._line.ask(CancelJob(name="nothing"))
         assert caught.value.code == "JOB_NOT_FOUND"
         with pytest.raises(RequestRefused) as caught:
             client.wait(Wait(job_uids=("nothing",)))
@@ -177,7 +177,7 @@ def test_a_leader_retries_and_asking_twice_runs_it_once(
 
         again = client.retry(request, values={"a": {"API_TOKEN": "two"}})
         asked = Retry(invocation_id=made.invocation_id, as_invocation=again.invocation_id)
-        assert isinstance(client._ask(asked), Accepted)
+        assert isinstance(client._line.ask(asked), Accepted)
         client.wait(Wait(invocation_ids=(again.invocation_id,)))
 
         assert [one.status for one in place.store.jobs_of(again.invocation_id)] == [

@@ -402,7 +402,7 @@ def test_a_hand_over_waits_for_a_store_that_is_held(place: Place, fire: Make, jo
         refused = threading.Thread(target=lambda: release_when_refused(place, held))
         refused.start()
 
-        client._deliver(Submit(invocation_id=spec.invocation_id, environment=dict(os.environ)))
+        client._line.deliver(Submit(invocation_id=spec.invocation_id, environment=dict(os.environ)))
         refused.join()
         entries = client.wait(Wait(invocation_ids=(spec.invocation_id,)))
 
@@ -413,6 +413,6 @@ def release_when_refused(place: Place, held: Held) -> None:
     """Let go of the store once a leader has found it busy."""
     with CoordinatorClient(place.station, MemoryJobStore(), start=False) as other:
         with pytest.raises(RequestRefused) as caught:
-            other._ask(CancelAll())
+            other._line.ask(CancelAll())
         assert caught.value.code == "BUSY"
     held.release()

@@ -213,7 +213,7 @@ def test_a_stream_may_begin_at_the_end_and_be_of_one_kind(
         running(place, uid, tmp_path / "up")
         place.until(lambda: len(list(read_log(place.store.log_directory(made.jobs[0])))) == 3)
         late = client.tail(uid, follow=True, from_end=True, kinds=("stdout",))
-        link = other._connected()
+        link = other._line.link()
         link.send(TailLogs(job_uid=uid, follow=True, kinds=("stdout",), heartbeat_ms=1000))
         first = link.receive(20)
         second = link.receive(20)
@@ -348,7 +348,7 @@ def test_a_stream_goes_on_where_it_was_cut_off(place: Any) -> None:
     ]
     met = iter(links)
     client = CoordinatorClient(place.station, MemoryJobStore())
-    client._finder.meet = lambda: (next(met), False)  # type: ignore[method-assign, assignment, return-value]
+    client._line._finder.meet = lambda: (next(met), False)  # type: ignore[method-assign, assignment, return-value]
 
     assert [record.seq for record in client.tail("u", follow=True, from_end=True)] == [4, 5, 7]
     assert [link.asked[0].since_seq for link in links] == [0, 5, 6, 6]

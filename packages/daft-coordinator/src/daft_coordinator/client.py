@@ -29,7 +29,6 @@ from daft_protocol.messages import (
     Jobs,
     ListJobs,
     Reconcile,
-    Request,
     Response,
     Retry,
     Shutdown,
@@ -45,6 +44,7 @@ from daft_protocol.records import LogRecord, record_from_json
 from daft_protocol.status import JobStatus
 
 from . import defaults, leases, submission
+from .calling import Line, Tries
 from .errors import (
     CoordinatorError,
     CoordinatorUnavailable,
@@ -52,7 +52,7 @@ from .errors import (
     LeaderTooOld,
     RequestRefused,
 )
-from .finding import ATTEMPTS, RECONCILE_S, LeaderFinder, pause
+from .finding import ATTEMPTS, RECONCILE_S, LeaderFinder
 from .link import ANSWER_S, Link
 from .nesting import check_depth
 from .ports import JOB_MARK, Clock, JobStore, Owner, ProcessControl
@@ -67,8 +67,6 @@ SILENCE_S = 30.0
 KILL_AFTER_S = 5.0
 SETTLE_S = 30.0
 """How long after a SIGKILL an answer may take: a leader may have to be started first."""
-
-_ASKED_TIMES = 5  # a leader that dies of a request would die of it again
 
 
 @frozen(kw_only=True)
@@ -108,16 +106,14 @@ class CoordinatorClient:
         self._processes = processes
         self._clock = clock
         self._version = version
-        self._finder = LeaderFinder(station, may_start=start, version=version)
-        self._link: Link | None = None
+        self._line = Line(LeaderFinder(station, may_start=start, version=version))
         self._owner: Owner | None = None
 
     @classmethod
     def connect(cls, station: Station, store: JobStore) -> CoordinatorClient | None:
         """Return a client of the leader that is there, or None when none answers."""
         client = cls(station, store, start=False)
-        client._link = client._finder.knock()
-        return client if client._link is not None else None
+        return client if client._line.knock() else None
 
     # --- verbs --------------------------------------------------------------------------------
 
@@ -150,7 +146,7 @@ class CoordinatorClient:
             spec_version=max(job.spec_version for job in waiting),
         )
         try:
-            pid, started = self._deliver(request)
+            pid, started = self._line.deliver(request)
         except LeaderTooOld as error:
             from . import courier  # hardly ever needed
 
@@ -192,27 +188,21 @@ class CoordinatorClient:
             secrets=values or {},
             umask=_current_umask(),
         )
-        for attempt in range(ATTEMPTS):
-            pause(attempt)
-            try:
-                answer = self._ask(asked)
-            except RequestRefused as refused:
-                if refused.code == messages.NO_MATCH:
-                    return Submission(invocation_id=request.invocation_id, jobs=())
-                if refused.code == messages.UNKNOWN_REQUEST:
-                    # An older leader cannot retry, but it can run what we make of it.
-                    return self._retry_here(request, environment, values)
-                if refused.code != messages.SHUTTING_DOWN:
-                    raise
-                self._drop()  # its successor takes it
-                continue
-            assert isinstance(answer, Accepted)
-            return Submission(
-                invocation_id=answer.invocation_id,
-                jobs=self._store.jobs_of(answer.invocation_id),
-                leader_pid=self._finder.started_pid,
-            )
-        raise CoordinatorUnavailable("it is leaving, and does not leave")
+        try:
+            answer = self._line.ask(asked)
+        except RequestRefused as refused:
+            if refused.code == messages.NO_MATCH:
+                return Submission(invocation_id=request.invocation_id, jobs=())
+            if refused.code == messages.UNKNOWN_REQUEST:
+                # An older leader cannot retry, but it can run what we make of it.
+                return self._retry_here(request, environment, values)
+            raise
+        assert isinstance(answer, Accepted)
+        return Submission(
+            invocation_id=answer.invocation_id,
+            jobs=self._store.jobs_of(answer.invocation_id),
+            leader_pid=self._line.started_pid,
+        )
 
     def cancel(
         self, request: CancelMatching | CancelAll, *, wait_s: float | None = None
@@ -227,13 +217,11 @@ class CoordinatorClient:
         if wait_s is None:
             meant = self._store.unfinished() if request.wait else ()
             wait_s = _longest_grace(meant) + SETTLE_S
-        if self._link is None:
-            self._link = self._finder.knock()
-        if self._link is None:
+        if not self._line.knock():
             done = self._cancel_without_leader(request, wait_s)
             if done is not None:
                 return done
-        answer = self._ask(request, answer_s=wait_s if request.wait else ANSWER_S)
+        answer = self._line.ask(request, answer_s=wait_s if request.wait else ANSWER_S)
         if isinstance(answer, Cancelled):
             return answer
         return Cancelled(count=0)
@@ -283,7 +271,8 @@ class CoordinatorClient:
         deadline = (
             None if request.timeout_ms is None else time.monotonic() + (request.timeout_ms / 1000)
         )
-        for _ in range(ATTEMPTS):
+
+        def ask(link: Link) -> Response:
             left_ms = None
             if deadline is not None:
                 left_ms = max(0, int((deadline - time.monotonic()) * 1000))
@@ -293,18 +282,11 @@ class CoordinatorClient:
                 timeout_ms=left_ms,
                 waiter=os.environ.get(JOB_MARK) or None,
             )
-            try:
-                limit = None if left_ms is None else left_ms / 1000 + ANSWER_S
-                answer = self._connected().ask(asked, answer_s=limit)
-            except TimeoutError as error:
-                self._drop()
-                raise CoordinatorUnavailable("it kept us waiting beyond the time set") from error
-            except (OSError, ProtocolError):
-                self._drop()
-                continue
-            assert isinstance(answer, Jobs)
-            return answer.jobs
-        raise CoordinatorUnavailable("it died again and again while we waited")
+            return link.ask(asked, answer_s=None if left_ms is None else left_ms / 1000 + ANSWER_S)
+
+        answer = self._line.insist(ask, times=ATTEMPTS)
+        assert isinstance(answer, Jobs)
+        return answer.jobs
 
     def tail(
         self,
@@ -330,36 +312,32 @@ class CoordinatorClient:
             heartbeat_ms=HEARTBEAT_MS if follow else None,
             waiter=os.environ.get(JOB_MARK) or None,
         )
-        failures = 0
-        while failures < ATTEMPTS:
+        tries = Tries(self._line, ATTEMPTS)
+        while True:
             try:
-                link = self._connected()
+                link = self._line.link()
                 link.send(asked)
                 while True:
                     answer = link.receive(SILENCE_S if follow else ANSWER_S)
-                    failures = 0
+                    tries.went_well()
                     if isinstance(answer, StreamEnd):
                         return
                     if isinstance(answer, StreamFrame):
                         record = record_from_json(answer.record)
                         asked = evolve(asked, since_seq=record.seq + 1, from_end=False)
                         yield record
-            except TimeoutError:
-                self._drop()  # it hangs, or knows no heartbeat
             except RequestRefused as refused:
                 if refused.code != messages.OVERRUN:
                     raise
-                self._drop()
-            except OSError:
-                failures += 1
-                self._drop()
-        raise CoordinatorUnavailable("it died again and again while we followed a log")
+                self._line.drop()
+            except (OSError, ProtocolError) as error:
+                tries.failed(error)  # it died, it hangs, or it knows no heartbeat
 
     def jobs(self, request: ListJobs | None = None) -> Iterator[JobEntry]:
         """Yield the jobs the leader lists, page by page."""
         asked = request or ListJobs()
         while True:
-            answer = self._ask(asked)
+            answer = self._line.ask(asked)
             assert isinstance(answer, Jobs)
             yield from answer.jobs
             if answer.cursor is None:
@@ -374,32 +352,32 @@ class CoordinatorClient:
 
     def reconcile(self) -> str:
         """Have the leader compare the record with the world now; return its words."""
-        answer = self._ask(Reconcile(), answer_s=RECONCILE_S)
+        answer = self._line.ask(Reconcile(), answer_s=RECONCILE_S)
         return getattr(answer, "message", "")
 
     def evict(self, departures: Sequence[Departure]) -> tuple[bool, ...]:
         """Have the leader delete rows, see `JobHistory.evict`; the files are the caller's."""
-        answer = self._ask(Evict(departures=tuple(departures)))
+        answer = self._line.ask(Evict(departures=tuple(departures)))
         assert isinstance(answer, Evicted)
         return answer.done
 
     def hello(self) -> Welcome:
         """Return who leads. It answers once its record agrees with the world."""
-        answer = self._ask(Hello(client_version=self._version), answer_s=RECONCILE_S)
+        answer = self._line.ask(Hello(client_version=self._version), answer_s=RECONCILE_S)
         assert isinstance(answer, Welcome)
         return answer
 
     def shutdown(self) -> None:
         """Have the leader stop all jobs and leave."""
-        self._ask(Shutdown())
+        self._line.ask(Shutdown())
 
     def close(self) -> None:
         """Hang up. Calling it again does nothing."""
-        self._drop()
+        self._line.drop()
         if self._owner is not None:
             self._store.retire(self._owner.id)
             self._owner = None
-        self._finder.close()
+        self._line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -451,7 +429,7 @@ class CoordinatorClient:
         self.wait(Wait(job_uids=left, timeout_ms=grace_ms))
         if any(not (job := self._store.job(uid)) or not job.status.is_final for uid in left):
             again = CancelMatching(job_uids=left, kill=True, wait=True)
-            self._ask(again, answer_s=wait_s)
+            self._line.ask(again, answer_s=wait_s)
         return stops.answer(stops.settled(self._store, done), others)
 
     def _stop_all_of(
@@ -482,48 +460,6 @@ class CoordinatorClient:
         if survived and not force:
             raise JobsSurvived(worktree, survived)
         return results
-
-    # --- finding and starting a leader --------------------------------------------------------
-
-    def _ask(self, request: Request, *, answer_s: float | None = ANSWER_S) -> Response:
-        """Ask over the standing connection, or over a new one each time that has died.
-
-        Raises: RequestRefused; CoordinatorUnavailable.
-        """
-        for attempt in range(_ASKED_TIMES):
-            pause(attempt)
-            try:
-                return self._connected().ask(request, answer_s=answer_s)
-            except TimeoutError as error:
-                self._drop()
-                raise CoordinatorUnavailable(f"it did not answer in {answer_s} s") from error
-            except (OSError, ProtocolError) as error:
-                # Whoever dies half way has left a record that the next leader acts upon.
-                reason = str(error)
-                self._drop()
-        raise CoordinatorUnavailable(f"it hung up again and again: {reason}")
-
-    def _connected(self) -> Link:
-        if self._link is None:
-            self._link, _ = self._finder.meet()
-        return self._link
-
-    def _deliver(self, submit: Submit) -> tuple[int, bool]:
-        """Hand over a committed invocation; return the leader's pid and whether we started it."""
-        if self._link is not None:
-            try:
-                answer = self._link.ask(submit)
-                assert isinstance(answer, Accepted)
-                return self._finder.started_pid, False
-            except (OSError, RequestRefused, ProtocolError):
-                self._drop()
-        self._link, started = self._finder.meet(submit)
-        return self._finder.started_pid, started
-
-    def _drop(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
 
     def _register(self) -> Owner:
         if self._owner is None:

@@ -18,17 +18,32 @@ _LINES_BYTES = 32 * 1024
 
 def first_record(directory: str) -> LogRecord | None:
     """Return the first record of a log, None when there is none that can be read."""
-    path = os.path.join(directory, FILE_NAME)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return first_of(os.path.join(directory, FILE_NAME))
     except OSError:
         return None  # no such file, or not readable: then it tells nothing
+
+
+def first_of(path: str) -> LogRecord | None:
+    """Return the first record of a file that is whole, None without one, or without a file.
+
+    Raises: OSError.
+    """
     try:
-        return decode_record(os.pread(fd, READ_BYTES, 0).partition(b"\n")[0])
-    except (BadRecord, OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
         return None
+    try:
+        # More than the longest line twice: one torn by a full disk, and the record behind it.
+        start = os.pread(fd, READ_BYTES, 0)
     finally:
         os.close(fd)
+    for line in start.split(b"\n"):
+        try:
+            return decode_record(line)
+        except BadRecord:
+            continue
+    return None
 
 
 def last_record(directory: str) -> LogRecord | None:
@@ -88,20 +103,6 @@ def whole_lines(path: str) -> Iterator[list[bytes]]:
             yield [line + b"\n" for line in lines]
     finally:
         os.close(fd)
-
-
-def first_of(path: str) -> LogRecord | None:
-    """Return the first record of a segment, None when it has none."""
-    try:
-        for lines in whole_lines(path):
-            for line in lines:
-                try:
-                    return decode_record(line)
-                except BadRecord:
-                    continue  # torn by a full disk
-    except FileNotFoundError:
-        pass
-    return None
 
 
 def ending_of(record: LogRecord | None) -> Mapping[str, Any] | None:

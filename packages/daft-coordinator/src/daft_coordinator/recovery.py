@@ -138,6 +138,7 @@ class Recovery:
         owners = {owner.id: owner for owner in coordinator.store.owners()}
         jobs: dict[str, Job] = {}
         observed: dict[str, ObservedJob] = {}
+        endings: dict[str, Ending] = {}
         for job in coordinator.store.unfinished():
             if job.owner == coordinator.owner.id or job.uid in self._orphans:
                 continue
@@ -146,7 +147,10 @@ class Recovery:
             if alive is not False:
                 continue  # not ours to judge, and looking for its processes costs
             jobs[job.uid] = job
-            observed[job.uid] = self._observe(job, alive)
+            ending = self._ending(job)
+            if ending is not None:
+                endings[job.uid] = ending
+            observed[job.uid] = self._observe(job, alive, has_ending=ending is not None)
         verdicts = reconcile(observed.values(), adopt=self._wanted is Orphans.ADOPT)
         by_verdict: dict[Verdict, list[Job]] = {}
         for uid, verdict in verdicts.items():
@@ -163,7 +167,7 @@ class Recovery:
             how = lost.get((job.invocation_id, culprit or ""), "lost")
             self._skip(job, f"dependency failed: {culprit} {how}", EndReason.DEP_FAILED)
         for job in by_verdict.get(Verdict.REPAIR, []):
-            self._repair(job)
+            self._repair(job, endings[job.uid])
         for job in by_verdict.get(Verdict.CRASH, []):
             self._crash(job)
         for job in by_verdict.get(Verdict.FINISH_CANCEL, []):
@@ -190,7 +194,7 @@ class Recovery:
             ),
         )
 
-    def _observe(self, job: Job, owner_alive: bool | None) -> ObservedJob:
+    def _observe(self, job: Job, owner_alive: bool | None, *, has_ending: bool) -> ObservedJob:
         coordinator = self._coordinator
         group_alive = job.process is not None and bool(
             coordinator.processes.family(job.process, job.uid)
@@ -204,7 +208,7 @@ class Recovery:
             status=job.status,
             owner_alive=owner_alive,
             group_alive=group_alive,
-            has_ending=self._ending(job) is not None,
+            has_ending=has_ending,
             restartable=job.spec.background and os.path.isdir(job.spec.working_dir),
             missing_env=job.removed_env,
             is_newer=job.spec_version > SPEC_VERSION,
@@ -221,9 +225,7 @@ class Recovery:
             return None
         return told_ending(directory)
 
-    def _repair(self, job: Job) -> None:
-        ending = self._ending(job)
-        assert ending is not None
+    def _repair(self, job: Job, ending: Ending) -> None:
         if job.status is JobStatus.CANCELLING:
             ending = evolve(
                 ending, status=JobStatus.CANCELLED, reason=EndReason.CANCEL, detail="cancelled"
