@@ -314,3 +314,15 @@ def test_what_was_removed_is_deleted_at_once_where_that_is_wanted(home: Any) -> 
 
     assert done.returncode == 0
     assert list((project / ".git" / ".daft" / "trash").iterdir()) == []
+
+
+def test_status_tells_of_a_setting_that_is_none(home: Any) -> None:
+    project = home.repository(RUNS)
+    home.git("config", "daft.hooks.defualtTrust", "allow", cwd=project)
+
+    status = home.daft("hooks", "status", cwd=project)
+
+    assert "daft.hooks.defualttrust is no setting; did you mean daft.hooks.defaultTrust?" in (
+        status.stderr
+    )
+    assert home.daft("hooks", "validate", cwd=project).stderr == ""

@@ -8,6 +8,7 @@ import pytest
 
 from daft_hooks import HookSettings, hook_settings
 from daft_hooks.domain.trust import TrustLevel
+from daft_hooks.settings import unknown_settings
 
 KEY = "daft.hooks."
 
@@ -103,3 +104,25 @@ def test_no_repository_decides_what_is_trusted(key: str, text: str) -> None:
     assert f"{KEY}{key} counts in the global configuration only" in warning
     assert found == HookSettings(warnings=found.warnings)
     assert overridden.default_trust is TrustLevel.DENY
+
+
+def test_a_setting_nobody_knows_is_named_with_the_nearest() -> None:
+    known = [
+        "enabled",
+        "timeout",
+        "worktreepostcreate.failmode",
+        "postcreate.failmode",
+        "output.quiet",
+    ]
+
+    assert unknown_settings({f"{KEY}{key}": "x" for key in known} | {"daft.autocd": "x"}) == ()
+    assert unknown_settings(
+        {f"{KEY}tiemout": "5", f"{KEY}postcreat.failmode": "x", f"{KEY}zz": ""}
+    ) == (
+        "git config daft.hooks.tiemout is no setting; did you mean daft.hooks.timeout?",
+        (
+            "git config daft.hooks.postcreat.failmode is no setting; "
+            "did you mean daft.hooks.worktreePostCreate.failMode?"
+        ),
+        "git config daft.hooks.zz is no setting",
+    )

@@ -100,6 +100,38 @@ def hook_settings(
     )
 
 
+def unknown_settings(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a line for each `daft.hooks.` key in `values` that is no setting.
+
+    values: as for `hook_settings`. Somebody meant something by it, and nothing comes of it.
+    """
+    known = {key.lower(): key for key in _KEYS}
+    for hook in HOOK_TYPES.values():
+        for name in ("enabled", "failMode"):
+            key = f"daft.hooks.{hook.setting}.{name}"
+            known |= {key.lower(): key, _old_key_of(hook, name).lower(): key}
+    lines: list[str] = []
+    for key in values:
+        if key.startswith("daft.hooks.") and key not in known:
+            import difflib  # only those who made a mistake pay for it
+
+            near = difflib.get_close_matches(key, known, 1, cutoff=0.8)
+            meant = f"; did you mean {known[near[0]]}?" if near else ""
+            lines.append(f"git config {key} is no setting{meant}")
+    return tuple(lines)
+
+
+_KEYS = (
+    "daft.hooks.enabled",
+    "daft.hooks.timeout",
+    "daft.hooks.defaultTrust",
+    "daft.hooks.userDirectory",
+    "daft.hooks.trustPrune",
+    "daft.hooks.output.quiet",
+    "daft.hooks.output.verbose",
+    "daft.hooks.output.tailLines",
+    "daft.hooks.output.timerDelay",
+)
 OWN_ONLY = ("daft.hooks.defaultTrust", "daft.hooks.userDirectory", "daft.hooks.trustPrune")
 """What no repository has a say in."""
 
@@ -143,9 +175,13 @@ class _Reading:
 def _key_of(values: Mapping[str, str], hook: HookType, name: str) -> str:
     """Return the key of a hook's setting; with the hook's old name, if only that one is set."""
     key = f"daft.hooks.{hook.setting}.{name}"
-    short = hook.setting.removeprefix("worktree")
-    old = f"daft.hooks.{short[:1].lower()}{short[1:]}.{name}"
+    old = _old_key_of(hook, name)
     return old if key.lower() not in values and old.lower() in values else key
+
+
+def _old_key_of(hook: HookType, name: str) -> str:
+    short = hook.setting.removeprefix("worktree")
+    return f"daft.hooks.{short[:1].lower()}{short[1:]}.{name}"
 
 
 # --- words to values; each raises ValueError with what would be right -------------------------

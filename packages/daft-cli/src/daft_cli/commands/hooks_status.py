@@ -15,12 +15,13 @@ from daft_hooks.domain.config import HookConfig
 from daft_hooks.domain.placing import goes_on_behind
 from daft_hooks.domain.trust import Consent, TrustLevel
 from daft_hooks.hooktypes import HOOK_TYPES
+from daft_hooks.settings import unknown_settings
 from daft_protocol.status import JobStatus
 
 from ..context import Session
 from ..formats import FORMATS, write_rows
 from ..questions import change_lines, spelled
-from ..terminal import harmless
+from ..terminal import harmless, warn
 from .hooks_shared import (
     any_worktree,
     changes_since,
@@ -59,6 +60,8 @@ class _State:
 def status(path: str, short: bool, form: str | None) -> int:
     """Show whether hooks may run here, which there are, and how they went last."""
     with session_at(path) as session:
+        for line in unknown_settings(session.repository.settings.values):
+            warn(line)
         state = _look(session)
         if form is not None:
             allowed = state.loaded is not None and state.now.allowed
