@@ -181,7 +181,7 @@ def test_what_users_set_for_their_own_merges_changes_nothing(scene: Any) -> None
     scene.commit(scene.project, "of-main")
     for key, value in {
         "merge.ff": "only", "merge.autoStash": "true", "rebase.autoStash": "true",
-        "branch.main.mergeOptions": "--squash --no-commit", "rebase.updateRefs": "true",
+        "branch.main.mergeOptions": "--squash --no-commit", "rebase.updateRefs": "true", "rebase.backend": "apply",
         "commit.template": "/nowhere", "merge.log": "true", "core.editor": "false",
     }.items():  # fmt: skip
         scene.git("config", key, value, cwd=scene.project)

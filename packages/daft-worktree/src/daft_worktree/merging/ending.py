@@ -85,7 +85,7 @@ def _resume_apart(under_way: UnderWay, tree: Tree) -> Merged:
     plan = under_way.plan
     made = Made(commit=tree.head)
     if tree.is_rebasing:
-        made = steps.continue_rebase(tree)
+        made = steps.continue_rebase(tree, plan)
         if made.conflicts:
             return Merged(
                 MergeResult.CONFLICT, plan.target.oid, made.conflicts, tree.path, promoted=True

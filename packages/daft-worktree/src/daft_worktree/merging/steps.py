@@ -12,6 +12,7 @@ from .rules import MergeSource, Merging, Style
 # What users have set for their own merges must not change what this one is.
 _STEADY = (
     *("-c", "rerere.autoUpdate=false"),
+    *("-c", "rebase.backend=merge"),
     *("-c", "rebase.autoStash=false"),
     *("-c", "rebase.autoSquash=false"),
     *("-c", "rebase.updateRefs=false"),
@@ -78,7 +79,9 @@ def merge_commits(tree: Tree, plan: Merging, oids: list[str], message: str) -> M
     if done.ok:
         return Made(commit=tree.head)
     gave_up = len(oids) > 1 and done.code == _OCTOPUS_GAVE_UP
-    return _stopped(tree, done, "merging", began=tree.has("MERGE_HEAD") or gave_up)
+    return _stopped(
+        tree, done, f"merging into '{plan.target.name}'", began=tree.has("MERGE_HEAD") or gave_up
+    )
 
 
 def squash_sources(tree: Tree, plan: Merging, message: str) -> Made:
@@ -93,7 +96,9 @@ def squash_sources(tree: Tree, plan: Merging, message: str) -> Made:
         *(*_strategy(plan), *oids),
     )
     if not done.ok:
-        return _stopped(tree, done, "merging", began=bool(unmerged(tree)))
+        return _stopped(
+            tree, done, f"merging into '{plan.target.name}'", began=bool(unmerged(tree))
+        )
     return commit_staged(tree, plan, message)
 
 
@@ -111,18 +116,19 @@ def rebase(tree: Tree, plan: Merging) -> Made:
         *("rebase", "--quiet", "--no-fork-point", *_strategy(plan), *_no_verify(plan)),
         plan.target.oid,
     )
-    return _rebased(tree, done)
+    return _rebased(tree, plan, done)
 
 
-def continue_rebase(tree: Tree) -> Made:
+def continue_rebase(tree: Tree, plan: Merging) -> Made:
     """Go on with a rebase whose conflicts are resolved."""
-    return _rebased(tree, tree.git("rebase", "--continue"))
+    return _rebased(tree, plan, tree.git("rebase", "--continue"))
 
 
-def _rebased(tree: Tree, done: git.Output) -> Made:
+def _rebased(tree: Tree, plan: Merging, done: git.Output) -> Made:
     if done.ok and not tree.is_rebasing:
         return Made(commit=tree.head)
-    return _stopped(tree, done, "rebasing", began=tree.is_rebasing)
+    doing = f"rebasing onto '{plan.target.name}'"
+    return _stopped(tree, done, doing, began=tree.is_rebasing)
 
 
 def foresee(plan: Merging) -> tuple[str, ...] | None:
@@ -169,7 +175,7 @@ def _stopped(tree: Tree, done: git.Output, doing: str, *, began: bool) -> Made:
         return Made(conflicts=conflicts, said=said)
     if began:
         return Made(said=said)
-    raise GitFailed(f"{doing} in {tree.path}", said, done.code)
+    raise GitFailed(doing, said, done.code)
 
 
 def _strategy(plan: Merging) -> list[str]:
