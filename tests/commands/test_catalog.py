@@ -63,6 +63,45 @@ def test_nothing_is_written_where_nothing_has_changed(home: Any) -> None:
     assert rows(home) == before
 
 
+def test_where_nothing_has_changed_the_catalog_is_not_even_opened(home: Any) -> None:
+    project = home.repository()
+    home.daft("list", cwd=project)
+    path = home.root / "data" / "catalog" / "catalog.db"
+    kept = path.read_bytes()
+    path.write_bytes(b"whoever opens this complains" * 300)
+
+    for words in (["list"], ["go", "main"]):
+        assert home.daft(*words, cwd=project).stderr == ""
+    path.write_bytes(kept)
+
+
+@pytest.mark.parametrize("what", ["remote", "default", "elsewhere", "deleted", "removed"])
+def test_what_has_changed_is_told_to_the_catalog(home: Any, what: str) -> None:
+    project = home.repository()
+    home.daft("list", cwd=project)
+    data = home.root / "data"
+    match what:
+        case "remote":
+            home.git("remote", "add", "origin", "https://example.org/new", cwd=project)
+        case "default":
+            home.git("branch", "-m", "main", "trunk", cwd=project)
+        case "elsewhere":
+            data = home.root / "other"
+            home.environment["DAFT_DATA_DIR"] = str(data)
+        case "deleted":
+            shutil.rmtree(data)
+        case "removed":
+            home.daft("repo", "remove", "project", cwd=home.root)
+
+    home.daft("list", cwd=project)
+
+    db = sqlite3.connect(data / "catalog" / "catalog.db")
+    [row] = db.execute("SELECT remote_url, default_branch, removed_at FROM catalog_repos")
+    db.close()
+    url = "https://example.org/new" if what == "remote" else None
+    assert row == (url, "trunk" if what == "default" else "main", None)
+
+
 def test_a_repository_that_was_moved_is_found_where_it_is(home: Any) -> None:
     project = home.repository()
     home.daft("list", cwd=project)
@@ -120,18 +159,19 @@ def test_a_catalog_that_cannot_be_had_is_a_warning(home: Any) -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_a_damaged_catalog_is_renamed_and_begun_anew(home: Any) -> None:
+@pytest.mark.parametrize("words", [["repo", "list"], ["repo", "info"]], ids=" ".join)
+def test_a_damaged_catalog_is_renamed_and_begun_anew(home: Any, words: list[str]) -> None:
     project = home.repository()
     home.daft("list", cwd=project)
     path = home.root / "data" / "catalog" / "catalog.db"
     path.write_bytes(b"nothing SQLite knows" * 500)
 
-    done = home.daft("list", cwd=project)
+    done = home.daft(*words, cwd=project)
 
-    assert done.returncode == 0
     assert "renamed to" in done.stderr
+    again = home.daft("list", cwd=project)
+    assert (again.returncode, again.stderr) == (0, "")
     assert rows(home)["project"]["path"] == str(project)
-    assert home.daft("list", cwd=project).stderr == ""
 
 
 # --- `--repo` -----------------------------------------------------------------------------------

@@ -271,6 +271,7 @@ def test_a_reader_that_has_left_is_no_failure(recorded: Path, words: str) -> Non
         cwd=recorded,
         env={
             "PATH": os.environ["PATH"],
+            "HOME": str(recorded.parent),
             "DAFT_STATE_DIR": str(recorded.parent / "state"),
             "DAFT_NO_LOG_CLEAN": "1",
         },

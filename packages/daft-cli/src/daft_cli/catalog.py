@@ -1,8 +1,4 @@
-"""The user's catalog of repositories, as the verbs use it: taking up where one works, and asking.
-
-Taking up is on the way of `list` and `go`, which change nothing in it nearly always: then one row
-is read, and nothing but apsw is loaded.
-"""
+"""The user's catalog of repositories: taking up where one works, and finding what is meant."""
 
 from __future__ import annotations
 
@@ -13,9 +9,10 @@ from daft_store.catalog import CatalogReader, Entry, Sighting
 from daft_store.listing import ListingError
 from daft_store.remotes import without_secrets
 from daft_store.roots import data_root
-from daft_worktree.repository import Repository, superproject_git_dir
+from daft_worktree.repository import Repository
 
 from .failures import STORE_UNUSABLE, Trouble
+from .sighting import remote_url
 from .terminal import warn
 from .whereabouts import identity_of
 
@@ -24,44 +21,53 @@ if TYPE_CHECKING:  # nothing of this exists at run time
     from collections.abc import Sequence
 
 
-def sight(repository: Repository, default_branch: str | None = None) -> None:
-    """See to it that the catalog has this repository as it is now. Trouble is only a warning.
+def take_up_or_warn(
+    repository: Repository, default_branch: str | None
+) -> tuple[str | None, str | None]:
+    """Bring the catalog in line with what is seen of a repository. Trouble is only a warning.
 
     default_branch: if the caller knows it.
+    Returns: the file of the catalog that has it as it is, None for none, and its default branch.
     """
-    if superproject_git_dir(repository) is not None:
-        return  # no place to go to by itself
+    from daft_store.errors import BadDirectoryVariable, StoreError
+
     seen = sighting_of(repository, default_branch)
+    if not seen.uuid and not os.access(repository.common_dir, os.W_OK):
+        return None, None  # somebody else's, looked at: it can be given no identity
     known: Entry | None = None
-    if seen.uuid:
-        try:
+    try:
+        path = catalog.catalog_path(data_root(os.environ))
+        if seen.uuid:
             with open_catalog() as reader:
                 known = reader.of_uuid(seen.uuid)
-        except ListingError as error:
-            if error.code != "damaged":  # that is put right where it is written
-                warn(f"the catalog of repositories cannot be read: {error}")
-                return
-        except Exception as error:
-            if type(error).__module__ != "daft_store.errors":
-                raise
-            warn(f"the catalog of repositories is not known: {error}")
-            return
-        if known is not None and (catalog.says_the_same(known, seen) or is_copy_of(known, seen)):
-            return
-    elif not os.access(repository.common_dir, os.W_OK):
-        return  # somebody else's, looked at: it can be given no identity
-    _take_up_or_warn(repository, seen, known)
+    except ListingError as error:
+        if error.code != "damaged":  # that is put right where it is written
+            warn(f"the catalog of repositories cannot be read: {error}")
+            return None, None
+    except BadDirectoryVariable as error:
+        warn(f"the catalog of repositories is not known: {error}")
+        return None, None
+    if known is not None:
+        if catalog.says_the_same(known, seen):
+            return path, known.default_branch
+        if is_copy_of(known, seen):
+            return None, None
+        # Looked for once; those who know it by chance keep it up to date.
+        seen = seen._replace(default_branch=default_branch or known.default_branch)
+    try:
+        return path, take_up(repository, seen).default_branch
+    except (StoreError, OSError) as error:
+        warn(f"the repository is not taken up in the catalog: {error}")
+        return None, None
 
 
 def sighting_of(repository: Repository, default_branch: str | None = None) -> Sighting:
     """Return what there is to record of a repository; its identity is empty if it has none."""
-    name = repository.remote
-    url = None if name is None else repository.settings.remote_urls.get(name)
     return Sighting(
         uuid=identity_of(repository.common_dir),
         path=repository.project_root,
         git_common_dir=repository.common_dir,
-        remote_url=None if url is None else without_secrets(url),
+        remote_url=remote_url(repository),
         default_branch=default_branch,
     )
 
@@ -113,11 +119,19 @@ def open_catalog() -> CatalogReader:
 
 
 def every_entry() -> list[Entry]:
-    """Return all of the catalog by name. Raises: Trouble, BadDirectoryVariable."""
+    """Return all of the catalog by name; a damaged one is put aside, with a warning, and empty.
+
+    Raises: Trouble, StoreError.
+    """
     try:
         with open_catalog() as reader:
             return reader.every()
     except ListingError as error:
+        if error.code == "damaged":
+            from daft_store import registering
+
+            registering.mend(data_root(os.environ), report=warn)
+            return []
         raise Trouble(
             f"the catalog of repositories cannot be read: {error}", code=STORE_UNUSABLE
         ) from error
@@ -159,18 +173,6 @@ def suggestions(entries: Sequence[Entry], word: str) -> list[str]:
     if near:
         return [f"did you mean {', '.join(near)}?"]
     return ["`daft repo list --all` shows them all"]
-
-
-def _take_up_or_warn(repository: Repository, seen: Sighting, known: Entry | None) -> None:
-    from daft_store.errors import StoreError
-
-    if known is not None and seen.default_branch is None:
-        # Looked for once; those who know it by chance keep it up to date.
-        seen = seen._replace(default_branch=known.default_branch)
-    try:
-        take_up(repository, seen)
-    except (StoreError, OSError) as error:
-        warn(f"the repository is not taken up in the catalog: {error}")
 
 
 def _skipped(what: str) -> None:

@@ -12,8 +12,9 @@ from daft_worktree.errors import WorktreeError
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
-from .catalog import every_entry, find_entry, is_path, sight, unknown
+from .catalog import every_entry, find_entry, is_path, unknown
 from .failures import Trouble
+from .sighting import sight
 from .whereabouts import identity_of
 
 

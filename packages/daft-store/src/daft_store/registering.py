@@ -90,6 +90,11 @@ def take_out(data_root: str, identity: str, *, report: Callable[[str], None]) ->
     return _changed(data_root, change, report)
 
 
+def mend(data_root: str, *, report: Callable[[str], None]) -> None:
+    """Put a damaged catalog aside and begin it anew; a good one stays. Raises: StoreError."""
+    _changed(data_root, _every, report)
+
+
 def live_places(data_root: str) -> Mapping[str, str]:
     """Return identity -> git directory of live repositories that are where they are recorded.
 

@@ -18,12 +18,13 @@ from daft_worktree.repository import discover
 from daft_worktree.settings import read_settings
 
 from ..arrival import arrive
-from ..catalog import every_entry, find_entry, is_path, sight
+from ..catalog import every_entry, find_entry, is_path
 from ..context import Session
 from ..failures import INTERRUPTED, Trouble
 from ..options import hooking, landing, refuse_trust_without_hooks, speaking
 from ..place import change_directory, data_directory, run_after
 from ..shared_links import link_shared
+from ..sighting import sight
 from ..terminal import show_path, warn
 
 

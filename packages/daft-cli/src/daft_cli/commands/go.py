@@ -14,11 +14,11 @@ from daft_worktree.errors import BranchNotFound
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
-from ..catalog import sight
 from ..failures import Trouble
 from ..options import hooking, landing, speaking
 from ..place import change_directory, data_directory, discover, layout_of, run_after
 from ..setup_state import SetupStates
+from ..sighting import sight
 from ..terminal import warn
 
 if TYPE_CHECKING:

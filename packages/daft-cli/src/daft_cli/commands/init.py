@@ -9,10 +9,10 @@ import click
 from daft_worktree import cloning, layouts
 from daft_worktree.settings import read_settings
 
-from ..catalog import sight
 from ..failures import Trouble
 from ..options import landing
 from ..place import change_directory, data_directory, run_after
+from ..sighting import sight
 from ..terminal import show_path
 
 

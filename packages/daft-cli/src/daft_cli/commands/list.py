@@ -14,9 +14,9 @@ from daft_worktree.branches import default_branch, read_refs
 from daft_worktree.describing import Description
 from daft_worktree.worktrees import Worktree, same_path
 
-from ..catalog import sight
 from ..formats import FORMATS, write_rows
 from ..setup_state import SetupStates
+from ..sighting import sight
 from ..terminal import age, has_colour, paint, show_path, warn
 
 COLUMNS = (

@@ -15,6 +15,7 @@ from daft_worktree.worktrees import same_path
 from ..failures import Trouble
 from ..options import speaking
 from ..repositories import Shown, choose
+from ..sighting import unsight
 from ..terminal import harmless, show_path, warn
 
 
@@ -42,6 +43,7 @@ def command(
         click.echo(f"would take '{shown.entry.name}' out of the catalog")
         return 0
     out = registering.take_out(data_root(os.environ), shown.entry.uuid, report=warn)
+    unsight(shown.entry.git_common_dir)
     if not quiet:
         done = "is out of the catalog" if out else "was out of the catalog already"
         sys.stdout.write(

@@ -8,10 +8,10 @@ import daft_worktree
 from daft_worktree import git
 
 from ..arrival import arrive
-from ..catalog import sight
 from ..context import Session
 from ..options import hooking, landing, speaking
 from ..place import discover
+from ..sighting import sight
 from ..terminal import warn
 
 
