@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 
 import daft_worktree
@@ -15,6 +14,7 @@ from daft_worktree.carry import Carried
 from daft_worktree.creation import Creation
 from daft_worktree.worktrees import Worktree
 
+from .carried import tell_stash
 from .context import Session
 from .failures import FAILED, INTERRUPTED, Trouble
 from .place import change_directory, run_after
@@ -146,23 +146,13 @@ def _carry_away(session: Session, source: Worktree | None) -> Carried | None:
 def _give_back(carried: Carried) -> None:
     trouble = carrying.restore(carried, carried.source)
     if trouble is not None:
-        _tell_stash(carried, carried.source, trouble)
+        tell_stash(carried, carried.source, trouble)
 
 
 def _bring(carried: Carried, worktree: Worktree) -> None:
     trouble = carrying.restore(carried, worktree.path)
     if trouble is not None:
-        _tell_stash(carried, worktree.path, trouble)
-
-
-def _tell_stash(carried: Carried, where: str, trouble: str) -> None:
-    warn(f"the carried changes do not apply in {where}: {trouble.splitlines()[0]}")
-    # By its object id: at the top of the stash there may be somebody else's entry by now.
-    apply = f"stash apply --index {carried.oid[:12]}"
-    sys.stderr.write(f"  they are safe in the stash: git -C {shlex.quote(where)} {apply}\n")
-    if where != carried.source:
-        back = f"git -C {shlex.quote(carried.source)} {apply}"
-        sys.stderr.write(f"  or back where they were: {back}\n")
+        tell_stash(carried, worktree.path, trouble)
 
 
 def _kept(

@@ -18,6 +18,7 @@ VERBS = {
     "list": "daft_cli.commands.list",
     "remove": "daft_cli.commands.remove",
     "rename": "daft_cli.commands.rename",
+    "carry": "daft_cli.commands.carry",
     "shared": "daft_cli.commands.shared",
     "warm": "daft_cli.commands.warm",
     "repo": "daft_cli.commands.repo",
@@ -43,6 +44,7 @@ Worktrees
   list                  show the worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
   rename <branch> <new> rename a branch, with its worktree and its jobs
+  carry <branch>...     take uncommitted changes to other worktrees
   shared [<verb>]       files such as .env, once for all worktrees
   warm [<worktree>]     copy caches and packages from another worktree
   repo list|info|add|remove|link|unlink

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .clearance import RemoteBranch, plan_removal
     from .cloning import directory_name, fetch_clone, first_worktree, initialise
     from .creation import Creation, Existing, create
+    from .delivery import deliver, plan_delivery
     from .describing import Description, describe
     from .errors import WorktreeError
     from .finding import find
@@ -53,6 +54,7 @@ _MODULE_OF = {
     "WorktreeError": "errors",
     "create": "creation",
     "default_branch": "branches",
+    "deliver": "delivery",
     "describe": "describing",
     "directory_name": "cloning",
     "discover": "repository",
@@ -62,6 +64,7 @@ _MODULE_OF = {
     "initialise": "cloning",
     "list_worktrees": "worktrees",
     "local_branches": "branches",
+    "plan_delivery": "delivery",
     "plan_removal": "clearance",
     "plan_rename": "renaming",
     "plan_start": "planning",
@@ -97,6 +100,7 @@ __all__ = [
     "WorktreeError",
     "create",
     "default_branch",
+    "deliver",
     "describe",
     "directory_name",
     "discover",
@@ -106,6 +110,7 @@ __all__ = [
     "initialise",
     "list_worktrees",
     "local_branches",
+    "plan_delivery",
     "plan_removal",
     "plan_rename",
     "plan_start",

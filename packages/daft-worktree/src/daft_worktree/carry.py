@@ -11,17 +11,22 @@ from typing import NamedTuple
 from . import git
 from .changes import read_status
 from .errors import CannotWrite, StashLeft
+from .places import remove_empty_between
 from .worktrees import Worktree
 
 _MESSAGE = "daft: carry"
 
 
 class Carried(NamedTuple):
-    """Changes kept in the stash under an object id. `files` counts them."""
+    """Changes kept in the stash under an object id.
+
+    files: how many. untracked: those git did not track, a directory with a slash at its end.
+    """
 
     oid: str
     source: str
     files: int
+    untracked: tuple[str, ...] = ()
 
 
 def stash_changes(worktree: Worktree, *, keep: Collection[str] = ()) -> Carried | None:
@@ -51,7 +56,8 @@ def stash_changes(worktree: Worktree, *, keep: Collection[str] = ()) -> Carried 
     oid = _find(worktree.path, message)
     if oid is None:
         return None  # git saw nothing to keep: commits of a submodule for one stay where they are
-    return Carried(oid=oid, source=worktree.path, files=status.size - len(kept))
+    untracked = tuple(name for name in status.untracked if name not in kept)
+    return Carried(oid, worktree.path, status.size - len(kept), untracked)
 
 
 @contextmanager
@@ -101,17 +107,76 @@ def _undo_push(worktree: Worktree, message: str, error: BaseException) -> None:
 def restore(carried: Carried, into: str) -> str | None:
     """Apply carried changes in `into`, staged ones staged, and drop the stash entry.
 
-    Returns None, or git's words when they do not apply; the entry then stays in the stash, and
-    `into` is as git has left it. What was changed there before is never thrown away.
+    Returns None, or git's words when they do not apply; the entry then stays in the stash.
     """
+    trouble = apply(carried, into)
+    if trouble is None:
+        drop(carried)
+    return trouble
+
+
+def apply(carried: Carried, into: str) -> str | None:
+    """Apply carried changes in `into`, staged ones staged; they stay in the stash as well.
+
+    Returns None, or why they do not apply: `into` is as it was then, or, where the same lines were
+    changed, has conflicts to settle. What was changed there before is never thrown away.
+    """
+    taken = _in_the_way(carried, into)
+    if taken:
+        return f"{_some(taken)} would be overwritten"
     applied = git.attempt(into, "stash", "apply", "--index", carried.oid)
     if not applied.ok and "without --index" in applied.err:
         # What was staged does not apply as such, and git has touched nothing yet.
         applied = git.attempt(into, "stash", "apply", carried.oid)
-    if not applied.ok:
-        return applied.err or applied.out
-    _drop(into, carried.oid)
-    return None
+    if applied.ok:
+        return None
+    unmerged = git.attempt(into, "ls-files", "--unmerged", "-z")
+    conflicts = dict.fromkeys(entry.partition("\t")[2] for entry in git.fields(unmerged.out))
+    if conflicts:
+        return f"conflicts in {_some(list(conflicts))}"
+    _take_back(carried, into)
+    return applied.err or applied.out
+
+
+def _in_the_way(carried: Carried, into: str) -> list[str]:
+    """Return what is where untracked files are to go: git sees that when the rest is there."""
+    there = {name: os.path.join(into, name.rstrip("/")) for name in carried.untracked}
+    shared = [name for name, path in there.items() if name.endswith("/") and os.path.isdir(path)]
+    taken = [name for name, path in there.items() if os.path.lexists(path) and name not in shared]
+    if shared and not taken:
+        files = [name for name in _untracked(carried) if name.startswith(tuple(shared))]
+        taken = [name for name in files if os.path.lexists(os.path.join(into, name))]
+    return taken
+
+
+def _untracked(carried: Carried) -> list[str]:
+    # git keeps what was not tracked as the third parent: git-stash(1), "Discussion".
+    words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", f"{carried.oid}^3")
+    return git.fields(git.run(carried.source, *words, doing="reading the stash"))
+
+
+def _take_back(carried: Carried, into: str) -> None:
+    """Take out untracked files that came before git saw that the rest would not.
+
+    None of them was there before, and they would be in the way of a second try.
+    """
+    for name in _untracked(carried) if carried.untracked else ():
+        path = os.path.join(into, name)
+        try:
+            os.unlink(path)
+        except OSError:
+            continue  # it had not come yet
+        remove_empty_between(os.path.dirname(path), os.path.join(into, name.split("/")[0]))
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def drop(carried: Carried) -> None:
+    """Take the entry out of the stash: the changes are where they belong."""
+    _drop(carried.source, carried.oid)
 
 
 def _find(path: str, message: str) -> str | None:

@@ -229,6 +229,17 @@ class StashLeft(WorktreeError):
         )
 
 
+class CannotCarry(WorktreeError):
+    """Changes must not, or cannot, be carried as asked. Nothing was changed.
+
+    refusals: a sentence for each worktree that is in the way.
+    """
+
+    def __init__(self, refusals: tuple[str, ...], tips: tuple[str, ...] = ()) -> None:
+        self.refusals = refusals
+        super().__init__("\n".join(refusals), tips=tips)
+
+
 class CloneFailed(WorktreeError):
     """A clone did not come to be; what was made of it has been removed."""
 
