@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -210,10 +211,15 @@ def test_the_record_of_a_rename_that_died_before_it_followed_is_taken_along(home
     hook = project / ".git" / "hooks" / "reference-transaction"
     hook.parent.mkdir(exist_ok=True)
     parent = "read -r _ _ _ parent _ < /proc/$PPID/stat"
-    hook.write_text(f'#!/bin/sh\n{parent}; kill -9 "$parent"\n')
+    # Once only: afterwards git is somebody else's child.
+    once = f'mkdir "{home.root}/once" || exit 0'
+    hook.write_text(f'#!/bin/sh\n{once}; {parent}; kill -9 "$parent"; exit 0\n')
     hook.chmod(0o755)
 
     killed = home.daft("rename", "work", "job", cwd=project)
+    (note,) = (project / ".git" / ".daft" / "renaming").iterdir()
+    with note.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until git has gone as well
     hook.unlink()
     done = home.daft("go", "job", cwd=project)
 

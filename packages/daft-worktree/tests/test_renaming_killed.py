@@ -160,18 +160,19 @@ def test_a_rename_killed_within_git_leaves_one_name(
     hook = root / ".git" / "hooks" / "reference-transaction"
     hook.parent.mkdir(exist_ok=True)
     kill = "kill -9 0" if who == "everything" else f'kill -9 $(cat "{pid}")'
-    hook.write_text(f'#!/bin/sh\n[ "$1" = {moment} ] || exit 0\n{kill}\n')
+    once = f'mkdir "{tmp_path}/once" || exit 0'
+    hook.write_text(f'#!/bin/sh\n[ "$1" = {moment} ] || exit 0\n{once}\n{kill}\nexit 0\n')
     hook.chmod(0o755)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_WITHIN_GIT, str(root), str(pid)],
         start_new_session=True,
         check=False,
     )
-    hook.unlink()
     assert killed.returncode == -9
     for note in (root / ".git" / ".daft" / "renaming").iterdir():
         with note.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until git has gone as well
+    hook.unlink()
     for stale in (root / ".git").rglob("*.lock"):
         if stale.name != "worktree.lock":
             stale.unlink()  # what a killed git leaves is its user's to remove
