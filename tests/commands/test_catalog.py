@@ -437,3 +437,18 @@ def test_a_repository_is_given_another_name(home: Any, two: tuple[Path, Path]) -
     assert done.stdout == "'api' is called 'back' now\n"
     assert set(rows(home)) == {"back", "web"}
     assert "already" in home.daft("repo", "add", cwd=api).stdout
+
+
+def test_tab_offers_names_and_for_a_path_directories(home: Any, two: tuple[Path, Path]) -> None:
+    home.daft("repo", "remove", "api", cwd=home.root)
+
+    def offered(word: str) -> list[str]:
+        done = home.daft("__complete", "repositories", word, cwd=home.root)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+    assert offered("") == ["web", "api"]
+    assert offered("a") == ["api"]
+    assert offered("./a") == ["./api"]
+    assert offered(f"{home.root}/w") == [f"{home.root}/web"]
+    assert offered("./nowhere/") == []

@@ -54,6 +54,8 @@ def _candidates(context: str, word: str) -> list[Candidate]:
 
         names: list[Candidate] = getattr(branch_names, _BRANCHES[context])(*here)
         return [one for one in names if one[0].startswith(word)]
+    if context == "repositories":
+        return [one for one in _repositories(word) if one[0].startswith(word)]
     offer = _CONTEXTS.get(context)
     repository = identity_of(here[0]) if here is not None else ""
     if offer is None or here is None or not repository:
@@ -69,6 +71,24 @@ def _candidates(context: str, word: str) -> list[Candidate]:
 
 def _value(context: str, candidate: Candidate) -> str:
     return candidate[1] if context == "hooks-jobs-job" else candidate[0]
+
+
+def _repositories(word: str) -> list[Candidate]:
+    """Return the repositories of the catalog, live ones first; directories for a path."""
+    if "/" in word or word.startswith((".", "~")):
+        above, _, _ = word.rpartition("/")
+        with os.scandir(
+            os.path.expanduser(f"{above}/") if above or word[0] == "/" else "."
+        ) as all_:
+            start = f"{above}/" if "/" in word else ""
+            return sorted((f"{start}{one.name}", "path") for one in all_ if one.is_dir())
+    from daft_store.catalog import CatalogReader
+    from daft_store.roots import data_root
+
+    with CatalogReader(data_root(os.environ), skipped=_drop) as reader:
+        entries = sorted(reader.every(), key=lambda one: not one.is_live)
+    kinds = {True: "repo", False: "removed"}
+    return [(one.name, kinds[one.is_live], one.path) for one in entries]
 
 
 class _Record:
