@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from itertools import product
@@ -439,6 +441,29 @@ def test_no_git_is_started_while_nothing_is_shared(
     (row,) = sharing.link(repository, second, (".env",))
 
     assert (row.outcome, started) == (Outcome.NOT_STORED, [])
+
+
+def test_nobody_else_looks_into_where_shared_files_are_kept(repository: Repository) -> None:
+    main, _ = trees(repository)
+    deep = Path(main.path, "a/b/c")
+    deep.parent.mkdir(parents=True)
+    deep.write_text("c\n")
+
+    sharing.share(repository, main, "a/b/c")
+
+    top = Path(stored_path(repository.common_dir, "a")).parent
+    modes = {path.stat().st_mode & 0o777 for path in (top, top / "a", top / "a" / "b")}
+    assert modes == {0o700}
+
+
+def test_whoever_shares_nothing_loads_nothing_of_it() -> None:
+    code = (
+        "import sys, daft_worktree.guards, daft_worktree.relocation, daft_worktree.creation\n"
+        "print([name for name in sys.modules if name.startswith('daft_worktree.sharing')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 def test_making_links_starts_two_gits_however_many_there_are(

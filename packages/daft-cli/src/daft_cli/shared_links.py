@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from daft_hooks.discovery import Loaded
-from daft_worktree import sharing
 from daft_worktree.errors import WorktreeError
 from daft_worktree.repository import Repository
-from daft_worktree.sharing import Outcome, Row
 from daft_worktree.worktrees import Worktree
 
 from .terminal import harmless, show_path, warn
+
+if TYPE_CHECKING:
+    from daft_worktree.sharing import Row
 
 
 def link_shared(repository: Repository, worktree: Worktree, *loaded: Loaded | None) -> None:
@@ -29,13 +31,15 @@ def link_names(repository: Repository, worktree: Worktree, names: Iterable[str])
     wanted = dict.fromkeys(names)
     if not wanted:
         return
+    from daft_worktree import sharing  # only those who use it pay for it
+
     try:
         rows = sharing.link(repository, worktree, wanted)
     except WorktreeError as error:
         warn(f"shared files are not linked in '{worktree.label}': {error}")
         return
     for row in rows:
-        if row.outcome in (Outcome.CONFLICT, Outcome.FAILED):
+        if row.outcome in (sharing.Outcome.CONFLICT, sharing.Outcome.FAILED):
             warn(f"{harmless(row.name)} is not linked in '{row.label}': {harmless(row.detail)}")
         tell_aside(row)
 

@@ -57,7 +57,7 @@ def keep(path: str, target: str) -> None:
     a copy with the same mode, which appears complete or not at all.
     Raises: FileExistsError, OSError; then there is no `target`.
     """
-    os.makedirs(os.path.dirname(target), mode=_PRIVATE, exist_ok=True)
+    _make_private(os.path.dirname(target))
     sweep_beside(target)
     try:
         os.link(path, target, follow_symlinks=False)
@@ -118,7 +118,7 @@ def aside(path: str, folder: str, name: str) -> str:
     if stat.S_ISREG(os.lstat(path).st_mode):
         keep(path, target)
     else:
-        os.makedirs(os.path.dirname(target), mode=_PRIVATE, exist_ok=True)
+        _make_private(os.path.dirname(target))
         os.rename(path, target)
     return target
 
@@ -142,6 +142,16 @@ def _swap_in(path: str, common_dir: str, make: Callable[[str], None]) -> None:
     except OSError:
         os.unlink(made)
         raise
+
+
+def _make_private(directory: str) -> None:
+    """Make a directory, and those above it that are missing, for nobody but us. Raises: OSError."""
+    missing: list[str] = []
+    while not os.path.isdir(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for one in reversed(missing):
+        os.mkdir(one, _PRIVATE)
 
 
 def _beside(path: str) -> str:
