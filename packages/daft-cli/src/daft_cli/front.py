@@ -125,8 +125,10 @@ def _dispatch(args: list[str]) -> int:
 
     code = launch(verb, VERBS[verb], rest)
     if verb not in _WITHOUT_CHORES:
-        from daft_cli import tidying
+        from daft_cli import announcing, tidying
 
+        if verb != "jobs":  # which shows them itself
+            announcing.tell(rest)
         tidying.start_if_due()
     return code
 

@@ -134,6 +134,15 @@ SELECT DISTINCT jobs.coordinator_id, c.pid, c.proc_start, c.boot_id, c.kind
  WHERE jobs.repo_hash = :repo
    AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
 """
+_FAILED_IN_BACKGROUND = """
+SELECT job_uid, name, worktree, invocation_id, end_detail
+  FROM jobs INDEXED BY jobs_ended_otherwise
+ WHERE repo_hash = :repo AND status IN ('failed', 'crashed')
+   AND status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed')
+   AND background = 1
+   AND json_extract(spec_json, '$.background_output') IS NOT 'silent'
+ ORDER BY finished_at DESC LIMIT :limit
+"""
 _UNFINISHED_COUNTS = """
 SELECT i.worktree, count(*)
   FROM jobs INDEXED BY jobs_unfinished
@@ -282,3 +291,12 @@ def unfinished_owners(db: apsw.Connection, repository: str) -> Rows:
 def unfinished_counts(db: apsw.Connection, repository: str) -> list[tuple[str, int]]:
     """Return worktree label and number of unfinished jobs, for worktrees that have any."""
     return list(db.execute(_UNFINISHED_COUNTS, {"repo": repository}))
+
+
+def failed_in_background(db: apsw.Connection, repository: str, *, limit: int = 200) -> Rows:
+    """Return uid, name, worktree label, invocation and reason of background jobs that failed.
+
+    The newest first; without those that are to fail in silence. Raises: ListingError.
+    """
+    rows = db.execute(_FAILED_IN_BACKGROUND, {"repo": repository, "limit": limit})
+    return list(readable(rows, _refuse))
