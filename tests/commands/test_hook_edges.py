@@ -450,3 +450,18 @@ def test_who_interrupts_a_removal_loses_nothing_further(home: Any) -> None:
     assert "it was kept: its worktree-pre-remove hook was interrupted" in shown
     assert (home.root / "project.x").exists()
     assert (home.root / "project.y").exists()
+
+
+def test_an_interrupt_stops_the_verb_also_behind_a_failure_that_would_not(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-pre-remove: {fail_mode: warn, jobs: ["
+        "{name: bad, run: touch $HOME/over; exit 3},"
+        "{name: slow, run: until test -e $HOME/over; do sleep 0.05; done; echo ready; sleep 300}]}}\n"
+    )
+    home.daft("start", "x", cwd=project)
+
+    code, shown = home.on_terminal("remove", "x", cwd=project, typed=(("ready", "\x03"),))
+
+    assert code == 130, shown
+    assert "continuing anyway" not in shown
+    assert (home.root / "project.x").exists()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import daft_worktree
 from daft_hooks.discovery import Loaded
-from daft_hooks.firing import FireOutcome, FireStatus
+from daft_hooks.firing import FireOutcome
 from daft_worktree import carry as carrying
 from daft_worktree.branches import default_branch
 from daft_worktree.carry import Carried
@@ -52,8 +52,8 @@ def arrive(
     )
     outcome = session.fire(event, before)
     if outcome.must_stop:
-        if outcome.status is FireStatus.INTERRUPTED:
-            return 130
+        if outcome.was_interrupted:
+            return INTERRUPTED
         raise Trouble(f"nothing was created; '{creation.branch}' needs its pre-create hook")
     carried = _carry_away(session, source) if carry else None
     try:
@@ -166,7 +166,7 @@ def _kept(
     skipped = "; -x was skipped" if commands else ""
     return Trouble(
         f"the worktree is kept at '{worktree.path}', its setup is not complete{skipped}",
-        code=INTERRUPTED if outcome.status is FireStatus.INTERRUPTED else FAILED,
+        code=INTERRUPTED if outcome.was_interrupted else FAILED,
         tips=(
             f"to finish it: daft -C {path} hooks run worktree-post-create",
             f"to discard it: {discard}",

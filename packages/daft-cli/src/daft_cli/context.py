@@ -306,7 +306,7 @@ class Session:
             command = harmless(" ".join(outcome.command.split()))
             shown = command if len(command) <= 80 else f"{command[:77]}..."
             what = f"{outcome.hook} hook failed: job '{harmless(outcome.job)}' {why}: `{shown}`"
-        if outcome.fail_mode is FailMode.ABORT:
+        if outcome.must_stop:
             sys.stderr.write(f"error: {what}\n")
         else:
             sys.stderr.write(f"warning: {what} (continuing anyway)\n")

@@ -8,7 +8,7 @@ import sys
 
 import daft_worktree
 from daft_hooks.discovery import Loaded
-from daft_hooks.firing import FireOutcome, FireStatus
+from daft_hooks.firing import FireOutcome
 from daft_worktree.branches import default_branch
 from daft_worktree.errors import WorktreeError
 from daft_worktree.removal import Target
@@ -99,7 +99,7 @@ def _remove_alone(session: Session, target: Target, command: str) -> bool:
 
 def _stop_if_interrupted(outcome: FireOutcome, state: str) -> None:
     """Raise Trouble for a hook that was stopped by Ctrl+C: then nothing further is removed."""
-    if outcome.status is FireStatus.INTERRUPTED:
+    if outcome.was_interrupted:
         raise Trouble(f"{state}: its {outcome.hook} hook was interrupted", code=INTERRUPTED)
 
 

@@ -14,7 +14,6 @@ from daft_hooks.domain.event import Event, Move
 from daft_hooks.domain.moves import SET_UP, TEAR_DOWN, move_of, set_up, tear_down
 from daft_hooks.domain.selection import untracked
 from daft_hooks.errors import BadConfiguration, UnreadableConfiguration
-from daft_hooks.firing import FireStatus
 from daft_worktree.errors import RenameFailed, WorktreeError
 from daft_worktree.remote_rename import commands, rename_on_remote
 from daft_worktree.renaming import Renaming
@@ -155,7 +154,7 @@ class _Hooks:
     def _fire(self, events: tuple[Event, ...]) -> bool:
         for event in events:
             outcome = self._session.fire(event, self._loaded)
-            if outcome.status is FireStatus.INTERRUPTED:
+            if outcome.was_interrupted:
                 return False
         return True
 

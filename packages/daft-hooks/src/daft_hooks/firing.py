@@ -53,6 +53,7 @@ class FireOutcome:
     reason: why it was skipped, or what could not be planned.
     job, command, exit_code, error_lines: of the first job that failed, in declaration order.
     by_signal: a signal ended it, or its time limit; then exit_code is 128 and more, or 124.
+    was_interrupted: jobs were cancelled, also where another had failed before.
     consent: set when consent was missing; seen: what it was missing for.
     """
 
@@ -65,6 +66,7 @@ class FireOutcome:
     command: str = ""
     exit_code: int | None = None
     by_signal: bool = False
+    was_interrupted: bool = False
     fail_text: str = ""
     error_lines: tuple[str, ...] = ()
     background: tuple[str, ...] = ()
@@ -80,8 +82,8 @@ class FireOutcome:
     @property
     def must_stop(self) -> bool:
         """True when the verb must not go on."""
-        if self.status is FireStatus.INTERRUPTED:
-            return True
+        if self.was_interrupted or self.status is FireStatus.INTERRUPTED:
+            return True  # whoever says stop means all of it, whatever a failure would mean
         return self.status is FireStatus.FAILED and self.fail_mode is FailMode.ABORT
 
 
@@ -379,6 +381,7 @@ class _Run:
             invocation_id=self._invocation.invocation_id,
             background=background,
             unmatched=self._plan.unmatched,
+            was_interrupted=interrupted,
         )
         order = {spec.name: place for place, spec in enumerate(self._plan.foreground)}
         failed = sorted(

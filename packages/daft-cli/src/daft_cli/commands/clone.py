@@ -10,7 +10,6 @@ import click
 import daft_worktree
 from daft_hooks import consent, discovery
 from daft_hooks.errors import HooksError, RegistryUnavailable
-from daft_hooks.firing import FireStatus
 from daft_worktree import cloning, git, layouts
 from daft_worktree.cloning import Cloned
 from daft_worktree.errors import CloneFailed, WorktreeError
@@ -189,7 +188,7 @@ def _settle(session: Session, cloned: Cloned, url: str, *, trust: bool) -> int:
             link_shared(session.repository, here, loaded)  # what the first hook has shared
         outcome = session.fire(session.event(hook, "clone", here, **known), loaded)
         if outcome.must_stop:
-            return INTERRUPTED if outcome.status is FireStatus.INTERRUPTED else 1
+            return INTERRUPTED if outcome.was_interrupted else 1
     return 0
 
 

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 import click
 from attrs import evolve
 
-from daft_hooks.firing import FireStatus
 from daft_worktree import layouts, merging
 from daft_worktree.merging import (
     Merged,
@@ -167,7 +166,7 @@ def _place(session: Session, name: str) -> str:
 def _pass(hooks: MergeHooks) -> int | None:
     """Fire `pre-merge`; return an exit code where that ends it. Raises: Trouble."""
     outcome = hooks.before_merge()
-    if outcome.status is FireStatus.INTERRUPTED:
+    if outcome.was_interrupted:
         return INTERRUPTED
     if outcome.must_stop:
         raise Trouble(f"nothing was merged into '{hooks.plan.target.name}'")
@@ -227,7 +226,7 @@ def _tree_of(session: Session, plan: Merging) -> Worktree | None:
 
 def _fired(hooks: MergeHooks, merged: Merged) -> int:
     outcome = hooks.after_merge(merged)
-    if outcome.status is FireStatus.INTERRUPTED:
+    if outcome.was_interrupted:
         return INTERRUPTED
     return FAILED if outcome.must_stop else OK
 
