@@ -452,3 +452,61 @@ def test_tab_offers_names_and_for_a_path_directories(home: Any, two: tuple[Path,
     assert offered("./a") == ["./api"]
     assert offered(f"{home.root}/w") == [f"{home.root}/web"]
     assert offered("./nowhere/") == []
+
+
+# --- `daft go` ----------------------------------------------------------------------------------
+
+
+def arrived(home: Any, *words: str, cwd: Path) -> str:
+    """Go somewhere; return where the shell is led, empty for nowhere."""
+    target = home.root / "cd"
+    target.write_text("")
+    done = home.daft("go", *words, cwd=cwd, DAFT_CD_FILE=str(target))
+    assert (done.returncode == 0) == bool(target.read_text()), done.stderr
+    return str(target.read_text())
+
+
+def test_a_name_that_means_nothing_here_leads_to_the_repository_of_that_name(
+    home: Any, two: tuple[Path, Path]
+) -> None:
+    api, web = two
+
+    assert arrived(home, "web", cwd=api) == str(web)
+    assert arrived(home, "api", cwd=home.root) == str(api)
+
+
+def test_what_a_name_means_here_comes_first(home: Any, two: tuple[Path, Path]) -> None:
+    api, _ = two
+    home.git("branch", "web", cwd=api)
+
+    assert arrived(home, "web", cwd=api) == str(home.root / "api.web")
+
+
+def test_in_another_repository_one_arrives_at_its_default_branch(
+    home: Any, two: tuple[Path, Path]
+) -> None:
+    api, web = two
+    home.git("checkout", "-qb", "side", cwd=web)
+    home.git("worktree", "add", "-q", "../home-of-main", "main", cwd=web)
+
+    assert arrived(home, "web", cwd=api) == str(home.root / "home-of-main")
+
+
+@pytest.mark.parametrize("words", [["apo"], ["api"], ["--start", "api"]], ids=" ".join)
+def test_nowhere_is_gone_to_what_is_not_there_or_not_meant(
+    home: Any, two: tuple[Path, Path], words: list[str]
+) -> None:
+    home.daft("repo", "remove", "api", cwd=home.root)
+
+    assert arrived(home, *words, cwd=home.root) == ""
+
+
+def test_a_branch_that_is_to_be_made_by_itself_gives_way_to_a_repository(
+    home: Any, two: tuple[Path, Path]
+) -> None:
+    api, web = two
+    home.git("config", "daft.go.autoStart", "true", cwd=api)
+
+    assert arrived(home, "web", cwd=api) == str(web)
+    assert arrived(home, "--start", "web", cwd=api) == str(home.root / "api.web")
+    assert arrived(home, "new", cwd=api) == str(home.root / "api.new")

@@ -10,7 +10,7 @@ import click
 import daft_worktree
 from daft_worktree import git
 from daft_worktree.creation import Existing
-from daft_worktree.errors import BranchNotFound
+from daft_worktree.errors import BranchNotFound, NotARepository
 from daft_worktree.repository import Repository
 from daft_worktree.worktrees import Worktree
 
@@ -47,18 +47,34 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> int:
-    """Go to NAME: a branch, the path of a worktree, or `-` for the one before."""
-    repository = discover(to_change=True)
+    """Go to NAME: a branch, the path of a worktree, or `-` for the one before.
+
+    A NAME that means nothing here may be that of another repository in `daft repo list`.
+    """
     if name == "-" and (start or at is not None):
         raise click.UsageError("`-` cannot be combined with --start or --at")
+    try:
+        repository = discover(to_change=True)
+    except NotARepository:
+        if not start and at is None and _left(name, commands, None, no_cd=no_cd, quiet=quiet):
+            return 0
+        raise
     sight(repository)
     made_from: str | None = None
     if name == "-":
         found: Existing | Creation = Existing(daft_worktree.previous_worktree(repository))
     else:
-        found, made_from = _find(
-            repository, name, at, start=start or repository.settings.auto_start, local=local
-        )
+        auto = repository.settings.auto_start
+        asked = _look_at_remote(repository, local=local)
+        try:
+            may_start = start or (auto and at is not None)
+            found, made_from = _find(repository, name, at, asked, start=may_start)
+        except BranchNotFound:
+            if _left(name, commands, repository, no_cd=no_cd, quiet=quiet):
+                return 0
+            if not auto:
+                raise
+            found, made_from = _find(repository, name, at, asked, start=True)
     if isinstance(found, Existing):
         return _visit(repository, found, commands, no_cd=no_cd, quiet=quiet)
     # Only a worktree that is made fires hooks; going to one is worth no more than this.
@@ -83,11 +99,27 @@ def command(
         )
 
 
+def _left(
+    name: str,
+    commands: tuple[str, ...],
+    repository: Repository | None,
+    *,
+    no_cd: bool,
+    quiet: bool,
+) -> bool:
+    """Go to another repository of that name; False when there is none."""
+    from ..elsewhere import go_elsewhere  # rarely, and it loads the catalog
+
+    return go_elsewhere(name, commands, but=repository, no_cd=no_cd, quiet=quiet)
+
+
 def _find(
-    repository: Repository, name: str, at: str | None, *, start: bool, local: bool
+    repository: Repository, name: str, at: str | None, asked: str, *, start: bool
 ) -> tuple[Existing | Creation, str | None]:
-    """Return the worktree of `name` or the plan of one, and what a new branch is made from."""
-    asked = _look_at_remote(repository, local=local)
+    """Return the worktree of `name` or the plan of one, and what a new branch is made from.
+
+    asked: what to say of the remote when nothing is found.
+    """
     if at is not None and not start and not _known(repository, name):
         raise Trouble(
             f"--at requires --start: there is no branch '{name}' yet",
