@@ -228,6 +228,32 @@ def test_the_record_of_a_rename_that_died_before_it_followed_is_taken_along(home
     assert home.jobs(project)["a"]["worktree"] == "job"
 
 
+def test_a_set_up_without_consent_is_made_up_for_as_a_whole(home: Any) -> None:
+    project = home.repository(CONFIG.replace("sleep 60", "true"), trust=False)
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=project)
+    home.daft("rename", "x", "new-x", cwd=project)
+    assert states(home, project)["new-x"] == "skipped-untrusted"
+    home.daft("hooks", "trust", "-f", cwd=project)
+    moved = home.daft("rename", "y", "new-y", cwd=project)
+    assert moved.returncode == 0, moved.stderr
+    assert states(home, project)["new-y"] == "skipped-untrusted"
+    tree = home.root / "project.new-y"
+    assert home.jobs(tree)["up"]["status"] == "completed"
+    assert home.jobs(tree)["deps"]["status"] == "skipped"
+
+    done = home.daft("hooks", "replay", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    for name in ("new-x", "new-y"):
+        tree = home.root / f"project.{name}"
+        assert home.daft("jobs", "wait", cwd=tree).returncode == 0
+        rows = json.loads(home.daft("jobs", "--format", "json", cwd=tree).stdout)
+        ran = {row["name"] for row in rows if row["status"] == "completed"}
+        assert {"up", "deps", "build"} <= ran, name
+        assert states(home, project)[name] == "ok"
+
+
 def test_what_came_along_to_a_worktree_stays_no_loss(home: Any) -> None:
     project = home.repository()
     (project / "daft.yml").write_text("rc: a\n")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from daft_hooks import Consenting, FireStatus, allow, fire, load, move_of, set_up, tear_down
-from daft_hooks.domain.event import environment_of
+from daft_hooks.domain.event import Move, environment_of
 from daft_hooks.domain.moves import must_finish_first
-from daft_hooks.domain.replay import facts_to_replay
+from daft_hooks.domain.replay import facts_to_replay, is_of_a_move, skipped_fire, together
 from daft_hooks.hooktypes import FailMode
 from daft_protocol.status import JobStatus, SkipKind
 
@@ -133,3 +133,22 @@ def test_a_set_up_that_was_skipped_is_replayed_as_the_move_it_was(stage: Any) ->
     (kept,) = stage.registry.skipped(stage.common_dir)
     assert kept.label == "new"
     assert facts_to_replay(kept)["move"] == move
+
+
+def test_what_several_fires_left_out_is_made_up_for_together(stage: Any) -> None:
+    before, _, _ = renamed(stage)
+    created = skipped_fire(stage.event(hook=HOOKS[3], is_new_branch=True), "untrusted", "1")
+    moves = []
+    for changed in ({"path"}, {"branch"}):
+        move = Move(old_path=f"/{min(changed)}", old_branch="old", changed=frozenset(changed))
+        event = set_up(before, move)[1]
+        moves.append(skipped_fire(event, "untrusted", "2"))
+
+    whole, both = together(created, moves[0]), together(moves[0], moves[1])
+
+    assert not is_of_a_move(whole)
+    assert facts_to_replay(whole) == facts_to_replay(created)
+    assert (whole.label, whole.skipped_at) == (moves[0].label, "2")
+    found = facts_to_replay(both)["move"]
+    assert (found.old_path, found.changed) == ("/path", {"path", "branch"})
+    assert together(moves[0], created) == created

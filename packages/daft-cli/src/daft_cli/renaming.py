@@ -85,15 +85,14 @@ def rename(session: Session, planned: Renaming, *, force: bool, verify: bool) ->
             assert renamed is not None
             try:
                 _follow(session, worktree, renamed)
-                went_well = hooks.set_up(renamed)
+                if not hooks.set_up(renamed):
+                    session.say(_result(planned))
+                    sys.stderr.write(f"it is renamed; {_again(renamed.path)}\n")
+                    _tell_commands(planned)
+                    return INTERRUPTED
+                code = _finish(session, planned, verify=verify)
             finally:
                 _lead_out(session, worktree, renamed)
-            if not went_well:
-                session.say(_result(planned))
-                sys.stderr.write(f"it is renamed; {_again(renamed.path)}\n")
-                _tell_commands(planned)
-                return INTERRUPTED
-            code = _finish(session, planned, verify=verify)
             for run in stopped:
                 session.presenter.notice(f"its stopped jobs run again with: daft jobs retry {run}")
             return code

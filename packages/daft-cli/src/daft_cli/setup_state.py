@@ -61,14 +61,14 @@ class SetupStates:
         for run in found:
             runs.setdefault(run[1], []).append(run)
         busy = listing.unfinished_counts(db, repository)
-        statuses = _statuses(db, repository, runs)
+        statuses, left_out = _statuses(db, repository, runs)
         db.close()
         alive = bool(busy) and _leader_lives(f"{root}/coordinator-{repository}.lock")
         if alive:
             self.unfinished = dict(busy)
-        for label, (run, *_) in runs.items():
-            if run[5] == "skipped":
-                user = "request" in str(run[6] or "")
+        for label in runs:
+            if label in left_out:
+                user = "request" in str(left_out[label][6] or "")
                 self.of[label] = "skipped-user" if user else "skipped-untrusted"
             else:
                 self.of[label] = _state(set(statuses[label].values()), alive=alive)
@@ -76,15 +76,19 @@ class SetupStates:
 
 def _statuses(
     db: apsw.Connection, repository: str, runs: dict[str, list[Row]]
-) -> dict[str, dict[str, str]]:
+) -> tuple[dict[str, dict[str, str]], dict[str, Row]]:
     """Return worktree label -> job -> status, by its newest run and what that leaves out.
 
     A move runs only what tracks it; of the other jobs the runs before it tell.
+    Also: worktree label -> the run that would tell and was skipped whole.
     """
     told: dict[str, dict[str, str]] = {label: {} for label in runs}
+    left_out: dict[str, Row] = {}
     asked, turn = set(runs), 0
     while asked:
-        labels = {str(runs[one][turn][0]): one for one in asked if turn < len(runs[one])}
+        there = {one: runs[one][turn] for one in asked if turn < len(runs[one])}
+        left_out |= {one: run for one, run in there.items() if run[5] == "skipped"}
+        labels = {str(run[0]): one for one, run in there.items() if one not in left_out}
         asked = set()
         for job in listing.jobs_of(db, repository, list(labels), skipped=_skipped):
             label = labels[job[0]]
@@ -93,7 +97,7 @@ def _statuses(
             else:
                 told[label].setdefault(job[1], job[2])
         turn += 1
-    return told
+    return told, left_out
 
 
 def _state(statuses: set[str], *, alive: bool) -> str:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from .discovery import Loaded
 from .domain.event import Event
-from .domain.replay import skipped_fire
+from .domain.replay import SkippedFire, skipped_fire, together
 from .domain.trust import Consent, TrustEntry, TrustLevel, Verdict, decide, differences
 from .domain.urls import normalised_url as _normalised
 from .errors import RegistryUnavailable
@@ -222,7 +222,19 @@ def remember_skipped(registry: TrustRegistry, event: Event, consent: Consent) ->
     kind = HOOK_TYPES.get(event.hook)
     if kind is not None and kind.is_replayable:
         fire = skipped_fire(event, consent.verdict.value, _now())
-        registry.note_skipped(event.git_dir, fire)
+        earlier = still_skipped(registry, event)
+        registry.note_skipped(event.git_dir, fire if earlier is None else together(earlier, fire))
+
+
+def still_skipped(registry: TrustRegistry, event: Event) -> SkippedFire | None:
+    """Return what is on record as skipped of the hook of `event` for its worktree.
+
+    Raises: RegistryUnavailable.
+    """
+    for fire in registry.skipped(event.git_dir):
+        if (fire.hook, fire.worktree_id) == (event.hook, event.worktree_id):
+            return fire
+    return None
 
 
 def _question(registry: TrustRegistry, event: Event, loaded: Loaded, consent: Consent) -> Question:

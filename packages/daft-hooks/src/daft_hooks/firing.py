@@ -17,12 +17,13 @@ from daft_protocol.jobs import InvocationSpec, Job, JobSpec, Skip
 from daft_protocol.names import new_invocation_id
 from daft_protocol.status import EndReason, JobStatus, SkipKind
 
-from .consent import Consenting, obtain, remember_skipped
+from .consent import Consenting, obtain, remember_skipped, still_skipped
 from .discovery import Loaded
 from .domain.config import Configuration, HookConfig
 from .domain.event import Event
 from .domain.moves import must_finish_first
 from .domain.planning import Options, Placement, Plan, hopeless
+from .domain.replay import is_of_a_move
 from .domain.retaining import declared_policy
 from .domain.specs import files_of
 from .domain.trust import Consent
@@ -269,10 +270,17 @@ def _record_unallowed(event: Event, consent: Consent, firing: Firing) -> None:
 
 
 def _forget_skipped(event: Event, firing: Firing) -> None:
-    """The hook may run now, whatever becomes of it: nothing is left to make up for."""
-    firing.engine().fire_allowed(event.hook, event.label)
+    """The hook may run now, whatever becomes of it: nothing is left to make up for.
+
+    Unless the whole of it was skipped, and this fire runs only what tracks a move.
+    """
     assert firing.consenting is not None
     try:
+        if event.move is not None:
+            earlier = still_skipped(firing.consenting.registry, event)
+            if earlier is not None and not is_of_a_move(earlier):
+                return
+        firing.engine().fire_allowed(event.hook, event.label)
         firing.consenting.registry.forget_skipped(
             event.git_dir, hook=event.hook, worktree_id=event.worktree_id
         )

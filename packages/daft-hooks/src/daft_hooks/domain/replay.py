@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .event import Event, Move
 
@@ -52,6 +52,24 @@ def skipped_fire(event: Event, reason: str, skipped_at: str) -> SkippedFire:
         facts={name: value for name, value in facts.items() if value is not None}
         | ({} if event.move is None else _facts_of_move(event.move)),
     )
+
+
+def is_of_a_move(fire: SkippedFire) -> bool:
+    """Return whether only what tracks a move did not run, and not the whole hook."""
+    return _MOVE_FACTS[0] in fire.facts
+
+
+def together(earlier: SkippedFire, later: SkippedFire) -> SkippedFire:
+    """Return the record of two fires of one hook that did not run for one worktree.
+
+    What a move would have run is a part of the whole; of two moves it is what either would have.
+    """
+    if not is_of_a_move(later):
+        return later
+    if not is_of_a_move(earlier):
+        return evolve(later, facts=earlier.facts)
+    changed = {word for one in (earlier, later) for word in str(one.facts["changed"]).split()}
+    return evolve(later, facts={**earlier.facts, "changed": " ".join(sorted(changed))})
 
 
 def facts_to_replay(fire: SkippedFire) -> dict[str, Any]:
