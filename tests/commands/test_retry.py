@@ -89,6 +89,23 @@ def retried_line(home: Any, tree: Path, parts: str) -> str:
     return f"Retried 1 job(s) in invocation {short} ({parts}). Check status: daft hooks jobs"
 
 
+def test_what_was_shown_last_is_retried_by_the_same_sign(failed: tuple[Any, Path, str]) -> None:
+    home, tree, out = failed
+    early = home.daft("jobs", "retry", "-", cwd=tree, OUT=out)
+    invocation = listed(home, tree)["a"]["invocation_id"]
+    home.daft("jobs", "logs", "a", cwd=tree)
+
+    done = home.daft("jobs", "retry", "-", cwd=tree, OUT=out)
+    both = home.daft("jobs", "retry", "-", "--hook", "x", cwd=tree, OUT=out)
+    logs = home.daft("jobs", "logs", "-", "--job", "b", cwd=tree)
+
+    assert "nothing that still exists" in early.stderr
+    assert "(1 failed)" in done.stdout
+    assert listed(home, tree)["a"]["trigger_command"] == f"hooks jobs retry {invocation[:8]}:a"
+    for wrong in (both, logs):
+        assert (wrong.returncode, "one job or run" in wrong.stderr) == (2, True)
+
+
 def test_a_deleted_worktree_needs_another_directory(failed: tuple[Any, Path, str]) -> None:
     home, tree, out = failed
     project = home.root / "project"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # nothing of this exists at run time
 
 STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled", "skipped", "crashed")  # fmt: skip  # noqa: E501
 FORMATS = ("json", "ndjson", "csv", "tsv", "yaml", "toon", "markdown")
+_NOTHING = "No background job history found.\n"
 _MANY = 1_000_000  # as good as all, and fits every integer it may go through
 HELP = """\
 Usage: daft jobs [options] [list]
@@ -196,7 +197,7 @@ def _list(repository: str, label: str | None, options: Options) -> int:
         _show(repository, page, label, options)
         return 0
     if page is None:
-        sys.stderr.write("No job history found.\n")
+        sys.stderr.write(_NOTHING)
         page = _Page([], [], frozenset(), has_older=False, is_whole=True)
     headers = options["headers"]
     write_structured(
@@ -207,7 +208,7 @@ def _list(repository: str, label: str | None, options: Options) -> int:
 
 def _show(repository: str, page: _Page | None, label: str | None, options: Options) -> None:
     if page is None:
-        sys.stdout.write("No background job history found.\n")
+        sys.stdout.write(_NOTHING)
         return
     logs = f"{state_directory()}/jobs/{repository}"
     write_table(

@@ -92,11 +92,13 @@ class Recorded:
     ) -> Target:
         """Return what an address and its options mean; nothing at all means the newest run here.
 
-        Raises: Trouble, JobNotFound, AmbiguousAddress, BadAddress.
+        Raises: Trouble, UsageError, JobNotFound, AmbiguousAddress, BadAddress.
         """
-        if address == LAST:
-            return self._last_shown()
         flags = JobAddress(worktree=worktree, invocation=invocation, job=job)
+        if address == LAST:
+            if flags != JobAddress():
+                raise click.UsageError(f"'{LAST}' is one job or run: not with --job, --inv, …")
+            return self._last_shown()
         if not address and flags == JobAddress():
             return self._newest()
         known = self._known([*(readings(address) if address else ()), flags], job)

@@ -32,6 +32,7 @@ from ..context import Session
 from ..failures import INTERRUPTED, Trouble
 from ..options import speaking
 from ..place import discover
+from ..recorded import LAST, Recorded
 from ..terminal import harmless, warn
 from .jobs import Outer
 
@@ -90,7 +91,7 @@ def command(
         worktree=worktree or outer.worktree,
     )
     with Session(discover(), quiet=quiet, verbose=verbose) as session:
-        meant = _find(session, target, narrowing)
+        meant = _last_shown(narrowing) if target == LAST else _find(session, target, narrowing)
         request = RetryRequest(
             invocation_id=meant.invocation_id,
             jobs=None if meant.job is None else (meant.job,),
@@ -134,6 +135,15 @@ def _find(session: Session, target: str, narrowing: Narrowing) -> RetryTarget:
         current_worktree=None if here is None else here.label,
         narrowing=narrowing,
     )
+
+
+def _last_shown(narrowing: Narrowing) -> RetryTarget:
+    if narrowing != Narrowing():
+        raise click.UsageError(f"'{LAST}' is one job or run: not with --hook, --inv, …")
+    with Recorded() as here:
+        found = here.target(LAST)
+    said = f"{found.invocation_id[:8]}:{found.job_name or ''}".rstrip(":")
+    return RetryTarget(invocation_id=found.invocation_id, job=found.job_name, said=said)
 
 
 def _runs(session: Session) -> Iterator[tuple[Job, ...]]:
