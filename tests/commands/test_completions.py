@@ -160,6 +160,8 @@ OFFERED = {
     "daft -C ../project go o": ["other"],
     "daft jobs logs -- -": [],
     "daft jobs logs --since 5": [],
+    "daft shared mat": ["materialize"],
+    "daft shared link .env ma": ["main"],
     "daft nonsense x": [],
     "daft hooks trust li": ["list"],
 }
