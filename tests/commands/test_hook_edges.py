@@ -89,7 +89,9 @@ def test_a_slow_git_holds_up_no_other_decision(home: Any) -> None:
 
 
 def test_the_header_of_a_hook_comes_before_what_its_jobs_print(home: Any) -> None:
-    project = home.repository(POST.format("{name: a, run: echo hello; sleep 0.3}"))
+    project = home.repository(
+        POST.format("{name: a, run: echo hello; sleep 0.3, description: says hello}")
+    )
 
     code, shown = home.on_terminal("start", "x", "-v", cwd=project)
 
@@ -97,7 +99,13 @@ def test_the_header_of_a_hook_comes_before_what_its_jobs_print(home: Any) -> Non
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     places = [
         plain.index(text)
-        for text in ("worktree-post-create · x", "a │ hello", "✓ a", "Created worktree")
+        for text in (
+            "worktree-post-create · x",
+            "a $ echo hello; sleep 0.3  # says hello",
+            "a │ hello",
+            "✓ a",
+            "Created worktree",
+        )
     ]
     assert places == sorted(places)
 

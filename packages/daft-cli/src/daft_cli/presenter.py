@@ -144,7 +144,9 @@ class Presenter:
         self._running[job.uid] = _Running(job, time.monotonic(), tail)
         if self._verbose:
             command = harmless(" ".join(job.spec.command.split()))
-            self._print(paint(f"$ {command}", "dim", on=self._colour))
+            about = f"  # {harmless(job.spec.description)}" if job.spec.description else ""
+            line = f"{harmless(job.name)} $ {command}{about}"
+            self._print(paint(line, "dim", on=self._colour))
         self.pulse()
 
     def job_line(self, job: Job, line: OutputLine) -> None:
