@@ -31,10 +31,13 @@ Git = Callable[..., str]
 def test_a_target_without_a_worktree_is_merged_into_where_nobody_sees_it(
     scene: Any, style: Style
 ) -> None:
-    scene.git("config", "core.hooksPath", "hooks", cwd=scene.project)
+    hook = scene.project / ".git" / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch '{scene.project.parent}/set-up'\n")
+    hook.chmod(0o755)
     plan = scene.plan(into="t", style=style)
 
     merged = scene.carry_out(plan)
+    assert not (scene.project.parent / "set-up").exists()
 
     assert plan.is_ephemeral
     assert merged == Merged(MergeResult.SUCCESS, scene.oid("t"))
@@ -192,6 +195,14 @@ def test_a_merge_is_forgotten_and_its_files_stay(scene: Any, style: Style) -> No
     assert discover(merged.path).current is not None
     with pytest.raises(NotUnderWay):
         find(discover(str(scene.project)))
+
+
+def test_a_commit_that_conflicts_has_a_place_of_its_own(scene: Any) -> None:
+    scene.clash()
+
+    merged = scene.merge("x~0", style=Style.REBASE)
+
+    assert merged.path == scene.place(f"{scene.oid('x')[:12]}-onto-main")
 
 
 @pytest.mark.parametrize("style", [Style.REBASE, Style.REBASE_MERGE])

@@ -199,6 +199,16 @@ def test_what_users_set_for_their_own_merges_changes_nothing(scene: Any) -> None
     assert scene.status() == ""
 
 
+def test_a_commit_without_a_message_is_not_made(scene: Any) -> None:
+    main = scene.oid("main")
+
+    for style in (Style.MERGE, Style.SQUASH):
+        merged = scene.merge(style=style, message="")
+        assert merged.result is MergeResult.ABORTED
+        assert "mpty commit message" in merged.said
+    assert (scene.oid("main"), scene.status()) == (main, "")
+
+
 def test_a_message_and_a_strategy_are_passed_on(scene: Any) -> None:
     scene.clash()
 

@@ -142,7 +142,9 @@ def _merge_apart(plan: Merging, place: Place) -> Merged:
 def place_name(plan: Merging) -> str:
     """Return the name, as of a branch, that the worktree of a conflict is placed by."""
     if plan.style in (Style.REBASE, Style.REBASE_MERGE):
-        return f"{plan.sources[0].name}-onto-{plan.target.name}"
+        source = plan.sources[0]
+        # Whatever else names a commit (`:/fix`, `HEAD~2`) is no name for a directory.
+        return f"{source.name if source.is_branch else source.oid[:12]}-onto-{plan.target.name}"
     return plan.target.name
 
 
