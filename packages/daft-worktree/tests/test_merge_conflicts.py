@@ -171,6 +171,32 @@ def test_a_merge_the_user_has_committed_is_only_ended(scene: Any, style: Style) 
     assert (done.result, done.commit) == (MergeResult.SUCCESS, oid)
 
 
+def test_a_merge_whose_git_died_right_after_the_commit_is_ended(scene: Any) -> None:
+    scene.clash()
+    scene.merge()
+    oid = scene.commit(scene.project, "file", "both\n")
+    head = scene.project / ".git" / "MERGE_HEAD"
+    head.write_text(scene.oid("x") + "\n")
+
+    done = resume(find(discover(str(scene.project))))
+
+    assert (done.result, done.commit, head.exists()) == (MergeResult.SUCCESS, oid, False)
+
+
+def test_a_target_that_moves_in_the_middle_of_a_conflict_is_not_overrun(scene: Any) -> None:
+    scene.clash()
+    scene.merge()
+    (scene.project / "file").write_text("both\n")
+    scene.git("add", "file", cwd=scene.project)
+    late = scene.git("commit-tree", "main^{tree}", "-p", "main", "-m", "l", cwd=scene.project)
+    scene.git("update-ref", "refs/heads/main", late, cwd=scene.project)
+
+    with pytest.raises(MergeOutdated, match="'main' has moved"):
+        resume(find(discover(str(scene.project))))
+
+    assert scene.oid("main") == late
+
+
 def test_a_merge_the_user_has_taken_back_is_over(scene: Any) -> None:
     scene.clash()
     scene.merge()

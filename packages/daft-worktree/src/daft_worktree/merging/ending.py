@@ -70,8 +70,10 @@ def _committed(under_way: UnderWay, tree: Tree, head: str) -> Merged:
     has_all = plan.style is Style.SQUASH or all(
         is_ancestor(here, source.oid, head) for source in plan.sources
     )
-    if tree.has("MERGE_HEAD") or not has_all or not is_ancestor(here, plan.target.oid, head):
+    if not has_all or not is_ancestor(here, plan.target.oid, head):
         raise MergeOutdated(f"'{plan.target.name}' has moved")
+    if tree.has("MERGE_HEAD"):  # git died after the commit, and before it had cleaned up
+        git.run(tree.path, "merge", "--quit", doing="ending the merge")
     return _done(under_way, tree, head)
 
 

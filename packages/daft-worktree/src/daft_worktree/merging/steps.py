@@ -1,4 +1,7 @@
-"""What git does in a worktree to merge: each step ends in a commit, in conflicts, or in nothing."""
+"""What git does in a worktree to merge: each step ends in a commit, in conflicts, or in nothing.
+
+All of it quietly: a git that outlives us would die of words nobody reads, before it is done.
+"""
 
 from __future__ import annotations
 
@@ -73,8 +76,8 @@ def merge_sources(tree: Tree, plan: Merging, message: str) -> Made:
 def merge_commits(tree: Tree, plan: Merging, oids: list[str], message: str) -> Made:
     """Make a merge commit of `oids`. Raises: GitFailed, nothing was changed then."""
     done = tree.git(
-        *("merge", "--no-ff", "--no-squash", "--commit", "--no-edit", "--no-autostash"),
-        *("--no-stat", *_strategy(plan), *_no_verify(plan), "-m", message, *oids),
+        *("merge", "--quiet", "--no-ff", "--no-squash", "--commit", "--no-edit"),
+        *("--no-autostash", "--no-stat", *_strategy(plan), *_no_verify(plan), "-m", message, *oids),
     )
     if done.ok:
         return Made(commit=tree.head)
@@ -92,7 +95,7 @@ def squash_sources(tree: Tree, plan: Merging, message: str) -> Made:
     oids = [source.oid for source in plan.sources]
     done = tree.git(
         # `--ff` only takes back a `merge.ff` that git refuses beside `--squash`.
-        *("merge", "--squash", "--ff", "--no-autostash", "--no-stat"),
+        *("merge", "--quiet", "--squash", "--ff", "--no-autostash", "--no-stat"),
         *(*_strategy(plan), *oids),
     )
     if not done.ok:
@@ -151,7 +154,7 @@ def foresee(plan: Merging) -> tuple[str, ...] | None:
 
 def move_forward(path: str, oid: str) -> None:
     """Move the branch of a worktree, and its files, forward to a commit. Raises: GitFailed."""
-    words = ("merge", "--ff-only", "--no-squash", "--no-autostash", "--no-stat", oid)
+    words = ("merge", "--quiet", "--ff-only", "--no-squash", "--no-autostash", "--no-stat", oid)
     git.run(path, *words, doing=f"moving {path} forward")
 
 
