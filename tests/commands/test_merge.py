@@ -266,6 +266,22 @@ def test_a_conflict_is_taken_back(scene: Scene) -> None:
     assert not made.exists()
 
 
+def test_a_merge_that_was_committed_by_hand_is_still_to_be_ended(scene: Scene) -> None:
+    scene.commit(scene.tree, "file", "theirs\n")
+    scene.commit(scene.project, "file", "ours\n")
+    scene.merge("x")
+    scene.commit(scene.project, "file", "both\n")
+    scene.facts("post")
+
+    done = scene.merge("x")
+    assert "the merge of 'x' into 'main' was not ended: no post-merge ran" in done.stderr
+    assert "daft merge --continue" in done.stderr
+    assert scene.facts("post") == {}
+    assert scene.merge("--continue").returncode == 0
+    assert scene.facts("post")["RESULT"] == "success"
+    assert scene.merge("x").stderr == ""
+
+
 def test_a_merge_is_forgotten(scene: Scene) -> None:
     scene.commit(scene.tree, "file", "theirs\n")
     scene.commit(scene.project, "file", "ours\n")

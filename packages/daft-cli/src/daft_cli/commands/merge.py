@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import AbstractContextManager
 
 import click
@@ -14,7 +13,6 @@ from daft_worktree.merging import (
     Merged,
     MergeOptions,
     MergeResult,
-    MergeSource,
     Merging,
     Style,
 )
@@ -24,18 +22,11 @@ from ..context import Session
 from ..failures import FAILED, INTERRUPTED, OK, Trouble
 from ..merge_hooks import MergeHooks
 from ..merge_sequel import plan_to_remove, remove_sources, take_over
+from ..merge_telling import foretell, tell, tell_setup, tell_unended
 from ..options import hooking, speaking
 from ..place import discover
-from ..terminal import harmless, show_path, warn
+from ..terminal import warn
 
-_DONE = {
-    Style.MERGE: "Merged {sources} into '{target}'",
-    Style.FF: "Moved '{target}' forward to {sources}",
-    Style.SQUASH: "Squashed {sources} into '{target}'",
-    Style.REBASE: "Rebased {sources} onto '{target}'",
-    Style.REBASE_MERGE: "Rebased {sources} and merged it into '{target}'",
-}
-_SHOWN_FILES = 20
 _IS_THERE = (MergeResult.SUCCESS, MergeResult.UP_TO_DATE)
 
 
@@ -125,29 +116,37 @@ def _begin(
     *,
     dry_run: bool,
 ) -> int:
+    hooks: MergeHooks | None = None
     with _alone(session):
         # What another merge has changed while we waited for it counts.
         plan = merging.plan_merge(session.repository.refreshed(), words, into=into, options=options)
         if plan.is_up_to_date:
+            tell_unended(session, plan)
             merged = Merged(MergeResult.UP_TO_DATE, plan.target.oid)
-            return _after(session, plan, merged, None, dry_run=dry_run)
-        for source in plan.contained:
-            session.presenter.notice(f"'{source.name}' is in '{plan.target.name}' already")
-        hooks = MergeHooks.of(session, plan)
-        plan = merging.under_policy(plan, hooks.policy())
-        hooks = evolve(hooks, plan=plan)
-        merging.check_merge(plan)
-        if options.remove_sources:
-            # What would be refused afterwards is refused now.
-            plan_to_remove(session, plan, plan.worktree)
-        if dry_run:
-            return _foretell(session, plan)
-        code = _pass(hooks)
-        if code is not None:
-            return code
-        merged = merging.merge(plan, lambda name: _place(session, name))
+        else:
+            plan, hooks = _checked(session, plan)
+            if dry_run:
+                return foretell(session, plan)
+            code = _pass(hooks)
+            if code is not None:
+                return code
+            merged = merging.merge(plan, lambda name: _place(session, name))
     # Without the lock: what runs after a merge may merge on.
-    return _after(session, plan, merged, hooks)
+    return _after(session, plan, merged, hooks, dry_run=dry_run)
+
+
+def _checked(session: Session, plan: Merging) -> tuple[Merging, MergeHooks]:
+    """Return the plan as it may be carried out now, and its hooks. Raises: MergeRefused, …"""
+    for source in plan.contained:
+        session.presenter.notice(f"'{source.name}' is in '{plan.target.name}' already")
+    hooks = MergeHooks.of(session, plan)
+    plan = merging.under_policy(plan, hooks.policy())
+    merging.check_merge(plan)
+    tell_unended(session, plan)
+    if plan.options.remove_sources:
+        # What would be refused afterwards is refused now.
+        plan_to_remove(session, plan, plan.worktree)
+    return plan, evolve(hooks, plan=plan)
 
 
 def _alone(session: Session) -> AbstractContextManager[None]:
@@ -205,9 +204,9 @@ def _after(
     dry_run: bool = False,
 ) -> int:
     """Tell what became of a merge, fire `post-merge`, remove what was merged."""
-    code = _tell(session, plan, merged)
+    code = tell(session, plan, merged)
     if hooks is not None and merged.promoted and merged.result is MergeResult.CONFLICT:
-        _tell_setup(hooks, merged.path or "")
+        tell_setup(hooks, merged.path or "")
     if hooks is not None and merged.result is not MergeResult.UP_TO_DATE:
         code = _fired(hooks, merged) or code
     if merged.result in _IS_THERE and not dry_run:
@@ -229,71 +228,3 @@ def _fired(hooks: MergeHooks, merged: Merged) -> int:
     if outcome.was_interrupted:
         return INTERRUPTED
     return FAILED if outcome.must_stop else OK
-
-
-# --- telling ------------------------------------------------------------------------------------
-
-
-def _foretell(session: Session, plan: Merging) -> int:
-    where = "nowhere checked out" if plan.worktree is None else show_path(plan.worktree.path)
-    session.say(
-        f"would merge {_names(plan.sources)} into '{plan.target.name}' ({plan.mode}, {where})"
-    )
-    conflicts = merging.foresee(plan)
-    if conflicts is None:
-        session.say("whether that conflicts cannot be told beforehand")
-    for name in conflicts or ():
-        session.say(f"would conflict: {harmless(name)}")
-    if plan.options.remove_sources:
-        session.say(f"would remove {_names((*plan.sources, *plan.contained))} afterwards")
-    return FAILED if conflicts else OK
-
-
-def _tell(session: Session, plan: Merging, merged: Merged) -> int:
-    target = plan.target.name
-    match merged.result:
-        case MergeResult.SUCCESS:
-            done = _DONE[plan.style].format(sources=_names(plan.sources), target=target)
-            session.say(f"{done} ({merged.commit[:12]})")
-            return OK
-        case MergeResult.UP_TO_DATE:
-            names = _names((*plan.sources, *plan.contained))
-            session.say(f"Already up to date: '{target}' has all of {names}")
-            return OK
-        case MergeResult.ABORTED:
-            _write("error", f"git refused the commit, nothing was merged into '{target}':")
-            for line in merged.said.splitlines():
-                _write("", harmless(line))
-            return FAILED
-        case MergeResult.CONFLICT:
-            _tell_conflict(plan, merged)
-            return FAILED
-
-
-def _tell_conflict(plan: Merging, merged: Merged) -> None:
-    where = show_path(merged.path or "")
-    _write(
-        "error",
-        f"{_names(plan.sources)} and '{plan.target.name}' conflict; the merge stays in {where}:",
-    )
-    for name in merged.conflicts[:_SHOWN_FILES]:
-        _write("", harmless(name))
-    if len(merged.conflicts) > _SHOWN_FILES:
-        _write("", f"and {len(merged.conflicts) - _SHOWN_FILES} more")
-    _write("tip", "resolve them there and `git add` them, then: daft merge --continue")
-    _write("tip", "or take it back: daft merge --abort")
-
-
-def _tell_setup(hooks: MergeHooks, path: str) -> None:
-    """A worktree made for a merge has not been set up: nobody may ever need it."""
-    if hooks.before is not None and "worktree-post-create" in hooks.before.configuration.hooks:
-        _write("tip", f"should it be set up: daft -C {path} hooks run worktree-post-create")
-
-
-def _write(kind: str, text: str) -> None:
-    prefix = {"error": "error: ", "tip": "  tip: "}.get(kind, "  ")
-    sys.stderr.write(f"{prefix}{text}\n")
-
-
-def _names(sources: tuple[MergeSource, ...]) -> str:
-    return ", ".join(f"'{harmless(source.name)}'" for source in sources)

@@ -18,6 +18,7 @@ from .ending import resume as resume_merge
 from .making import Merged, MergeResult, merge
 from .notes import UnderWay
 from .notes import find as find_merge
+from .notes import read as noted_merge
 from .plan import plan_merge, under_policy
 from .rules import MergeOptions, MergeSource, Merging, Policy, Style
 from .steps import foresee
@@ -38,6 +39,7 @@ __all__ = [
     "forget_merge",
     "merge",
     "merge_lock",
+    "noted_merge",
     "plan_merge",
     "resume_merge",
     "under_policy",

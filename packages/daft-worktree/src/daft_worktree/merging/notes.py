@@ -72,7 +72,7 @@ def find(repository: Repository, into: str | None = None) -> UnderWay:
     found = [
         made
         for tree in repository.worktrees
-        if not tree.is_bare and (made := _read(repository, tree)) is not None
+        if not tree.is_bare and (made := read(repository, tree)) is not None
     ]
     if into is not None:
         found = [one for one in found if into in (one.plan.target.name, one.tree.label)]
@@ -95,7 +95,8 @@ def find(repository: Repository, into: str | None = None) -> UnderWay:
     return found[0]
 
 
-def _read(repository: Repository, tree: Worktree) -> UnderWay | None:
+def read(repository: Repository, tree: Worktree) -> UnderWay | None:
+    """Return the merge noted beside a worktree, None for none. Raises: NotUnderWay for nonsense."""
     import json
 
     path = os.path.join(tree.private_dir, _NAME)
