@@ -449,6 +449,19 @@ def test_what_was_adopted_has_no_more_time_than_it_had(
     )  # fmt: skip
 
 
+def test_a_user_may_not_want_a_queue_taken_over(
+    place: Any, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_REQUEUE", "off")
+    spec = fire(job("a", background=True))
+    (made,) = record(place.store, spec, owner="f" * 16, clock=SystemClock())
+
+    with place.client() as client:
+        client.hello()
+
+    assert place.store.job(made.uid).status is JobStatus.SKIPPED
+
+
 def test_a_leader_that_is_told_to_leave_stops_what_it_adopted(
     place: Any, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,11 +17,10 @@ from daft_protocol import messages
 from daft_protocol.codec import encode_response
 from daft_protocol.frames import encode_frame
 
-from . import __version__, detaching
+from . import __version__, detaching, settings
 from .adapters.sqlite import SqliteJobStore, open_station
 from .coordinator import Coordinator
 from .leader import Leader
-from .recovery import Orphans
 from .station import LeaderLock, Station
 
 BUSY_MS = 250
@@ -62,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
             coordinator,
             history=store.history(),
             client=client,
-            orphans=options.orphans,
+            orphans=settings.orphans(os.environ),
+            requeue_within_s=settings.requeue_within_s(os.environ),
             version=__version__,
             report=_journal,
         )
@@ -86,7 +86,6 @@ class _Options:
     repository: str
     client_fd: int | None
     workers: int | None
-    orphans: Orphans
 
 
 def _parse(argv: list[str]) -> _Options:
@@ -101,22 +100,8 @@ def _parse(argv: list[str]) -> _Options:
         state_root=given["--state-root"],
         repository=given["--repository"],
         client_fd=None if client_fd is None else int(client_fd),
-        workers=_workers_from(os.environ) if workers is None else int(workers),
-        orphans=_orphans_from(os.environ),
+        workers=settings.workers(os.environ) if workers is None else int(workers),
     )
-
-
-def _workers_from(environ: os._Environ[str]) -> int | None:
-    text = environ.get("DAFT_JOBS_WORKERS", "")
-    return int(text) if text.isdigit() else None
-
-
-def _orphans_from(environ: os._Environ[str]) -> Orphans:
-    """Return what DAFT_JOBS_ORPHANS says; anything it cannot mean is the default."""
-    try:
-        return Orphans(environ.get("DAFT_JOBS_ORPHANS", "").lower())
-    except ValueError:
-        return Orphans.STOP
 
 
 def _refuse(client: socket.socket | None, code: str, text: str) -> None:

@@ -18,6 +18,7 @@ from daft_protocol.messages import Request, Response
 
 from . import door, requests
 from .coordinator import Coordinator
+from .domain.reconcile import REQUEUE_WITHIN_S
 from .door import Door
 from .errors import CoordinatorError
 from .history import JobHistory
@@ -35,7 +36,7 @@ class Leader:
     lock: held already; given back by `run` at the very end.
     history: the record as clean-up sees it; None: nobody may ask for evictions.
     client: the connection this process was started with, if any.
-    orphans: what becomes of processes whose leader died.
+    orphans, requeue_within_s: see `Recovery`.
     """
 
     def __init__(
@@ -48,12 +49,19 @@ class Leader:
         client: socket.socket | None = None,
         linger_s: float = LINGER_S,
         orphans: Orphans = Orphans.STOP,
+        requeue_within_s: float | None = REQUEUE_WITHIN_S,
         version: str = "",
         report: Callable[[str], None] = print,
     ) -> None:
         self.station = station
         self.coordinator = coordinator
-        self.recovery = Recovery(coordinator, report=report, told=self.poll_soon, orphans=orphans)
+        self.recovery = Recovery(
+            coordinator,
+            report=report,
+            told=self.poll_soon,
+            orphans=orphans,
+            requeue_within_s=requeue_within_s,
+        )
         self.history = history
         self.version = version
         self.followers: dict[str, int] = {}

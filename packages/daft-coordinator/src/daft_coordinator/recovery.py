@@ -17,7 +17,14 @@ from daft_protocol.status import EndReason, JobStatus
 from . import changes
 from .domain.elapsed import passed_s
 from .domain.lifecycle import Ending
-from .domain.reconcile import ObservedJob, Verdict, culprit_of, reconcile, why_skipped
+from .domain.reconcile import (
+    REQUEUE_WITHIN_S,
+    ObservedJob,
+    Verdict,
+    culprit_of,
+    reconcile,
+    why_skipped,
+)
 from .errors import StoreUnavailable
 from .joblog import mend, reopen
 from .ports import Delivery
@@ -69,7 +76,8 @@ class Recovery:
     """Brings a repository's record in line with the world. Only the lock holder may use it.
 
     report: told what the store's trouble is. told: called when a pass was made up for.
-    orphans: what becomes of processes whose coordinator died.
+    orphans: what becomes of processes whose coordinator died. requeue_within_s: for how long what
+        waited for one is still started; None: it never is.
     """
 
     def __init__(
@@ -79,11 +87,13 @@ class Recovery:
         report: Callable[[str], None],
         told: Callable[[], None] = lambda: None,
         orphans: Orphans = Orphans.STOP,
+        requeue_within_s: float | None = REQUEUE_WITHIN_S,
     ) -> None:
         self._coordinator = coordinator
         self._report = report
         self._told = told
         self._wanted = orphans
+        self._requeue_within_s = requeue_within_s
         self._overdue: Timer | None = None
         self._failing_since: float | None = None
         self.has_given_up = False
@@ -151,12 +161,16 @@ class Recovery:
             if ending is not None:
                 endings[job.uid] = ending
             observed[job.uid] = self._observe(job, alive, has_ending=ending is not None)
-        verdicts = reconcile(observed.values(), adopt=self._wanted is Orphans.ADOPT)
+        verdicts = reconcile(
+            observed.values(),
+            requeue_within_s=self._requeue_within_s,
+            adopt=self._wanted is Orphans.ADOPT,
+        )
         by_verdict: dict[Verdict, list[Job]] = {}
         for uid, verdict in verdicts.items():
             by_verdict.setdefault(verdict, []).append(jobs[uid])
         for job in by_verdict.get(Verdict.SKIP, []):
-            self._skip(job, why_skipped(observed[job.uid]))
+            self._skip(job, why_skipped(observed[job.uid], requeue_within_s=self._requeue_within_s))
         lost = {
             (jobs[uid].invocation_id, jobs[uid].name): _ENDS[verdict]
             for uid, verdict in verdicts.items()

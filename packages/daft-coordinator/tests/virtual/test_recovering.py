@@ -27,11 +27,11 @@ class Repository:
         self.store = MemoryJobStore()
         self.leader: Coordinator | None = None
 
-    def lead(self, orphans: Orphans = Orphans.STOP) -> Recovery:
+    def lead(self, orphans: Orphans = Orphans.STOP, **given: Any) -> Recovery:
         if self.leader is not None:
             self.world.crash(self.leader)
         self.leader = self.world.coordinator(self.store, kind="leader", stop=POLICY, workers=2)
-        recovery = Recovery(self.leader, report=lambda line: None, orphans=orphans)
+        recovery = Recovery(self.leader, report=lambda line: None, orphans=orphans, **given)
         recovery.run()
         return recovery
 
@@ -210,6 +210,27 @@ def test_what_is_adopted_has_the_time_that_it_had_left(
     stops = [(one.signal, one.at) for one in world.host.sent if one.signal == signals.SIGTERM]
     assert stops == [(signals.SIGTERM, 300)]
     assert repository.now(orphan).status is JobStatus.CRASHED
+
+
+@pytest.mark.parametrize(
+    ("within_s", "status"), [(None, JobStatus.SKIPPED), (3600.0, JobStatus.COMPLETED)]
+)
+def test_how_long_a_queue_is_taken_over_can_be_said(
+    world: VirtualWorld, repository: Repository, fire: Make, job: Make,
+    within_s: float | None, status: JobStatus,
+) -> None:  # fmt: skip
+    waiting = submit_behind_busy_workers(world, repository, fire, job)
+    assert repository.leader is not None
+    world.crash(repository.leader)
+    repository.leader = None
+    world.run(0 if within_s is None else 700)
+
+    repository.lead(requeue_within_s=within_s)
+    world.run(60)
+
+    found = repository.now(waiting)
+    assert found.status is status
+    assert within_s is not None or "DAFT_JOBS_REQUEUE" in (found.end_detail or "")
 
 
 def submit_behind_busy_workers(

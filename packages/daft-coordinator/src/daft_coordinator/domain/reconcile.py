@@ -54,16 +54,17 @@ class ObservedJob:
 
 
 def judge(
-    job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S, adopt: bool = False
+    job: ObservedJob, *, requeue_within_s: float | None = REQUEUE_WITHIN_S, adopt: bool = False
 ) -> Verdict:
     """Return what should happen to `job`; the first rule that fits wins.
 
+    requeue_within_s: None: what waits is never started by somebody else.
     adopt: let what still runs go on, unless a stop was asked for already.
     """
     if job.status.is_final or job.owner_alive is not False:
         return Verdict.LEAVE
     if job.status is JobStatus.QUEUED:
-        fresh = job.waited_s <= requeue_within_s
+        fresh = requeue_within_s is not None and job.waited_s <= requeue_within_s
         able = fresh and job.restartable and not (job.missing_env or job.is_newer)
         return Verdict.REQUEUE if able else Verdict.SKIP
     if job.group_alive:
@@ -79,7 +80,7 @@ def judge(
 def reconcile(
     jobs: Iterable[ObservedJob],
     *,
-    requeue_within_s: float = REQUEUE_WITHIN_S,
+    requeue_within_s: float | None = REQUEUE_WITHIN_S,
     adopt: bool = False,
 ) -> Mapping[str, Verdict]:
     """Map the uid of every job that must change to its verdict; empty when all is well."""
@@ -111,7 +112,7 @@ def culprit_of(job: ObservedJob, lost: Collection[tuple[str, str]]) -> str | Non
     return next((name for name in job.needs if (job.invocation_id, name) in lost), None)
 
 
-def why_skipped(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S) -> str:
+def why_skipped(job: ObservedJob, *, requeue_within_s: float | None = REQUEUE_WITHIN_S) -> str:
     """Return one line for people about a `SKIP` verdict."""
     if job.is_newer:
         return "a newer daft submitted it and died; retry it with that version"
@@ -120,4 +121,8 @@ def why_skipped(job: ObservedJob, *, requeue_within_s: float = REQUEUE_WITHIN_S)
         return f"its coordinator died, and these variables were kept in memory only: {names}"
     if not job.restartable:
         return "the command that would have run it ended, or its directory is gone"
+    if requeue_within_s is None:
+        return (
+            "its coordinator died, and what waited for it is not to be started (DAFT_JOBS_REQUEUE)"
+        )
     return f"its coordinator died and it waited longer than {requeue_within_s:g} s"
