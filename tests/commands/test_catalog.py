@@ -266,7 +266,7 @@ def test_env_of_another_repository_is_found_by_its_name(home: Any) -> None:
     found = home.daft("env", "back:WEB", cwd=here)
     shutil.rmtree(other)
     gone = home.daft("env", "WEB", "--repo", "back", cwd=here)
-    unknown = home.daft("env", "WEB", "--repo", "bakc", cwd=here)
+    unknown = home.daft("env", "WEB", "--repo", "bac", cwd=here)
 
     assert found.returncode == 0, found.stderr
     assert int(found.stdout) > 0

@@ -142,3 +142,45 @@ def test_consent_outlives_a_new_relation(home: Any) -> None:
 
     assert done.returncode == 0
     assert "Untrusted" not in done.stderr
+
+
+def test_a_branch_is_started_in_all_that_belongs_together(home: Any, api: Path) -> None:
+    web = home.root / "web"
+    home.git("checkout", "-qb", "busy", cwd=web)
+    home.git("commit", "-qm", "unrelated", "--allow-empty", cwd=web)
+    home.daft("list", cwd=web)
+    main = home.git("rev-parse", "main", cwd=web)
+    home.daft("repo", "link", "web", cwd=api)
+    home.daft("repo", "link", "https://example.org/acme/lib.git", cwd=api)
+
+    done = home.daft("start", "x", "--with-related", "-x", "pwd", cwd=api)
+
+    assert done.returncode == 0, done.stderr
+    assert "'lib' is not here; to have it: daft clone https://example.org/acme/lib.git" in (
+        done.stderr
+    )
+    assert "in 'web'" in done.stderr
+    assert home.git("rev-parse", "x", cwd=home.root / "web.x") == main
+    assert done.stdout.split()[-1] == str(home.root / "api.x")
+    assert not (home.root / "lone.x").exists()
+
+
+def test_where_the_branch_exists_it_is_gone_to(home: Any, api: Path) -> None:
+    home.git("branch", "x", cwd=home.root / "web")
+    home.daft("repo", "link", "web", cwd=api)
+
+    done = home.daft("start", "x", "--with-related", cwd=api)
+
+    assert done.returncode == 0, done.stderr
+    assert (home.root / "web.x").is_dir()
+
+
+def test_one_that_cannot_be_started_is_told_and_the_others_are(home: Any, api: Path) -> None:
+    home.git("branch", "x/y", cwd=home.root / "web")
+    home.daft("repo", "link", "web", cwd=api)
+
+    done = home.daft("start", "x", "--with-related", cwd=api)
+
+    assert done.returncode == 1
+    assert "conflicts with existing branch 'x/y'" in done.stderr
+    assert (home.root / "api.x").is_dir()

@@ -32,8 +32,6 @@ def take_up_or_warn(
     from daft_store.errors import BadDirectoryVariable, StoreError
 
     seen = sighting_of(repository, default_branch)
-    if not seen.uuid and not os.access(repository.common_dir, os.W_OK):
-        return None, None  # somebody else's, looked at: it can be given no identity
     known: Entry | None = None
     try:
         path = catalog.catalog_path(data_root(os.environ))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 
-from daft_worktree.repository import Repository
+from daft_worktree.repository import Repository, superproject_git_dir
+
+from .whereabouts import identity_of
 
 _NOTE = os.path.join(".daft", "in-catalog")
 # What decides where the catalog is.
@@ -23,12 +25,13 @@ def sight(repository: Repository, default_branch: str | None = None) -> None:
     """
     if _is_noted(repository, default_branch):
         return
-    from daft_worktree.repository import superproject_git_dir
-
-    from .catalog import take_up_or_warn
-
     if superproject_git_dir(repository) is not None:
         return  # no place to go to by itself
+    common_dir = repository.common_dir
+    if not identity_of(common_dir) and not os.access(common_dir, os.W_OK):
+        return  # somebody else's, looked at: it can be given no identity
+    from .catalog import take_up_or_warn
+
     path, default = take_up_or_warn(repository, default_branch)
     if path is not None:
         _note(repository, path, default)

@@ -10,7 +10,7 @@ from daft_worktree import git
 from ..arrival import arrive
 from ..context import Session
 from ..options import hooking, landing, speaking
-from ..place import discover
+from ..place import discover, run_after
 from ..sighting import sight
 from ..terminal import warn
 
@@ -21,6 +21,7 @@ from ..terminal import warn
 @click.option("-@", "--at", metavar="PATH", help="Place the worktree at PATH.")
 @click.option("-c", "--carry/--no-carry", default=None, help="Take uncommitted changes along.")
 @click.option("--local", is_flag=True, help="No network in this run.")
+@click.option("--with-related", is_flag=True, help="Also in the repositories of `relations:`.")
 @landing
 @hooking
 @speaking
@@ -30,6 +31,7 @@ def command(
     at: str | None,
     carry: bool | None,
     local: bool,
+    with_related: bool,
     commands: tuple[str, ...],
     no_cd: bool,
     skip_hooks: tuple[str, ...],
@@ -61,11 +63,21 @@ def command(
         # With a base of the user's choice the changes here belong to other work.
         if base is not None and carry is None:
             wanted = False
-        return arrive(
+        code = arrive(
             session,
             creation,
             carry=wanted,
             result=f"Created worktree '{branch}' from '{creation.base}'",
             no_cd=no_cd,
-            commands=commands,
+            commands=() if with_related else commands,
         )
+    if not with_related or code != 0:
+        return code
+    from ..kin import start_in_related
+
+    words = [f"--hooks={placement}", *(f"--skip-hooks={one}" for one in skip_hooks)]
+    words += [*(["--local"] if local else []), *(["--quiet"] if quiet else [])]
+    # From the new worktree: a configuration that is not committed yet may have come along.
+    ok = start_in_related(daft_worktree.discover(creation.path), branch, words)
+    run_after(commands, creation.path)
+    return 0 if ok else 1
