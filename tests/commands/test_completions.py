@@ -26,6 +26,9 @@ HERE = [
 ]
 ODD = 'it\'s "my" job $x'
 CONFIG = """
+tasks:
+  dev: {jobs: [{run: 'true'}]}
+  deploy: {jobs: [{run: 'true'}]}
 hooks:
   worktree-post-create:
     jobs:
@@ -164,6 +167,8 @@ OFFERED = {
     "daft shared link .env ma": ["main"],
     "daft nonsense x": [],
     "daft hooks trust li": ["list"],
+    "daft run de": ["dev", "deploy"],
+    "daft rename x": ["x"],
 }
 
 
@@ -269,6 +274,15 @@ def test_words_that_are_known_start_no_process(
             cwd=tree, PATH="/nowhere",
         )  # fmt: skip
         assert (done.stdout, done.stderr) == (f"{wanted}\n", "")
+
+
+def test_a_bare_repository_has_branches_and_no_tasks(
+    home: Any, tree: Path, scripts: dict[str, str]
+) -> None:
+    home.git("clone", "-q", "--bare", str(tree), str(home.root / "bare.git"), cwd=home.root)
+
+    for line, wanted in (("daft go ot", ["other"]), ("daft run de", [])):
+        assert offered(home, "bash", scripts["bash"], line, home.root / "bare.git") == wanted
 
 
 def test_what_is_asked_takes_no_orders_from_where_one_stands(

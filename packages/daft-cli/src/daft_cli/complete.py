@@ -56,6 +56,8 @@ def _candidates(context: str, word: str) -> list[Candidate]:
         return [one for one in names if one[0].startswith(word)]
     if context == "repositories":
         return [one for one in _repositories(word) if one[0].startswith(word)]
+    if here is not None and context == "tasks":
+        return [one for one in _tasks() if one[0].startswith(word)]
     offer = _CONTEXTS.get(context)
     repository = identity_of(here[0]) if here is not None else ""
     if offer is None or here is None or not repository:
@@ -67,6 +69,20 @@ def _candidates(context: str, word: str) -> list[Candidate]:
         return []
     record = _Record(db, repository, here[1])
     return [one for one in offer(record, word) if _value(context, one).startswith(word)]
+
+
+def _tasks() -> list[Candidate]:
+    """Return the tasks of daft.yml. Reading it takes longer than any other answer."""
+    from daft_hooks import discovery
+
+    path = os.getcwd()
+    while not os.path.exists(path + "/.git"):
+        if path == os.path.dirname(path):
+            return []  # inside of a bare repository, which has no files
+        path = os.path.dirname(path)
+    loaded = discovery.load(path)
+    tasks = {} if loaded is None else loaded.configuration.tasks
+    return [(name, "task") for name in tasks]
 
 
 def _value(context: str, candidate: Candidate) -> str:

@@ -10,7 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from .vocabulary import Word, vocabulary
 
-_ASKED = ("daft_cli", "daft_store", "apsw")
+_ASKED = (
+    "daft_cli", "daft_store", "apsw",
+    # Only what is written in daft.yml takes these.
+    "daft_hooks", "daft_coordinator", "daft_protocol", "attrs", "yaml",
+)  # fmt: skip
 """The packages that answering takes."""
 
 
