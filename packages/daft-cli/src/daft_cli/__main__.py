@@ -4,10 +4,13 @@ import gc
 import os
 import sys
 
+_IN_UTF8 = ["-X", "utf8"]
+"""Once is enough: an interpreter that was told otherwise behind it would be started for ever."""
+
 
 def main() -> None:
     """Run `daft` and end the process with its exit code."""
-    if sys.getfilesystemencoding() != "utf-8":
+    if sys.getfilesystemencoding() != "utf-8" and sys.orig_argv[1:3] != _IN_UTF8:
         _start_anew_in_utf8()
     # Nothing is garbage while modules load; whoever runs longer switches it on again.
     gc.disable()
@@ -29,7 +32,7 @@ def _start_anew_in_utf8() -> None:
     (`LC_ALL=C` with `PYTHONUTF8=0`) could not reach their paths, or would reach other ones.
     A switch, not a variable: jobs get the environment that the user has.
     """
-    words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    words = [sys.executable, *_IN_UTF8, *sys.orig_argv[1:]]
     os.execv(sys.executable, words)  # noqa: S606  (our own interpreter; there is no shell in it)
 
 
