@@ -19,6 +19,7 @@ VERBS = {
     "remove": "daft_cli.commands.remove",
     "rename": "daft_cli.commands.rename",
     "carry": "daft_cli.commands.carry",
+    "exec": "daft_cli.commands.exec",
     "shared": "daft_cli.commands.shared",
     "warm": "daft_cli.commands.warm",
     "repo": "daft_cli.commands.repo",
@@ -45,6 +46,8 @@ Worktrees
   remove <branch>...    remove worktrees and their branches, losing nothing
   rename <branch> <new> rename a branch, with its worktree and its jobs
   carry <branch>...     take uncommitted changes to other worktrees
+  exec <branch>... -- <command>
+                        run a command in several worktrees; also: exec --all
   shared [<verb>]       files such as .env, once for all worktrees
   warm [<worktree>]     copy caches and packages from another worktree
   repo list|info|add|remove|link|unlink
