@@ -6,13 +6,11 @@ crash: what it tells of goes. A tree that is brought to light loses its note, an
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import git, places
+from . import git, held_notes, places
 from .errors import BadPath, CannotWrite, GitFailed, LockTimeout, PathTaken
 from .lock import worktree_lock
 from .records import records
@@ -87,13 +85,12 @@ def hidden_worktree(common_dir: str, commit: str, name: str) -> Iterator[HiddenT
 
     Raises: GitFailed, CannotWrite, LockTimeout.
     """
-    directory = _directory(common_dir)
-    home = os.path.join(directory, f"{os.getpid()}-{time.monotonic_ns()}")
+    home = held_notes.fresh_path(_directory(common_dir))
     path = os.path.join(home, name)
     note = home + _NOTE
     # One lock for both: a note that is not locked yet would be a crash for another run.
     with worktree_lock(common_dir):
-        fd = _keep_note(directory, note)
+        fd = held_notes.make(note)
         try:
             tree = HiddenTree(common_dir, path, note, fd)
             _add(common_dir, path, commit, fd)
@@ -115,17 +112,7 @@ def has_unfinished(common_dir: str) -> bool:
 def recover(common_dir: str) -> int:
     """Remove what dead runs have left; return how many. With the worktree lock held."""
     gone = 0
-    for note in _notes(common_dir):
-        try:
-            fd = os.open(note, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # in use
-        finally:
-            os.close(fd)
+    for note, _ in held_notes.of_the_dead(_notes(common_dir)):
         _remove(common_dir, note.removesuffix(_NOTE))
         os.unlink(note)
         gone += 1
@@ -137,22 +124,7 @@ def _directory(common_dir: str) -> str:
 
 
 def _notes(common_dir: str) -> list[str]:
-    directory = _directory(common_dir)
-    try:
-        names = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return []
-    return [os.path.join(directory, name) for name in names if name.endswith(_NOTE)]
-
-
-def _keep_note(directory: str, note: str) -> int:
-    try:
-        os.makedirs(directory, exist_ok=True)
-        fd = os.open(note, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    except OSError as error:
-        raise CannotWrite(directory, error.strerror or str(error)) from error
-    return fd
+    return held_notes.paths(_directory(common_dir), _NOTE)
 
 
 def _add(common_dir: str, path: str, commit: str, fd: int) -> None:

@@ -6,14 +6,13 @@ a living one's. It says how far the rename has come before each stage begins.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
 
+from . import held_notes
 from .errors import CannotWrite
 from .records import read_text
 
@@ -77,16 +76,10 @@ class Keeper:
 @contextmanager
 def keeping(common_dir: str, note: RenameNote) -> Iterator[Keeper]:
     """Keep a note for the body, and after it when the body ended midway. Raises: CannotWrite."""
-    directory = _directory(common_dir)
-    path = os.path.join(directory, f"{os.getpid()}-{time.monotonic_ns()}")
-    try:
-        os.makedirs(directory, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotWrite(directory, error.strerror or str(error)) from error
+    path = held_notes.fresh_path(_directory(common_dir))
+    fd = held_notes.make(path)
     keeper = Keeper(path, fd)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         keeper.write(Stage.BEFORE, note)
         yield keeper
     finally:
@@ -97,7 +90,7 @@ def keeping(common_dir: str, note: RenameNote) -> Iterator[Keeper]:
 
 def left(common_dir: str) -> bool:
     """True when a rename is under way, or has died."""
-    return bool(_paths(common_dir))
+    return bool(held_notes.paths(_directory(common_dir)))
 
 
 def of_the_dead(common_dir: str) -> Iterator[tuple[Keeper, RenameNote]]:
@@ -106,23 +99,13 @@ def of_the_dead(common_dir: str) -> Iterator[tuple[Keeper, RenameNote]]:
     To be called with the worktree lock held. A note that says nothing is removed: it was being
     made, or is none of ours.
     """
-    for path in _paths(common_dir):
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            keeper = Keeper(path, fd)
-            note = _read(path, keeper)
-            if note is None:
-                keeper.drop()
-            else:
-                yield keeper, note
-        except BlockingIOError:
-            continue  # its command, or its git, is still at work
-        finally:
-            os.close(fd)
+    for path, fd in held_notes.of_the_dead(held_notes.paths(_directory(common_dir))):
+        keeper = Keeper(path, fd)
+        note = _read(path, keeper)
+        if note is None:
+            keeper.drop()
+        else:
+            yield keeper, note
 
 
 def _read(path: str, keeper: Keeper) -> RenameNote | None:
@@ -135,11 +118,3 @@ def _read(path: str, keeper: Keeper) -> RenameNote | None:
 
 def _directory(common_dir: str) -> str:
     return os.path.join(common_dir, ".daft", "renaming")
-
-
-def _paths(common_dir: str) -> list[str]:
-    directory = _directory(common_dir)
-    try:
-        return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
-    except FileNotFoundError:
-        return []

@@ -6,14 +6,12 @@ a lock on the note as well, so that one which outlives us is left to finish.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import ephemeral, git, relocation, rename_notes, staging, trash
+from . import ephemeral, git, held_notes, relocation, rename_notes, staging, trash
 from .branches import drop_branch
 from .errors import CannotWrite, LockTimeout
 from .lock import worktree_lock
@@ -37,16 +35,10 @@ def noted(common_dir: str, note: Note) -> Iterator[int]:
 
     Raises: CannotWrite.
     """
-    directory = _directory(common_dir)
-    path = os.path.join(directory, f"{os.getpid()}-{time.monotonic_ns()}")
-    try:
-        os.makedirs(directory, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotWrite(directory, error.strerror or str(error)) from error
+    path = held_notes.fresh_path(_directory(common_dir))
+    fd = held_notes.make(path)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
             os.write(fd, os.fsencode("\0".join(note)))
         except OSError as error:
             raise CannotWrite(path, error.strerror or str(error)) from error
@@ -89,19 +81,8 @@ def put_right(
 
 def undo_creations(repository: Repository, tell: Callable[[str], None]) -> None:
     """Undo creations that died half way. To be called with the worktree lock held."""
-    for path in _notes(repository.common_dir):
-        text = read_text(path)
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # its git is still at work
-        finally:
-            os.close(fd)
-        words = (text or "").split("\0")
+    for path, _ in held_notes.of_the_dead(_notes(repository.common_dir)):
+        words = (read_text(path) or "").split("\0")
         if len(words) == len(Note._fields) and _undo(repository, Note(*words)):
             tell(f"making the worktree of '{words[1]}' had been interrupted; it was undone")
         os.unlink(path)
@@ -125,8 +106,4 @@ def _directory(common_dir: str) -> str:
 
 
 def _notes(common_dir: str) -> list[str]:
-    directory = _directory(common_dir)
-    try:
-        return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
-    except FileNotFoundError:
-        return []
+    return held_notes.paths(_directory(common_dir))
