@@ -85,6 +85,18 @@ SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, 
    AND (:hook IS NULL OR hook_type = :hook)
  ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
 """
+# How many jobs have a status, as far as it matters: counted in the indexes that find them.
+_COUNT_WITH_STATUS = """
+SELECT count(*) FROM (
+    SELECT 1 FROM jobs
+     WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
+       AND status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed')
+     UNION ALL
+    SELECT 1 FROM jobs INDEXED BY jobs_unfinished
+     WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
+       AND status IN ('queued', 'waiting', 'running', 'cancelling')
+     LIMIT :most)
+"""
 # A status that is common is found among the newest. One that is not has few rows, which an
 # index finds; `+` keeps SQLite from walking the times instead.
 _NEWEST_WITH_STATUS = """
@@ -119,6 +131,8 @@ SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, 
  ORDER BY +created_at DESC, invocation_id DESC LIMIT :limit
 """
 _WINDOW = 500
+_FEW = 1000
+"""So many rows of one status are gone through faster than a window of the newest."""
 _EVERYTHING = -1
 _JOBS = """
 SELECT invocation_id, name, status, background, started_at, finished_at, duration_ms, exit_code,
@@ -254,14 +268,20 @@ def newest_invocations(
         # Completed is what most jobs are: no index holds them, and the newest have some.
         window = _EVERYTHING if '"completed"' in statuses else _WINDOW
         asked.update(statuses=statuses, window=window)
-        found = list(readable(db.execute(_NEWEST_WITH_STATUS, asked), skipped))
-        if len(found) >= limit or window == _EVERYTHING:
-            return found
+        if window == _EVERYTHING or _is_common(db, repository, statuses):
+            found = list(readable(db.execute(_NEWEST_WITH_STATUS, asked), skipped))
+            if len(found) >= limit or window == _EVERYTHING:
+                return found
         return list(readable(db.execute(_ALL_WITH_STATUS, asked), skipped))
     if worktree is not None:
         return list(readable(db.execute(_INVOCATIONS_OF_WORKTREE, asked), skipped))
     statement = _INVOCATIONS if hook is None else _INVOCATIONS_OF_HOOK
     return list(readable(db.execute(statement, asked), skipped))
+
+
+def _is_common(db: apsw.Connection, repository: str, statuses: str) -> bool:
+    asked = {"repo": repository, "statuses": statuses, "most": _FEW + 1}
+    return int(db.execute(_COUNT_WITH_STATUS, asked).get) > _FEW
 
 
 def jobs_of(
