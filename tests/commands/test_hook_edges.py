@@ -473,3 +473,45 @@ def test_an_interrupt_stops_the_verb_also_behind_a_failure_that_would_not(home: 
     assert code == 130, shown
     assert "continuing anyway" not in shown
     assert (home.root / "project.x").exists()
+
+
+def test_a_worktree_without_a_branch_is_on_head_for_conditions(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-post-create: {jobs: ["
+        "{name: here, only: [{ref: HEAD}], run: echo ran},"
+        "{name: elsewhere, only: [{ref: main}], run: echo no}]}}\n"
+    )
+    tree = home.root / "tree"
+    home.git("worktree", "add", "-q", "--detach", str(tree), cwd=project)
+
+    done = home.daft(*RUN, cwd=tree)
+    on_a_branch = home.daft(*RUN, "--dry-run", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert "ran" in done.stderr
+    assert "ref does not match 'main'" in home.daft(*RUN, "--dry-run", cwd=tree).stdout
+    assert "ref does not match 'HEAD'" in on_a_branch.stdout
+
+
+def test_the_notice_spells_commands_as_the_program_was_called(home: Any) -> None:
+    project = home.repository(POST.format("{name: a, run: touch a}"), trust=False)
+    bin_ = os.path.dirname(sys.executable)
+
+    plain = home.daft("start", "x", cwd=project)
+    by_git = home.run(
+        "git", "daft", "start", "y", cwd=project, PATH=f"{bin_}:{home.environment['PATH']}"
+    )
+
+    assert by_git.returncode == 0, by_git.stderr
+    assert " daft -C " in plain.stderr
+    assert "git daft" not in plain.stderr
+    assert "git daft -C " in by_git.stderr
+    assert ": daft " not in by_git.stderr
+
+
+def test_the_list_of_hooks_comes_without_the_words_around_it(home: Any) -> None:
+    project = home.repository(POST.format("{name: a, run: touch a}"))
+
+    done = home.daft("hooks", "run", "--no-headers", cwd=project)
+
+    assert (done.returncode, done.stdout) == (0, "worktree-post-create (1 job)\n")

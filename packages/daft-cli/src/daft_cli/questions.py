@@ -94,13 +94,19 @@ def notice(
         lines.append(f"   {spelled(consent.reason)}{colon}")
     lines += [f"   {_change(line, colour=False)}" for line in changes[:_NOTICE_LINES]]
     if len(changes) > _NOTICE_LINES:
-        lines.append(f"     … {len(changes) - _NOTICE_LINES} more lines: daft hooks status")
+        lines.append(f"     … {len(changes) - _NOTICE_LINES} more lines: {_called()} hooks status")
     if "DAFT_NO_HINTS" not in os.environ and consent.verdict is not Verdict.DENIED:
         there = "" if _stands_in(where) else f"-C {shlex.quote(spelled(show_path(where)))} "
-        lines.append(f"   To run them, trust this repo:       daft {there}hooks trust")
+        called = _called()
+        lines.append(f"   To run them, trust this repo:       {called} {there}hooks trust")
         if replay:
-            lines.append(f"   Then replay this worktree's setup:  daft {there}hooks replay")
+            lines.append(f"   Then replay this worktree's setup:  {called} {there}hooks replay")
     return "\n".join(lines) + "\n"
+
+
+def _called() -> str:
+    """Return how the user calls this program."""
+    return "git daft" if os.path.basename(sys.argv[0]) == "git-daft" else "daft"
 
 
 def _stands_in(path: str) -> bool:

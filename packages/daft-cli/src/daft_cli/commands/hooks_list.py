@@ -17,8 +17,14 @@ SECTIONED = ("json", "yaml", "markdown")
 """Formats that can hold a section per hook."""
 
 
-def list_hooks(hooks: Mapping[str, HookConfig], form: str | None, template: str | None) -> int:
-    """Write the hooks and their jobs; return the exit code. Raises: Trouble."""
+def list_hooks(
+    hooks: Mapping[str, HookConfig], form: str | None, template: str | None, *, headers: bool = True
+) -> int:
+    """Write the hooks and their jobs; return the exit code.
+
+    headers: with words around a list that is meant to be read.
+    Raises: Trouble.
+    """
     if form is not None and form not in SECTIONED:
         raise Trouble(
             f"the list of hooks does not support {form}",
@@ -36,10 +42,12 @@ def list_hooks(hooks: Mapping[str, HookConfig], form: str | None, template: str 
     elif form is not None:
         _write_sections(rows, form)
     else:
-        click.echo("Available hooks:")
+        if headers:
+            click.echo("Available hooks:")
         for hook in hooks.values():
-            click.echo(f"  {hook.name} ({count_of(hook)})")
-        click.echo("Run one with: daft hooks run <hook>")
+            click.echo(f"{'  ' if headers else ''}{hook.name} ({count_of(hook)})")
+        if headers:
+            click.echo("Run one with: daft hooks run <hook>")
     return 0
 
 

@@ -67,6 +67,9 @@ def choosing(function: F) -> F:
     metavar="TEXT",
     help="For the list of hooks: a Jinja template over the jobs, `items`.",
 )
+@click.option(
+    "--no-headers", is_flag=True, help="For the list of hooks: without the words around it."
+)
 @speaking
 def run(
     hook: str | None,
@@ -80,6 +83,7 @@ def run(
     dry_run: bool,
     form: str | None,
     template: str | None,
+    no_headers: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -96,7 +100,8 @@ def run(
         here = standing_in(session)
         loaded = _loaded(session, here)
         if hook is None:
-            return list_hooks(loaded.configuration.hooks, form, template)
+            hooks = loaded.configuration.hooks
+            return list_hooks(hooks, form, template, headers=not no_headers)
         configured = _hook_of(loaded, hook)
         event = _event(session, here, hook, sources, target)
         narrowing = Narrowing(jobs=frozenset(jobs), tags=frozenset(tags), with_needs=with_needs)

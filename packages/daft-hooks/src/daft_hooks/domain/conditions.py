@@ -97,7 +97,8 @@ def _holds(test: tuple[RuleKind, str], rule: Rule, facts: Facts) -> bool:
         case RuleKind.ENV:
             return is_truthy(facts.environment.get(argument))
         case RuleKind.REF:
-            return bool(facts.branch) and ref_matches(argument, facts.branch)
+            # As git says it: a worktree without a branch is on HEAD.
+            return ref_matches(argument, facts.branch or "HEAD")
         case RuleKind.RUN:
             limit = CONDITION_TIMEOUT_S if rule.timeout_s is None else rule.timeout_s
             return facts.succeeded.get((argument, limit), False)
