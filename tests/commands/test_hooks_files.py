@@ -27,7 +27,7 @@ def script(home: Any, project: Path, name: str, text: str) -> None:
 def test_a_starter_fits_the_project_and_is_left_alone_afterwards(home: Any, project: Path) -> None:
     (project / "go.mod").write_text("module x\n")
 
-    shown = home.daft("hooks", "install", "--dry-run", cwd=project)
+    shown = home.daft("hooks", "init", "--dry-run", cwd=project)
     assert not (project / "daft.yml").exists()
     written = home.daft("hooks", "install", cwd=project)
     assert written.returncode == 0

@@ -23,6 +23,7 @@ _ELSEWHERE = {
     "validate": "hooks_check",
     "schema": "hooks_check",
     "install": "hooks_files",
+    "init": "hooks_files",
     "migrate": "hooks_files",
     "dump": "hooks_files",
     "show": "hooks_files",
@@ -30,7 +31,7 @@ _ELSEWHERE = {
 }
 """Verb -> the module beside this one that it is in, loaded when it is wanted."""
 
-_NAMES = {"list": "list_", "show": "dump"}
+_NAMES = {"list": "list_", "show": "dump", "init": "install"}
 """Verb -> its name in its module, where that is another."""
 
 

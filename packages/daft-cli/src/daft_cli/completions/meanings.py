@@ -50,6 +50,7 @@ MEANINGS = {
     ("hooks validate", "file"): "f",
     ("hooks replay", "hooks"): _HOOKS,
     ("hooks install", "hooks"): _HOOKS,
+    ("hooks init", "hooks"): _HOOKS,
     ("hooks run", "hook"): _HOOKS,
     ("hooks plan", "hook"): _HOOKS,
     ("hooks dump", "--hook"): _HOOKS,
