@@ -214,8 +214,8 @@ class Roster:
             if not assumption.has_come_true:
                 for held in {self._where[job.uid] for job in before}:
                     held.put_back([job for job in before if job.uid in held])
-        for job in before:
-            if assumption.has_come_true:
+        if assumption.has_come_true:
+            for job in before:
                 self._told(self.job(job.uid))
 
     def refresh(self, uid: str) -> Job | None:

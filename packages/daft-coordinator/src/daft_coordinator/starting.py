@@ -105,7 +105,7 @@ class Starting:
     def prepare(self, uids: Sequence[str]) -> Batch:
         """Make processes for these jobs behind their gates, if they are ours.
 
-        `carry_out_with` or `settle` must follow.
+        `commit_with` and `open_gates`, and in any case `settle`, must follow.
         """
         batch = Batch()
         now = self._clock.now()

@@ -6,23 +6,20 @@ only the one that was asked for is loaded.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
-VERBS = ("logs", "cancel", "wait", "retry", "prune", "pin", "unpin")
+from ..lazy_verbs import LazyVerbs
+
+_PLACES = {
+    verb: f"jobs_{verb}:command"
+    for verb in ("logs", "cancel", "wait", "retry", "prune", "pin", "unpin")
+}
 
 
-class _Verbs(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+class _Verbs(LazyVerbs):
+    """The verbs of `daft jobs`."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        verb: click.Command = import_module(f"daft_cli.commands.jobs_{cmd_name}").command
-        verb.context_settings.setdefault("help_option_names", ["-h", "--help"])
-        return verb
+    places = _PLACES
 
 
 @click.group(name="jobs", cls=_Verbs)

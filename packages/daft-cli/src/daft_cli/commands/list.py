@@ -14,6 +14,7 @@ from daft_worktree.branches import default_branch, read_refs
 from daft_worktree.describing import Description
 from daft_worktree.worktrees import Worktree, same_path
 
+from ..columns import chosen_columns
 from ..formats import FORMATS, write_rows
 from ..setup_state import SetupStates
 from ..sighting import sight
@@ -45,7 +46,7 @@ def command(
     no_headers: bool,
 ) -> int:
     """Show the worktrees of this repository."""
-    shown = _columns(columns)
+    shown = COLUMNS if columns is None else chosen_columns(columns, COLUMNS)
     if form is not None and template is not None:
         raise click.UsageError("--format is not allowed with --template")
     repository = daft_worktree.discover(os.getcwd())
@@ -84,18 +85,6 @@ def command(
         return 0
     _print(rows)
     return 0
-
-
-def _columns(text: str | None) -> tuple[str, ...]:
-    if text is None:
-        return COLUMNS
-    names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in COLUMNS or names.count(name) > 1:
-            raise click.UsageError(
-                f"column '{name}' is unknown or named twice: {', '.join(COLUMNS)}"
-            )
-    return names
 
 
 def _row(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..catalog import every_entry
+from ..columns import chosen_columns
 from ..formats import FORMATS, write_rows
 from ..repositories import Shown, look_at
 from ..terminal import harmless, has_colour, paint, show_path
@@ -38,7 +39,7 @@ def command(
     no_headers: bool,
 ) -> int:
     """Show the repositories of the catalog."""
-    chosen = _columns(columns)
+    chosen = None if columns is None else chosen_columns(columns, COLUMNS)
     if form is not None and template is not None:
         raise click.UsageError("--format is not allowed with --template")
     if worktrees and (form is not None or template is not None):
@@ -60,18 +61,6 @@ def command(
         return 0
     _print(shown, rows, chosen or SHOWN, with_worktrees=worktrees)
     return 0
-
-
-def _columns(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in COLUMNS or names.count(name) > 1:
-            raise click.UsageError(
-                f"column '{name}' is unknown or named twice: {', '.join(COLUMNS)}"
-            )
-    return names
 
 
 def _current() -> str | None:
