@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import grimp
@@ -230,6 +231,22 @@ def test_sql_is_fixed_text() -> None:
                 assert not isinstance(statement, (ast.JoinedStr, ast.BinOp)), name
                 if isinstance(statement, ast.Call):
                     raise AssertionError(f"{name}: SQL is computed")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_sql_names_its_columns(package: str) -> None:
+    """A newer daft may add columns while an older one has the file open."""
+    unnamed = re.compile(r"SELECT\s+([\w.]+\s*,\s*)*([\w]+\.)?\*|INSERT\s+INTO\s+\w+\s+VALUES")
+    texts = [
+        (name, node.value)
+        for name, tree in modules(package)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+    assert unnamed.search("SELECT rowid, * FROM jobs")
+    assert unnamed.search("INSERT INTO jobs\nVALUES (?)")
+    assert [(name, text) for name, text in texts if unnamed.search(text)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -5,19 +5,21 @@ from typing import Any
 
 import apsw
 import pytest
-from attrs import evolve, fields
+from attrs import asdict, evolve, fields
 
 from daft_store import (
     COORDINATOR,
     InvocationRow,
     JobMove,
     JobRow,
+    leases,
     ledger,
     listing,
     open_writer,
     owners,
+    pages,
 )
-from daft_store.rows import CoordinatorRow
+from daft_store.rows import CoordinatorRow, LeaseRow
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 REPO = "00000000-0000-7000-8000-000000000000"
@@ -142,7 +144,7 @@ def test_pages_meet_without_gap_or_overlap(db: apsw.Connection) -> None:
     after: int | None = 0
 
     while after is not None:
-        rows, after = ledger.page_of_jobs(db, REPO, limit=10, after=after)
+        rows, after = pages.page_of_jobs(db, REPO, limit=10, after=after)
         seen += [row.name for row in rows]
 
     assert seen == [f"j{n}" for n in range(25)]
@@ -201,7 +203,7 @@ def test_a_narrow_page_of_jobs_is_found_by_an_index(
 ) -> None:
     seen: list[tuple[str, Any]] = []
     db.exec_trace = lambda _, sql, bindings: not seen.append((sql, bindings))
-    ledger.page_of_jobs(db, REPO, limit=5, **query)
+    pages.page_of_jobs(db, REPO, limit=5, **query)
     db.exec_trace = None
 
     ((sql, bindings),) = seen
@@ -217,7 +219,7 @@ def test_each_page_holds_what_was_asked_for_and_no_more(db: apsw.Connection) -> 
         )
 
     def uids(**query: Any) -> list[str]:
-        return [row.job_uid for row in ledger.page_of_jobs(db, REPO, limit=9, **query)[0]]
+        return [row.job_uid for row in pages.page_of_jobs(db, REPO, limit=9, **query)[0]]
 
     assert uids(invocation_id=f"{2:016x}") == ["2-a", "2-b", "2-c"]
     assert uids(invocation_id=f"{2:016x}", name="b") == ["2-b"]
@@ -226,12 +228,48 @@ def test_each_page_holds_what_was_asked_for_and_no_more(db: apsw.Connection) -> 
     assert uids(statuses=["queued", "waiting"]) == ["1-a", "2-a"]
     assert uids(statuses=["queued", "failed"]) == ["1-a", "1-c", "2-a", "2-c"]
     assert uids(worktree="other") == []
-    assert ledger.page_of_jobs(db, REPO, limit=1, statuses=["queued"])[1] is not None
+    assert pages.page_of_jobs(db, REPO, limit=1, statuses=["queued"])[1] is not None
 
 
 def test_the_values_have_the_columns_of_their_tables(db: apsw.Connection) -> None:
-    """Rows are read and written by position."""
-    for table, values in (("jobs", JobRow), ("coordinators", CoordinatorRow)):
+    for table, values in (
+        ("jobs", JobRow),
+        ("coordinators", CoordinatorRow),
+        ("worktree_leases", LeaseRow),
+    ):
         columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
 
         assert [field.name for field in fields(values)] == columns
+
+
+@pytest.mark.parametrize("table", ["jobs", "invocations", "coordinators", "worktree_leases"])
+def test_a_column_that_a_newer_daft_adds_changes_nothing_for_who_has_the_file_open(
+    db: apsw.Connection, tmp_path: Path, table: str
+) -> None:
+    """A leader runs on while a newer daft brings the store to its own schema."""
+    newer = apsw.Connection(str(tmp_path / "d" / "store.db"))
+    newer.execute(f"ALTER TABLE {table} ADD COLUMN later TEXT NOT NULL DEFAULT 'x'")
+    newer.close()
+    owner = CoordinatorRow("o", REPO, "leader", 1, 1, "s", "b", AT, None, None, "")
+    lease = LeaseRow(REPO, "main", "l", "remove", 1, 1, "s", "b", AT, AT)
+    rows = [job("a"), job("b", status="running")]
+
+    owners.register(db, owner)
+    assert leases.take(db, lease) is None
+    ledger.insert_submission(db, invocation(), rows)
+
+    assert [asdict(row) for row in owners.live(db, REPO)] == [asdict(owner)]
+    assert asdict(leases.in_the_way(db, REPO, "main")) == asdict(lease)
+    found = ledger.get_invocation(db, REPO, invocation().invocation_id)
+    assert asdict(found) == asdict(invocation(job_count=2, unfinished_count=2))
+    everything = [asdict(row) for row in rows]
+    for read in (
+        [ledger.job_by_uid(db, "1-a"), ledger.job_by_uid(db, "1-b")],
+        ledger.jobs_of_invocation(db, REPO, invocation().invocation_id),
+        ledger.unfinished_jobs(db, REPO),
+        pages.page_of_jobs(db, REPO, limit=9)[0],
+        pages.page_of_jobs(db, REPO, invocation_id=invocation().invocation_id, limit=9)[0],
+        pages.page_of_jobs(db, REPO, statuses=["queued", "running"], limit=9)[0],
+        [row for name in "ab" for row in pages.page_of_jobs(db, REPO, name=name, limit=9)[0]],
+    ):
+        assert [asdict(row) for row in read] == everything

@@ -11,7 +11,9 @@ from .rows import LeaseRow
 from .transactions import writing
 
 INSERT = """
-INSERT INTO worktree_leases VALUES (
+INSERT INTO worktree_leases (
+    repo_hash, worktree, lease_id, purpose, pid, pgid, proc_start, boot_id, taken_at, expires_at)
+VALUES (
     :repo_hash, :worktree, :lease_id, :purpose, :pid, :pgid, :proc_start, :boot_id, :taken_at,
     :expires_at)
 """

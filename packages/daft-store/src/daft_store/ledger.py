@@ -29,7 +29,14 @@ VALUES (
 """
 
 INSERT_JOB = """
-INSERT INTO jobs VALUES (
+INSERT INTO jobs (
+    job_uid, repo_hash, invocation_id, name, position, dir_name, hook_type, worktree, command,
+    working_dir, env_json, removed_env_json, spec_json, needs_json, full_needs_json, tags_json,
+    background, declared_background, status, queued_at, started_at, finished_at, updated_at,
+    duration_ms, exit_code, term_signal, end_reason, end_detail, pid, pgid, proc_start, boot_id,
+    coordinator_id, retention_seconds, max_log_size_bytes, log_bytes, log_records, log_dropped,
+    retry_of_invocation, retry_of_name)
+VALUES (
     :job_uid, :repo_hash, :invocation_id, :name, :position, :dir_name, :hook_type, :worktree,
     :command, :working_dir, :env_json, :removed_env_json, :spec_json, :needs_json,
     :full_needs_json, :tags_json, :background, :declared_background, :status, :queued_at,
@@ -103,48 +110,34 @@ SELECT repo_hash, invocation_id, trigger_command, hook_type, worktree, worktree_
    AND (:hook IS NULL OR hook_type = :hook)
  ORDER BY created_at DESC, invocation_id DESC LIMIT :limit
 """
-JOB_BY_UID = "SELECT * FROM jobs WHERE job_uid = ?"
+JOB_BY_UID = """
+SELECT job_uid, repo_hash, invocation_id, name, position, dir_name, hook_type, worktree, command,
+       working_dir, env_json, removed_env_json, spec_json, needs_json, full_needs_json, tags_json,
+       background, declared_background, status, queued_at, started_at, finished_at, updated_at,
+       duration_ms, exit_code, term_signal, end_reason, end_detail, pid, pgid, proc_start, boot_id,
+       coordinator_id, retention_seconds, max_log_size_bytes, log_bytes, log_records, log_dropped,
+       retry_of_invocation, retry_of_name
+  FROM jobs WHERE job_uid = ?
+"""
 JOBS_OF_INVOCATION = """
-SELECT * FROM jobs WHERE repo_hash = ? AND invocation_id = ? ORDER BY position, name
+SELECT job_uid, repo_hash, invocation_id, name, position, dir_name, hook_type, worktree, command,
+       working_dir, env_json, removed_env_json, spec_json, needs_json, full_needs_json, tags_json,
+       background, declared_background, status, queued_at, started_at, finished_at, updated_at,
+       duration_ms, exit_code, term_signal, end_reason, end_detail, pid, pgid, proc_start, boot_id,
+       coordinator_id, retention_seconds, max_log_size_bytes, log_bytes, log_records, log_dropped,
+       retry_of_invocation, retry_of_name
+  FROM jobs WHERE repo_hash = ? AND invocation_id = ? ORDER BY position, name
 """
 UNFINISHED_JOBS = """
-SELECT * FROM jobs INDEXED BY jobs_unfinished
+SELECT job_uid, repo_hash, invocation_id, name, position, dir_name, hook_type, worktree, command,
+       working_dir, env_json, removed_env_json, spec_json, needs_json, full_needs_json, tags_json,
+       background, declared_background, status, queued_at, started_at, finished_at, updated_at,
+       duration_ms, exit_code, term_signal, end_reason, end_detail, pid, pgid, proc_start, boot_id,
+       coordinator_id, retention_seconds, max_log_size_bytes, log_bytes, log_records, log_dropped,
+       retry_of_invocation, retry_of_name
+  FROM jobs INDEXED BY jobs_unfinished
  WHERE repo_hash = ? AND status IN ('queued', 'waiting', 'running', 'cancelling')
  ORDER BY rowid
-"""
-PAGE_OF_JOBS = """
-SELECT rowid, * FROM jobs NOT INDEXED
- WHERE repo_hash = :repo AND rowid > :after
-   AND (:worktree IS NULL OR worktree = :worktree)
-   AND (:name IS NULL OR name = :name)
-   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
- ORDER BY rowid LIMIT :limit
-"""
-# The same page where an index finds all its rows: with "this or any" in one statement SQLite
-# walks the history. Each is short enough to be sorted.
-PAGE_OF_INVOCATION = """
-SELECT rowid, * FROM jobs
- WHERE repo_hash = :repo AND invocation_id = :invocation AND rowid > :after
-   AND (:worktree IS NULL OR worktree = :worktree)
-   AND (:name IS NULL OR name = :name)
-   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
- ORDER BY rowid LIMIT :limit
-"""
-PAGE_OF_NAME = """
-SELECT rowid, * FROM jobs INDEXED BY jobs_by_name
- WHERE repo_hash = :repo AND name = :name AND rowid > :after
-   AND (:worktree IS NULL OR worktree = :worktree)
-   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
- ORDER BY rowid LIMIT :limit
-"""
-PAGE_OF_UNFINISHED = """
-SELECT rowid, * FROM jobs INDEXED BY jobs_unfinished
- WHERE repo_hash = :repo AND rowid > :after
-   AND status IN ('queued', 'waiting', 'running', 'cancelling')
-   AND (:worktree IS NULL OR worktree = :worktree)
-   AND (:name IS NULL OR name = :name)
-   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
- ORDER BY rowid LIMIT :limit
 """
 DURATIONS = "SELECT hook_type, name, wall_ms FROM job_durations WHERE repo_hash = ?"
 
@@ -158,7 +151,11 @@ DELETE FROM invocations
 Skipped = Callable[[str], None]
 
 
-def _refuse(what: str) -> None:
+def refuse_row(what: str) -> None:
+    """What becomes of a row that cannot be read where nobody is told of it.
+
+    Raises: UnreadableRow.
+    """
     raise UnreadableRow(what)
 
 
@@ -219,7 +216,7 @@ def claim_invocation(
     owner: str,
     *,
     dead_owners: Sequence[str] = (),
-    skipped: Skipped = _refuse,
+    skipped: Skipped = refuse_row,
 ) -> list[JobRow]:
     """Give the queued background jobs of an invocation to `owner`; return all its jobs.
 
@@ -243,7 +240,7 @@ def claim_invocation(
 
 
 def get_invocation(
-    db: apsw.Connection, repo: str, invocation_id: str, *, skipped: Skipped = _refuse
+    db: apsw.Connection, repo: str, invocation_id: str, *, skipped: Skipped = refuse_row
 ) -> InvocationRow | None:
     """Return one invocation."""
     row = next(readable(db.execute(GET_INVOCATION, (repo, invocation_id)), skipped), None)
@@ -257,7 +254,7 @@ def recent_invocations(
     worktree: str | None = None,
     hook: str | None = None,
     limit: int,
-    skipped: Skipped = _refuse,
+    skipped: Skipped = refuse_row,
 ) -> list[InvocationRow]:
     """Return the newest invocations, newest first."""
     found = db.execute(
@@ -266,65 +263,25 @@ def recent_invocations(
     return [InvocationRow(*row) for row in readable(found, skipped)]
 
 
-def job_by_uid(db: apsw.Connection, uid: str, *, skipped: Skipped = _refuse) -> JobRow | None:
+def job_by_uid(db: apsw.Connection, uid: str, *, skipped: Skipped = refuse_row) -> JobRow | None:
     """Return one job."""
     row = next(readable(db.execute(JOB_BY_UID, (uid,)), skipped), None)
     return None if row is None else JobRow(*row)
 
 
 def jobs_of_invocation(
-    db: apsw.Connection, repo: str, invocation_id: str, *, skipped: Skipped = _refuse
+    db: apsw.Connection, repo: str, invocation_id: str, *, skipped: Skipped = refuse_row
 ) -> list[JobRow]:
     """Return the jobs of an invocation, in the order they were declared."""
     found = db.execute(JOBS_OF_INVOCATION, (repo, invocation_id))
     return [JobRow(*row) for row in readable(found, skipped)]
 
 
-def unfinished_jobs(db: apsw.Connection, repo: str, *, skipped: Skipped = _refuse) -> list[JobRow]:
+def unfinished_jobs(
+    db: apsw.Connection, repo: str, *, skipped: Skipped = refuse_row
+) -> list[JobRow]:
     """Return every job that has not ended, in the order they were recorded."""
     return [JobRow(*row) for row in readable(db.execute(UNFINISHED_JOBS, (repo,)), skipped)]
-
-
-def page_of_jobs(
-    db: apsw.Connection,
-    repo: str,
-    *,
-    invocation_id: str | None = None,
-    worktree: str | None = None,
-    name: str | None = None,
-    statuses: Sequence[str] | None = None,
-    limit: int,
-    after: int = 0,
-    skipped: Skipped = _refuse,
-) -> tuple[list[JobRow], int | None]:
-    """Return one page of jobs, oldest first, and where the next page begins, if there is one."""
-    if invocation_id is not None:
-        statement = PAGE_OF_INVOCATION
-    elif name is not None:
-        statement = PAGE_OF_NAME
-    elif statuses is not None and UNFINISHED.issuperset(statuses):
-        statement = PAGE_OF_UNFINISHED
-    else:
-        statement = PAGE_OF_JOBS
-    left_out: list[str] = []
-    cursor = db.execute(
-        statement,
-        {
-            "repo": repo,
-            "after": after,
-            "invocation": invocation_id,
-            "worktree": worktree,
-            "name": name,
-            "statuses": None if statuses is None else json.dumps(list(statuses)),
-            "limit": limit + 1,
-        },
-    )
-    found = list(readable(cursor, left_out.append))
-    for what in left_out:
-        skipped(what)
-    page = found[:limit]
-    following = page[-1][0] if page and len(found) + len(left_out) > limit else None
-    return [JobRow(*row[1:]) for row in page], following
 
 
 def durations(db: apsw.Connection, repo: str) -> dict[tuple[str, str], int]:

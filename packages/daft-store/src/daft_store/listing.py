@@ -102,7 +102,9 @@ SELECT count(*) FROM (
 _NEWEST_WITH_STATUS = """
 SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, skip_reason,
        job_count, unfinished_count, failed_count, worktree_path
-  FROM (SELECT * FROM invocations
+  FROM (SELECT repo_hash, invocation_id, worktree, hook_type, trigger_command, created_at, status,
+               skip_reason, job_count, unfinished_count, failed_count, worktree_path
+          FROM invocations
          WHERE repo_hash = :repo
            AND (:worktree IS NULL OR worktree = :worktree)
            AND (:hook IS NULL OR hook_type = :hook)

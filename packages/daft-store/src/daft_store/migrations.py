@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at TEXT NOT NULL
 )
 """
+_NOTE_STEP = """
+INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)
+"""
 
 
 @frozen
@@ -86,7 +89,7 @@ def apply_pending(db: apsw.Connection, path: str, lineage: Lineage) -> int:
             for _ in db.execute(step.sql):
                 pass  # a statement that yields rows would stop the ones behind it
             db.execute(
-                "INSERT INTO schema_migrations VALUES (?, ?, ?, ?)",
+                _NOTE_STEP,
                 (number, step.name, step.checksum, now),
             )
         db.pragma("application_id", APPLICATION_ID)

@@ -9,7 +9,10 @@ from .rows import CoordinatorRow
 from .transactions import writing
 
 INSERT = """
-INSERT INTO coordinators VALUES (
+INSERT INTO coordinators (
+    id, repo_hash, kind, pid, pgid, proc_start, boot_id, started_at, ended_at, socket_path,
+    program_version)
+VALUES (
     :id, :repo_hash, :kind, :pid, :pgid, :proc_start, :boot_id, :started_at, :ended_at,
     :socket_path, :program_version)
 """

@@ -28,7 +28,10 @@ from .texts import storable
 from .transactions import writing
 
 PUT = """
-INSERT INTO catalog_repos VALUES (
+INSERT INTO catalog_repos (
+    uuid, name, path, git_common_dir, remote_url, remote_url_normalized, default_branch,
+    created_at, updated_at, removed_at)
+VALUES (
     :uuid, :name, :path, :git_common_dir, :remote_url, :remote_url_normalized, :default_branch,
     :now, :now, NULL)
     ON CONFLICT (uuid) DO UPDATE

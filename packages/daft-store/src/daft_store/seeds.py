@@ -13,7 +13,8 @@ from .schema.registry import VISITOR_SEEDS_SINCE
 from .transactions import writing
 
 PUT = """
-INSERT INTO visitor_seeds VALUES (
+INSERT INTO visitor_seeds (common_dir, branch, filename, content, seeded_at, updated_at)
+VALUES (
     :common_dir, :branch, :filename, :content, :seeded_at, :updated_at)
     ON CONFLICT (common_dir, branch, filename) DO UPDATE
    SET content = excluded.content, updated_at = excluded.updated_at

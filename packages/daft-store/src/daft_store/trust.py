@@ -17,7 +17,9 @@ SELECT common_dir, level, granted_at, granted_by, fingerprint, content_digest, c
   FROM trust WHERE common_dir = ?
 """
 PUT = """
-INSERT INTO trust VALUES (
+INSERT INTO trust (
+    common_dir, level, granted_at, granted_by, fingerprint, content_digest, content_json)
+VALUES (
     :common_dir, :level, :granted_at, :granted_by, :fingerprint, :content_digest, :content_json)
     ON CONFLICT (common_dir) DO UPDATE
    SET level = excluded.level, granted_at = excluded.granted_at,
@@ -42,7 +44,9 @@ DELETE_PATTERN = "DELETE FROM trust_patterns WHERE pattern = ?"
 DELETE_ALL = "DELETE FROM trust"
 DELETE_ALL_PATTERNS = "DELETE FROM trust_patterns"
 NOTE_SKIPPED = """
-INSERT INTO skipped_fires VALUES (
+INSERT INTO skipped_fires (
+    common_dir, hook, worktree_id, worktree, worktree_path, reason, skipped_at, facts_json)
+VALUES (
     :common_dir, :hook, :worktree_id, :worktree, :worktree_path, :reason, :skipped_at, :facts_json)
     ON CONFLICT (common_dir, hook, worktree_id) DO UPDATE
    SET worktree = excluded.worktree, worktree_path = excluded.worktree_path,

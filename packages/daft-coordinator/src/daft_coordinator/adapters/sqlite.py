@@ -12,7 +12,7 @@ from typing import TypeVar
 import apsw
 
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
-from daft_store import bringup, leases, ledger, owners
+from daft_store import bringup, leases, ledger, owners, pages
 from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.moments import to_text
 from daft_store.places import RepositoryPlaces
@@ -162,7 +162,7 @@ class SqliteJobStore:
         if query.statuses is not None:
             statuses = [status.value for status in query.statuses]
         with self._guarded():
-            found, following = ledger.page_of_jobs(
+            found, following = pages.page_of_jobs(
                 self._db,
                 self._repo,
                 invocation_id=query.invocation_id,
