@@ -342,3 +342,30 @@ def test_an_address_that_leads_nowhere_says_how_far_it_led(
         resolve(text, KNOWN, **flags)
 
     assert raised.value.candidates
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("feat/x:build", {"worktree": "main"}),
+        ("build", {"job": "db"}),
+        ("c9d4", {"invocation": "a1b2"}),
+        ("cafe", {"invocation": "c9d4"}),
+        ("c9d4:db", {"invocation": "a1b2"}),
+    ],
+)
+def test_an_address_never_means_what_only_the_options_beside_it_mean(
+    text: str, flags: dict[str, str]
+) -> None:
+    with pytest.raises(JobNotFound):
+        resolve(text, KNOWN, current_worktree="main", **flags)
+
+
+def test_an_address_and_options_that_agree_narrow_each_other() -> None:
+    by_both = resolve("c9", KNOWN, invocation="c9d4", job="db")
+
+    assert by_both == resolve("db", KNOWN, invocation="c9d4")
+    assert by_both.invocation_id.startswith("c9d4")
+    assert by_both.job_name == "db"
+    with pytest.raises(JobNotFound, match=r"it means feat/x@c9d4.*, and the options"):
+        resolve("feat/x:db", KNOWN, worktree="main")

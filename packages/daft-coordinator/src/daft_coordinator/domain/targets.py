@@ -48,7 +48,8 @@ def resolve(
 ) -> Target:
     """Return what `text` means among `jobs`.
 
-    worktree, invocation, job: from flags; they narrow every reading and win over the text.
+    worktree, invocation, job: from flags; they hold beside the text, so a reading that says
+    something else is none: whoever says two things must not get what only one of them means.
     An exact job name in the current worktree beats an invocation prefix, which beats names in
     other worktrees; of several runs of one job the newest is meant.
     Raises: JobNotFound, AmbiguousAddress, BadAddress.
@@ -58,7 +59,8 @@ def resolve(
     flags = JobAddress(
         worktree=worktree, invocation=None if invocation is None else invocation.lower(), job=job
     )
-    narrowed = [_narrowed(one, flags) for one in (readings(text) if text else [JobAddress()])]
+    meant = readings(text) if text else [JobAddress()]
+    narrowed = [both for one in meant if (both := _both(one, flags)) is not None]
     ranked: dict[int, list[Target]] = {}
     for reading in narrowed:
         if reading == JobAddress():
@@ -68,6 +70,9 @@ def resolve(
             if target not in known:
                 known.append(target)
     if not ranked:
+        alone = [one for one in meant if _both(one, flags) is None]
+        for _, target in (found for one in alone for found in _targets(one, jobs, None)):
+            raise JobNotFound(text, f"it means {target}, and the options beside it another")
         raise _not_found(text or str(flags), narrowed, jobs)
     best = ranked[min(ranked)]
     if len(best) > 1:
@@ -75,10 +80,18 @@ def resolve(
     return best[0]
 
 
-def _narrowed(reading: JobAddress, flags: JobAddress) -> JobAddress:
+def _both(reading: JobAddress, flags: JobAddress) -> JobAddress | None:
+    """Return what holds when both are said, None when they contradict each other."""
+    if None not in (reading.worktree, flags.worktree) and reading.worktree != flags.worktree:
+        return None
+    if None not in (reading.job, flags.job) and reading.job != flags.job:
+        return None
+    prefixes = sorted((reading.invocation or "", flags.invocation or ""), key=len)
+    if not prefixes[1].startswith(prefixes[0]):
+        return None
     return JobAddress(
         worktree=reading.worktree if flags.worktree is None else flags.worktree,
-        invocation=reading.invocation if flags.invocation is None else flags.invocation,
+        invocation=prefixes[1] or None,
         job=reading.job if flags.job is None else flags.job,
     )
 
