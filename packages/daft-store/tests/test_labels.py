@@ -28,11 +28,12 @@ def db(tmp_path: Path) -> apsw.Connection:
 
 def test_every_name_is_told_once_with_its_newest_time(db: apsw.Connection) -> None:
     assert labels.worktrees(db, "r") == [
-        ("", "2026-01-01T00:00:00.000299+00:00"),
-        ("a/b", "2026-01-01T00:00:00.000298+00:00"),
-        ("main", "2026-01-01T00:00:00.000297+00:00"),
+        ("", "2026-01-01T00:00:00.000299+00:00", 100),
+        ("a/b", "2026-01-01T00:00:00.000298+00:00", 100),
+        ("main", "2026-01-01T00:00:00.000297+00:00", 100),
     ]
-    assert labels.hook_types(db, "r") == ["post-clone", "worktree-post-create"]
+    assert labels.hook_types(db, "r") == [("post-clone", 1), ("worktree-post-create", 100)]
+    assert labels.worktrees(db, "other") == [("other", "2026", 1)]
     assert labels.worktrees(db, "nobody") == []
     assert labels.hook_types(db, "nobody") == []
 
@@ -72,7 +73,15 @@ def test_jobs_are_found_by_name_and_by_run(db: apsw.Connection) -> None:
     [labels._WORKTREES, labels._HOOKS, labels._STARTING_WITH, labels._NAMED, labels._OF_RUNS],
 )
 def test_no_answer_reads_the_whole_history(db: apsw.Connection, statement: str) -> None:
-    given = {"repo": "r", "limit": 5, "prefix": "00", "name": "z", "worktree": None, "ids": "[]"}
+    given = {
+        "repo": "r",
+        "limit": 5,
+        "counted": 9,
+        "prefix": "00",
+        "name": "z",
+        "worktree": None,
+        "ids": "[]",
+    }
 
     steps = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + statement, given)]
 
@@ -82,7 +91,7 @@ def test_no_answer_reads_the_whole_history(db: apsw.Connection, statement: str) 
 
 @pytest.mark.parametrize("statement", [labels._NAMED, labels._OF_RUNS])
 def test_no_job_is_held_against_every_run(db: apsw.Connection, statement: str) -> None:
-    given = {"repo": "r", "limit": 5, "name": "z", "worktree": None, "ids": "[]"}
+    given = {"repo": "r", "limit": 5, "counted": 9, "name": "z", "worktree": None, "ids": "[]"}
 
     steps = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + statement, given)]
 

@@ -12,7 +12,7 @@ import sys
 import time
 
 from daft_cli.jobs_output import epoch, glyph
-from daft_cli.terminal import age
+from daft_cli.terminal import age, in_columns
 from daft_cli.whereabouts import find_repository, identity_of, state_directory
 
 TYPE_CHECKING = False
@@ -130,8 +130,8 @@ class _Record:
 
         return listing.jobs_of(self.db, self.repository, list(ids), skipped=_drop)
 
-    def worktrees(self) -> list[tuple[str, str]]:
-        """Return recorded worktrees and when each had its newest run."""
+    def worktrees(self) -> list[tuple[str, str, int]]:
+        """Return recorded worktrees, when each had its newest run, and how many it had."""
         from daft_store import labels
 
         return labels.worktrees(self.db, self.repository)
@@ -163,19 +163,23 @@ def _addresses(record: _Record, word: str) -> list[Candidate]:
         return _jobs_of_run(record, run[0], f"{left}:")
     runs = record.runs(left)
     newest = _jobs_of_run(record, runs[0][0], f"{left}:") if runs else []
-    return newest + [_run_candidate(record, one, f"{left}:") for one in runs]
+    return newest + _run_candidates(record, runs, f"{left}:")
 
 
 def _short_addresses(record: _Record) -> list[Candidate]:
     runs = record.runs(record.worktree) if record.worktree is not None else []
     found = _jobs_of_run(record, runs[0][0], "") if runs else []
-    found += [_run_candidate(record, one, "") for one in runs]
+    found += _run_candidates(record, runs, "")
     others = [one for one in record.worktrees() if one[0] and one[0] != record.worktree]
-    width = max((len(label) for label, _ in others), default=0)
-    found += [
-        ("WT", f"{label}:", f"{label:{width}}  {record.ago(newest)}") for label, newest in others
-    ]
-    return found
+    from daft_store.labels import COUNTED
+
+    rows = in_columns(
+        [
+            (label, _counted(count, "run", stop=COUNTED), record.ago(newest))
+            for label, newest, count in others
+        ]
+    )
+    return found + [("WT", f"{one[0]}:", row) for one, row in zip(others, rows, strict=True)]
 
 
 def _run_called(record: _Record, prefix: str) -> tuple[str, str] | None:
@@ -191,20 +195,24 @@ def _run_called(record: _Record, prefix: str) -> tuple[str, str] | None:
 
 def _jobs_of_run(record: _Record, run: str, before: str) -> list[Candidate]:
     jobs = record.jobs(run)
-    width = max((len(job[1]) for job in jobs), default=0)
-    return [
-        ("JOB", before + job[1], f"{glyph(job[2])} {job[1]:{width}}  {_when(record, job)}".rstrip())
-        for job in jobs
-    ]
+    rows = in_columns(
+        [(f"{glyph(job[2])} {job[1]}", _when(record, job), f"[{job[0][:4]}]") for job in jobs]
+    )
+    return [("JOB", before + job[1], row) for job, row in zip(jobs, rows, strict=True)]
 
 
 def _when(record: _Record, job: Row) -> str:
-    return f"{record.ago(job[4]) if job[4] else job[2]} [{job[0][:4]}]"
+    return record.ago(job[4]) if job[4] else str(job[2])
 
 
-def _run_candidate(record: _Record, run: Row, before: str) -> Candidate:
-    count = f"{run[7]} job" if run[7] == 1 else f"{run[7]} jobs"
-    return ("INV", before + run[0][:_ID_DIGITS], f"{run[3]} · {record.ago(run[4])} · {count}")
+def _run_candidates(record: _Record, runs: Rows, before: str) -> list[Candidate]:
+    rows = in_columns([(run[3], record.ago(run[4]), _counted(run[7], "job")) for run in runs])
+    return [("INV", before + run[0][:_ID_DIGITS], row) for run, row in zip(runs, rows, strict=True)]
+
+
+def _counted(count: int, what: str, *, stop: int | None = None) -> str:
+    """Return `3 jobs`, or `100+ jobs` where nobody counted on."""
+    return f"{count}{'+' if count == stop else ''} {what if count == 1 else what + 's'}"
 
 
 # --- what may be retried, and the words of filters ---------------------------------------------
@@ -223,9 +231,10 @@ def _retries(record: _Record, _word: str) -> list[Candidate]:
     found: list[Candidate] = [
         (hook, f"{sum(counts)} failed across {len(counts)}") for hook, counts in per_hook.items()
     ]
-    for run in failing[:_RUNS]:
-        words = f"{run[3]} · {record.ago(run[4])} · {len(bad[run[0]])} failed"
-        found.append((run[0][:_ID_DIGITS], words))
+    shown = failing[:_RUNS]
+    words = [(run[3], record.ago(run[4]), f"{len(bad[run[0]])} failed") for run in shown]
+    ids = [run[0][:_ID_DIGITS] for run in shown]
+    found += zip(ids, in_columns(words), strict=True)
     if failing:
         found += [(job[1], f"{glyph(job[2])} {job[2]}") for job in bad[failing[0][0]]]
     return found
@@ -241,18 +250,21 @@ def _failing_worktrees(record: _Record, _word: str) -> list[Candidate]:
 
 def _worktrees(record: _Record, _word: str) -> list[Candidate]:
     return [
-        (label, "worktree", record.ago(newest)) for label, newest in record.worktrees() if label
+        (label, "worktree", record.ago(newest)) for label, newest, _ in record.worktrees() if label
     ]
 
 
 def _hooks(record: _Record, _word: str) -> list[Candidate]:
     from daft_store import labels
 
-    return [(hook, "hook") for hook in labels.hook_types(record.db, record.repository)]
+    known = labels.hook_types(record.db, record.repository)
+    return [
+        (hook, "hook", _counted(count, "invocation", stop=labels.COUNTED)) for hook, count in known
+    ]
 
 
 def _runs(record: _Record, _word: str) -> list[Candidate]:
-    return [_run_candidate(record, one, "")[1:] for one in record.runs(None)]
+    return [one[1:] for one in _run_candidates(record, record.runs(None), "")]
 
 
 def _names(record: _Record, _word: str) -> list[Candidate]:

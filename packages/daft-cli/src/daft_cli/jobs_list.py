@@ -256,6 +256,7 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
             return None
         shown = found[limit - 1 :: -1] if len(found) > limit else found[::-1]
         jobs = listing.jobs_of(db, repository, [one[0] for one in shown], skipped=_skipped)
+        jobs = [_with_size(job, f"{os.path.dirname(path)}/{job[0]}/{job[14]}") for job in jobs]
         has_older = len(found) > limit
         is_whole = not has_older and (worktree, options["hook"], statuses) == (None, None, None)
         return _Page(shown, jobs, stale or frozenset(), has_older=has_older, is_whole=is_whole)
@@ -267,6 +268,18 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
             raise
         sys.stderr.write(f"error: {listing.trouble(path, error)}\n")
         return 4
+
+
+def _with_size(job: Row, directory: str) -> Row:
+    """Return `job` with the size its log has now; a row is told of it only at its end."""
+    if job[2] not in ("running", "cancelling"):
+        return job
+    try:
+        with os.scandir(directory) as files:
+            size = sum(one.stat().st_size for one in files if one.name.startswith("output."))
+    except OSError:
+        return job  # it has printed nothing yet, or its files were removed by somebody
+    return (*job[:12], size, *job[13:])
 
 
 def _skipped(what: str) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from daft_cli.terminal import age, duration, harmless, has_colour, paint, size
+from daft_cli.terminal import age, duration, harmless, has_colour, padded, paint, size, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
@@ -129,35 +129,36 @@ def write_table(
     for one in invocations:
         lines_of[one[0]] = [_cells(job, stale, now, waiting) for job in by_id.get(one[0], [])]
         for cells in lines_of[one[0]]:
-            widths = [max(width, len(cell[0])) for width, cell in zip(widths, cells)]  # noqa: B905
+            widths = [max(most, width(cell[0])) for most, cell in zip(widths, cells)]  # noqa: B905
     trees: dict[str, Rows] = {}
     for one in invocations:
         trees.setdefault(one[1], []).append(one)
     out = []
+    spine = paint("│", "dim", on=colour)
     for tree in sorted(trees):
         mark = ">" if tree == label else " "
         out.append(paint(f"{mark} {harmless(tree) or '(no branch)'}", "bold", on=colour))
         for one in trees[tree]:
             seconds = max(0, now - epoch(one[4]))
-            words = f"● {age(seconds)} ago · {harmless(one[3])} [{one[0][:short]}]"
-            out.append("│")
-            out.append(words)
+            words = f"{age(seconds)} ago · {harmless(one[3])} [{one[0][:short]}]"
+            out.append(spine)
+            out.append(f"{paint('●', 'dim', on=colour)} {words}")
             if one[5] == "skipped":
-                out.append(f"│   (skipped: {harmless(one[6] or 'no reason was recorded')})")
+                out.append(f"{spine}   (skipped: {harmless(one[6] or 'no reason was recorded')})")
             elif not lines_of[one[0]]:
-                out.append("│    (no jobs declared)")
+                out.append(f"{spine}    (no jobs declared)")
             for cells in lines_of[one[0]]:
                 texts = [
-                    paint(text.ljust(width), style, on=colour and style != "")
-                    for (text, style), width in zip(cells, widths)  # noqa: B905
+                    paint(padded(text, columns), style, on=colour and style != "")
+                    for (text, style), columns in zip(cells, widths)  # noqa: B905
                 ]
-                out.append(f"│   {'  '.join(texts)}".rstrip())
+                out.append(f"{spine}   {'  '.join(texts)}".rstrip())
             for job in by_id.get(one[0], []):
                 if job[2] in ("failed", "crashed"):
                     lines = last_lines(f"{logs}/{job[0]}/{job[14]}/output.jsonl")
                     start = f"│     {harmless(job[1])} │ "
                     out += [paint(start + line, "dim", on=colour) for line in lines]
-        out.append("╰─╴")
+        out.append(paint("╰─╴", "dim", on=colour))
     sys.stdout.write("\n".join(out) + "\n")
 
 

@@ -7,6 +7,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the listing of jobs imports this module and must not pay for typing
+    from collections.abc import Sequence
     from typing import TextIO
 
 _STYLES = {
@@ -43,6 +44,26 @@ def harmless(text: str) -> str:
         else f"\\x{ord(char):02x}"
         for char in text
     )
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(1 + (east_asian_width(char) in "WF") for char in text if not combining(char))
+
+
+def padded(text: str, columns: int) -> str:
+    """Return `text` with blanks behind it, so that it takes as many columns."""
+    return text + " " * (columns - width(text))
+
+
+def in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return each row as a line; its parts stand below those of the others."""
+    widths = [max(map(width, column)) for column in zip(*rows)]  # noqa: B905
+    return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]
 
 
 def show_path(path: str) -> str:

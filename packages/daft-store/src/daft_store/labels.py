@@ -21,7 +21,9 @@ WITH RECURSIVE known(name) AS (
       FROM known WHERE known.name IS NOT NULL
 )
 SELECT name, (SELECT max(created_at) FROM invocations
-               WHERE repo_hash = :repo AND worktree = name)
+               WHERE repo_hash = :repo AND worktree = name),
+       (SELECT count(*) FROM (SELECT 1 FROM invocations
+                               WHERE repo_hash = :repo AND worktree = name LIMIT :counted))
   FROM known WHERE name IS NOT NULL LIMIT :limit
 """
 _HOOKS = """
@@ -32,7 +34,9 @@ WITH RECURSIVE known(name) AS (
              WHERE repo_hash = :repo AND hook_type > known.name)
       FROM known WHERE known.name IS NOT NULL
 )
-SELECT name FROM known WHERE name IS NOT NULL LIMIT :limit
+SELECT name, (SELECT count(*) FROM (SELECT 1 FROM invocations
+                                     WHERE repo_hash = :repo AND hook_type = name LIMIT :counted))
+  FROM known WHERE name IS NOT NULL LIMIT :limit
 """
 _STARTING_WITH = """
 SELECT invocation_id, worktree FROM invocations
@@ -60,17 +64,25 @@ SELECT jobs.job_uid, jobs.name, jobs.invocation_id, i.worktree, i.created_at
 KNOWN_COLUMNS = ("job_uid", "name", "invocation_id", "worktree", "created_at")
 MOST = 1000
 """Nobody picks from a longer list."""
+COUNTED = 100
+"""Counting goes no further: a Tab key must not take longer for a long history."""
 
 
-def worktrees(db: apsw.Connection, repository: str) -> list[tuple[str, str]]:
-    """Return (label, time of its newest invocation) of recorded worktrees, by label."""
-    return list(readable(db.execute(_WORKTREES, {"repo": repository, "limit": MOST}), _drop))
+def worktrees(db: apsw.Connection, repository: str) -> list[tuple[str, str, int]]:
+    """Return (label, time of its newest invocation, invocations) of recorded worktrees, by label.
+
+    They are counted up to COUNTED.
+    """
+    return list(readable(db.execute(_WORKTREES, _every_name(repository)), _drop))
 
 
-def hook_types(db: apsw.Connection, repository: str) -> list[str]:
-    """Return the kinds of hooks that were recorded, by name."""
-    rows = db.execute(_HOOKS, {"repo": repository, "limit": MOST})
-    return [row[0] for row in readable(rows, _drop)]
+def hook_types(db: apsw.Connection, repository: str) -> list[tuple[str, int]]:
+    """Return (name, invocations) of the kinds of hooks that were recorded; counted as above."""
+    return list(readable(db.execute(_HOOKS, _every_name(repository)), _drop))
+
+
+def _every_name(repository: str) -> dict[str, str | int]:
+    return {"repo": repository, "limit": MOST, "counted": COUNTED}
 
 
 def invocations_starting_with(
