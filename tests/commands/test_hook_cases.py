@@ -77,9 +77,11 @@ def test_a_hook_without_jobs_is_in_the_record(home: Any) -> None:
 
     done = home.daft("start", "x", cwd=project)
     listed = home.daft("jobs", "--all", cwd=project)
+    rows = home.daft("jobs", "--all", "--format", "json", cwd=project)
 
     assert done.returncode == 0, done.stderr
-    assert "no jobs" in listed.stdout + listed.stderr
+    assert "│    (no jobs declared)\n" in listed.stdout
+    assert rows.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(

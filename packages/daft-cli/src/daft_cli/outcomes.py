@@ -44,6 +44,6 @@ def write_outcomes(jobs: Sequence[Job], form: str | None) -> None:
         return
     width = max((len(harmless(job.name)) for job in jobs), default=0)
     for job in jobs:
-        why = f" ({harmless(job.end_detail)})" if job.end_detail else ""
-        state = job.status.value + why
+        detail = job.end_detail if job.end_detail != job.status.value else None
+        state = job.status.value + (f" ({harmless(detail)})" if detail else "")
         click.echo(f"{harmless(job.name):{width}}  {state}  {harmless(full_address(job))}")

@@ -44,10 +44,20 @@ def addressed(function: F) -> F:
     return function
 
 
+class NoHistory(Trouble):
+    """No job was ever recorded in the repository, so that it has no store."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no job was ever recorded in this repository",
+            tips=("`daft start` and `daft hooks run` run the jobs of daft.yml",),
+        )
+
+
 class Recorded:
     """What is recorded of one repository: the one here, or the one that `repo` chooses.
 
-    Raises: Trouble when nothing is recorded; StoreError.
+    Raises: NoHistory; Trouble outside of a repository; StoreError.
     """
 
     def __init__(self, repo: str | None = None) -> None:
@@ -66,10 +76,7 @@ class Recorded:
             common, self.worktree = here
             identity = read_repository_id(common)
         if identity is None or not RepositoryJobs.of(identity).has_history:
-            raise Trouble(
-                "no job was ever recorded in this repository",
-                tips=("`daft start` and `daft hooks run` run the jobs of daft.yml",),
-            )
+            raise NoHistory
         self._places = RepositoryPlaces(state_directory(), identity)
         self.jobs = RepositoryJobs.of(identity)
         self.store = self.jobs.store()
@@ -158,7 +165,7 @@ class Recorded:
         ) or listing.newest_invocations(db, repository, limit=1, skipped=_skipped)
         db.close()
         if not runs:
-            raise Trouble("no job was ever recorded in this repository")
+            raise NoHistory
         return Target(invocation_id=runs[0][0], worktree=runs[0][1])
 
     def _known(self, meant: list[JobAddress], name: str | None) -> list[KnownJob]:
@@ -194,7 +201,7 @@ class Recorded:
         except listing.ListingError as error:
             raise Trouble(str(error), code=STORE_UNUSABLE) from error
         if db is None:
-            raise Trouble("no job was ever recorded in this repository")
+            raise NoHistory
         return db, self._places.repository
 
 

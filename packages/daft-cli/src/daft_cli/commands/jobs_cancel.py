@@ -16,7 +16,7 @@ from ..durations import seconds_of
 from ..failures import FAILED, NO_MATCH, OK
 from ..formats import FORMATS
 from ..outcomes import full_address, write_outcomes
-from ..recorded import Recorded, addressed
+from ..recorded import NoHistory, Recorded, addressed
 from ..terminal import harmless
 from .jobs import Outer
 
@@ -68,7 +68,13 @@ def command(
     if not everything and not narrowed:
         raise click.UsageError("say what to stop: an address, a filter, or --all")
     age_s = None if older_than is None else seconds_of("--older-than", older_than)
-    with Recorded() as here:
+    try:
+        recorded = Recorded()
+    except NoHistory:
+        if address:
+            raise
+        return _nothing(form, quiet_if_none=quiet_if_none)
+    with recorded as here:
         uids = None
         if address:
             target = here.target(address, worktree=worktree, invocation=invocation, job=job)
@@ -84,10 +90,7 @@ def command(
         )
         chosen = select(here.store.unfinished(), selection, now=datetime.now(UTC))
         if not chosen:
-            if form is not None:
-                write_outcomes((), form)
-            sys.stderr.write("No active jobs matched.\n")
-            return OK if quiet_if_none else NO_MATCH
+            return _nothing(form, quiet_if_none=quiet_if_none)
         if dry_run:
             _tell(chosen, form)
             return OK
@@ -95,6 +98,13 @@ def command(
             job_uids=tuple(one.uid for one in chosen), kill=kill, signal=first, wait=not no_wait
         )
         return _stop(here, chosen, request, form=form)
+
+
+def _nothing(form: str | None, *, quiet_if_none: bool) -> int:
+    if form is not None:
+        write_outcomes((), form)
+    sys.stderr.write("No active jobs matched.\n")
+    return OK if quiet_if_none else NO_MATCH
 
 
 def _tell(chosen: tuple[Job, ...], form: str | None) -> None:

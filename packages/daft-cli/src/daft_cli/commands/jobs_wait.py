@@ -16,7 +16,7 @@ from ..durations import seconds_of
 from ..failures import FAILED, OK, TIMED_OUT
 from ..formats import FORMATS
 from ..outcomes import write_outcomes
-from ..recorded import Recorded, addressed
+from ..recorded import NoHistory, Recorded, addressed
 from .jobs import Outer
 
 
@@ -54,7 +54,13 @@ def command(
     if addresses and (hook is not None or tag is not None):
         raise click.UsageError("--hook and --tag choose among unfinished jobs: not with an address")
     limit_s = None if timeout is None else seconds_of("--timeout", timeout)
-    with Recorded() as here:
+    try:
+        recorded = Recorded()
+    except NoHistory:
+        if addresses or job or invocation:
+            raise
+        return _nothing(form)
+    with recorded as here:
         jobs: list[Job] = []
         for address in addresses or ([""] if job or invocation else []):
             target = here.target(address, worktree=worktree, invocation=invocation, job=job)
@@ -64,10 +70,7 @@ def command(
             wanted = Selection(worktree=label, hook_type=hook, tag=tag)
             jobs += select(here.store.unfinished(), wanted, now=datetime.now(UTC))
         if not jobs:
-            if form is not None:
-                write_outcomes((), form)
-            sys.stderr.write("Nothing to wait for.\n")
-            return OK
+            return _nothing(form)
         uids = tuple(dict.fromkeys(one.uid for one in jobs))
         with here.jobs.client() as client:
             client.wait(
@@ -76,6 +79,13 @@ def command(
         ended = [found for uid in uids if (found := here.store.job(uid)) is not None]
         write_outcomes(ended, form)
         return _code(ended)
+
+
+def _nothing(form: str | None) -> int:
+    if form is not None:
+        write_outcomes((), form)
+    sys.stderr.write("Nothing to wait for.\n")
+    return OK
 
 
 def _code(jobs: Sequence[Job]) -> int:
