@@ -20,6 +20,7 @@ import pytest
 from daft_coordinator import Coordinator, Selection, StopPolicy, hookimpl
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.errors import DuplicateJob, SpawnFailed, StoreUnavailable
+from daft_coordinator.joblog import JobLog
 from daft_coordinator.logreader import read_log
 from daft_coordinator.ports import Delivery
 from daft_protocol import InvocationSpec, JobSpec, JobStatus, RecordKind
@@ -239,9 +240,36 @@ def test_sampling_leaves_gaps_and_a_failure_keeps_its_end(
         fire(job("ok", "seq 1 1000", log=policy), job("bad", "seq 1 1000; exit 1", log=policy)),
     )
 
-    assert len(output(store, jobs["ok"])) == 10
-    assert {str(n) for n in range(801, 1001)} <= set(output(store, jobs["bad"]))
-    assert "550" not in output(store, jobs["bad"])
+    sampled = [str(n) for n in range(100, 1001, 100)]
+    assert output(store, jobs["ok"]) == sampled
+    assert output(store, jobs["bad"]) == [*sampled, *(str(n) for n in range(801, 1001))]
+    assert events(store, jobs["ok"]) == ["started", "finished"]
+    assert events(store, jobs["bad"]) == ["started", "note", "finished"]
+    for one in jobs.values():
+        numbers = [record.seq for record in read_log(store.log_directory(one))]
+        assert numbers == sorted(set(numbers)), "whoever goes on from a number misses nothing"
+
+
+def test_a_sampled_log_over_its_limit_keeps_the_end_of_a_failure(
+    store: Any, fire: Make, job: Make
+) -> None:
+    policy = LogPolicy(keep_every_nth=2, limit_bytes=100_000)
+
+    jobs = run(store, fire(job("bad", "seq 1 9000; exit 1", log=policy)))
+
+    assert output(store, jobs["bad"])[-200:] == [str(n) for n in range(8801, 9001)]
+    assert "truncated" in events(store, jobs["bad"])
+
+
+def test_the_lines_kept_for_a_failure_take_little_memory(tmp_path: Path) -> None:
+    log = JobLog(str(tmp_path), limit_bytes=10**9, keep_every_nth=1000)
+    for letter in "abcdefgh":
+        log.output("stdout", letter.encode() * 60_000 + b"\n", 1)
+    log.keep_ring()
+    log.close()
+
+    kept = [str(record.data)[0] for record in read_log(str(tmp_path)) if record.event is None]
+    assert kept == ["a", *"efgh"], "the first is in the sample"
 
 
 def test_a_silent_job_leaves_a_log_only_when_it_fails(store: Any, fire: Make, job: Make) -> None:

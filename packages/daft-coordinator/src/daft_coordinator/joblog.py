@@ -27,7 +27,9 @@ from .loglease import hold
 from .pump import LineSplitter, encode_lines, encode_pieces
 
 RING_LINES = 200
-"""Lines kept in memory when sampling, so that a failing job still shows how it ended."""
+"""The last lines, kept in memory when sampling, so that a failing job still shows how it ended."""
+RING_BYTES = 256 * 1024
+"""As much of them is kept in memory, and always the last one."""
 
 _HEAD_SHARE = 0.6
 _OPEN_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -53,6 +55,7 @@ class JobLog:
         self._directory = directory
         self._nth = keep_every_nth
         self._ring: deque[str] | None = deque(maxlen=RING_LINES) if keep_every_nth > 1 else None
+        self._left_out = False
         self._head_limit = int(limit_bytes * _HEAD_SHARE)
         self._segment_limit = (limit_bytes - self._head_limit) // 2
         self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
@@ -114,25 +117,25 @@ class JobLog:
         return record
 
     def keep_ring(self) -> None:
-        """Write the sampled-away lines still in memory: the job failed, its end matters."""
-        if self._ring:
-            held = list(self._ring)
-            self._ring.clear()
-            self._write(held)
+        """Write the last lines whole when sampling left some out: the job failed, its end matters.
 
-    def close(self, *, sync: bool = False) -> None:
-        """Join the segments on and let go of the file. Calling it again does nothing.
-
-        sync: wait until the system has the bytes on the disk.
+        They get numbers of their own, so that a log is in order, and who follows misses nothing.
         """
+        if not self._ring or not self._left_out:
+            return
+        held = list(self._ring)
+        self._ring.clear()
+        text = f"sampling left lines out; the last {len(held)} of the output, without a gap:"
+        self.status("note", decode_record(held[-1]).ts, text=text)
+        first = self.next_seq
+        self.next_seq += len(held)
+        self._write([_renumbered(line, seq) for seq, line in enumerate(held, first)])
+
+    def close(self) -> None:
+        """Join the segments on and let go of the file. Calling it again does nothing."""
         if self._segment is not None:
             self._join_segments()
         if self._fd is not None:
-            try:
-                if sync:
-                    os.fsync(self._fd)
-            except OSError as error:
-                self._note_trouble(error)
             os.close(self._fd)
             self._fd = None
 
@@ -155,12 +158,11 @@ class JobLog:
         first = self.next_seq
         self.next_seq += len(encoded)
         if self._ring is not None:
-            kept: list[str] = []
-            for seq, line in enumerate(encoded, first):
-                if seq % self._nth == 0:
-                    kept.append(line)
-                else:
-                    self._ring.append(line)
+            kept = [line for seq, line in enumerate(encoded, first) if seq % self._nth == 0]
+            self._left_out = self._left_out or len(kept) < len(encoded)
+            self._ring.extend(encoded)
+            while len(self._ring) > 1 and sum(map(len, self._ring)) > RING_BYTES:
+                self._ring.popleft()
             encoded = kept
         if encoded:
             self._write(encoded)
@@ -324,6 +326,11 @@ def reopen(directory: str, *, limit_bytes: int) -> JobLog:
     log = JobLog(directory, limit_bytes=limit_bytes, first_seq=0 if last is None else last.seq + 1)
     log.take_up()
     return log
+
+
+def _renumbered(line: str, seq: int) -> str:
+    """Return an encoded output record under another number."""
+    return f'{{"seq":{seq}{line[line.index(",") :]}'
 
 
 def _seq(line: bytes) -> int:
