@@ -47,6 +47,18 @@ def planned(jobs: str, *, hook: str = "worktree-post-create", extra: str = "", f
     )
 
 
+@pytest.mark.parametrize(("said", "nth"), [("0", 1), ("1", 1), ("null", 9), ("3", 3)])
+def test_of_a_log_block_the_job_wins_and_sampling_can_be_switched_off(said: str, nth: int) -> None:
+    made = planned(
+        f"{{name: a, run: x, log: {{sampling_every_nth: {said}, retention: 2d}}}}, {{name: b, run: x}}",
+        top="log: {sampling_every_nth: 9, max_log_size: 1KB, retention: 1d}\n",
+    )
+
+    a, b = (job.log for job in made.foreground)
+    assert (a.keep_every_nth, a.limit_bytes, a.retention_s) == (nth, 1024, 2 * 86400)
+    assert (b.keep_every_nth, b.limit_bytes, b.retention_s) == (9, 1024, 86400)
+
+
 def names(specs: Any) -> list[str]:
     return [spec.name for spec in specs]
 

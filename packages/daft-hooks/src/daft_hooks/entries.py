@@ -244,6 +244,6 @@ def read_log(reader: Reader, node: Node | None, path: str) -> LogConfig:
         keep_last=reader.number(get("keep_last"), f"{path}.keep_last", 0),
         stale_running_after_s=None if stale is None else int(stale),
         sampling_every_nth=reader.number(
-            get("sampling_every_nth"), f"{path}.sampling_every_nth", 1
+            get("sampling_every_nth"), f"{path}.sampling_every_nth", 0
         ),
     )

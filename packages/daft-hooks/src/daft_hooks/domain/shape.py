@@ -280,7 +280,7 @@ LOG = (
     Field("max_total_size", Quantity("size"), "How much is kept for the whole repository."),
     Field("keep_last", Number(0), "How many runs of each worktree are always kept."),
     Field("stale_running_after", Quantity("duration"), "When a job nobody owns counts as dead."),
-    Field("sampling_every_nth", Number(1), "Keep each n-th record of the output."),
+    Field("sampling_every_nth", Number(0), "Keep each n-th record of the output; 0 and 1: all."),
 )
 
 ENV = (
