@@ -57,7 +57,7 @@ class Line:
         """Return what `act` makes of the connection, or of a new one each time that has died.
 
         Whoever dies half way has left a record that the next leader acts upon; one that is about
-        to leave has a successor.
+        to leave has a successor, and one with too many callers has room in a moment.
         times: how often in a row it may die.
         Raises: RequestRefused; CoordinatorUnavailable.
         """
@@ -66,7 +66,8 @@ class Line:
             try:
                 return act(self.link())
             except RequestRefused as refused:
-                if refused.code != messages.SHUTTING_DOWN:
+                is_full = refused.unheard and refused.code == messages.BUSY
+                if refused.code != messages.SHUTTING_DOWN and not is_full:
                     raise
                 departures.failed(refused)
             except TimeoutError as error:

@@ -79,10 +79,14 @@ class LeaderTooOld(CoordinatorError):
 
 @define(repr=False)
 class RequestRefused(CoordinatorError):
-    """The leader answered with an error."""
+    """The leader answered with an error.
+
+    unheard: it refused whoever calls, before it had taken any request.
+    """
 
     code: str
     message: str
+    unheard: bool = False
 
     def __str__(self) -> str:
         return self.message

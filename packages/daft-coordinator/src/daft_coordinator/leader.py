@@ -14,6 +14,7 @@ import socket
 import traceback
 from collections.abc import Callable
 
+from daft_protocol import messages
 from daft_protocol.messages import Request, Response
 
 from . import door, requests
@@ -24,7 +25,7 @@ from .errors import CoordinatorError
 from .history import JobHistory
 from .reactor import READ, Timer
 from .recovery import Orphans, Recovery
-from .server import MAX_CONNECTIONS, Connection, Operation
+from .server import MAX_CONNECTIONS, Connection, Operation, turn_away
 from .station import LeaderLock, Station, check_peer
 
 LINGER_S = 2.0
@@ -131,14 +132,15 @@ class Leader:
     # --- the door -----------------------------------------------------------------------------
 
     def _admit(self, sock: socket.socket) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
-            sock.close()
-            return
         try:
             check_peer(sock)
         except CoordinatorError as error:
             self._report(str(error))
-            sock.close()
+            turn_away(sock, messages.FORBIDDEN, "this coordinator serves another user")
+            return
+        if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
+            many = f"it serves {MAX_CONNECTIONS} clients already; try again"
+            turn_away(sock, messages.BUSY, many)
             return
         self._greet(sock)
 

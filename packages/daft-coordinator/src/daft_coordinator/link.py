@@ -49,9 +49,11 @@ class Link:
             if not data:
                 raise ConnectionResetError("the coordinator closed the connection")
             self._bodies += self._decoder.feed(data)
-        message: Response = decode_response(self._bodies.pop(0)).message
+        answer = decode_response(self._bodies.pop(0))
+        message: Response = answer.message
         if isinstance(message, Error):
-            raise RequestRefused(message.code, message.message)
+            # An answer to a request has its number; this one may be to the call itself.
+            raise RequestRefused(message.code, message.message, unheard=answer.id is None)
         return message
 
     def close(self) -> None:

@@ -129,7 +129,8 @@ def entry(leader: Leader, job: Job) -> JobEntry:
     elapsed = None
     if job.status is JobStatus.RUNNING and job.started_at is not None:
         now = leader.coordinator.clock.now()
-        elapsed = max(0.0, (now - job.started_at).total_seconds())
+        # Whole seconds, as plain version 1 reads them; a clock that went back makes none negative.
+        elapsed = max(0, int((now - job.started_at).total_seconds()))
     return JobEntry(
         name=job.name,
         hook_type=job.hook_type,

@@ -293,6 +293,16 @@ class Connection:
         )
 
 
+def turn_away(sock: socket.socket, code: str, message: str) -> None:
+    """Tell a caller why nobody will listen to it, and hang up. Never waits."""
+    sock.setblocking(False)
+    try:
+        sock.send(encode_frame(encode_response(Error(code=code, message=message))))
+    except OSError:
+        pass  # it has hung up first
+    sock.close()
+
+
 def _code_of(error: ProtocolError) -> str:
     match error:
         case FrameTooLarge():
