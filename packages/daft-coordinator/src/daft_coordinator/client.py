@@ -128,13 +128,11 @@ class CoordinatorClient:
         environment = dict(os.environ if environment is None else environment)
         check_depth(environment)
         owner = self._register()
+        clock = self._clock or defaults.system_clock()
         jobs = submission.record(
-            self._store,
-            invocation,
-            owner=owner.id,
-            clock=self._clock or defaults.system_clock(),
-            processes=self._processes,
+            self._store, invocation, owner=owner.id, clock=clock, processes=self._processes
         )
+        submission.note_skips(self._store, jobs, clock)
         waiting = [job for job in jobs if job.status is JobStatus.QUEUED and job.spec.background]
         if not waiting:
             return Submission(invocation_id=invocation.invocation_id, jobs=jobs)

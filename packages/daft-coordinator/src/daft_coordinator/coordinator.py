@@ -31,7 +31,7 @@ from .domain.retry import RetryRequest
 from .domain.schedule import Decision, SkipDecision, schedule
 from .errors import CoordinatorError, StoreUnavailable
 from .interrupts import Interrupts
-from .joblog import JobLog
+from .joblog import leave_note
 from .logreader import LogCursor
 from .nesting import Loans, check_depth
 from .observers import Plugins
@@ -517,9 +517,7 @@ class Coordinator:
 
     def _write_note(self, job: Job, text: str) -> None:
         """Leave the reason in the log of a job that never started."""
-        log = JobLog(self._roster.log_directory(job), limit_bytes=job.spec.log.limit_bytes)
-        record = log.status("note", self._now_ms(), text=text)
-        log.close()
+        record = leave_note(self._roster.log_directory(job), text, ts=self._now_ms())
         if self.wants_records:
             self.job_logged(job, [record])
 

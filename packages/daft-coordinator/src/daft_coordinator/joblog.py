@@ -32,6 +32,7 @@ RING_BYTES = 256 * 1024
 """As much of them is kept in memory, and always the last one."""
 
 _HEAD_SHARE = 0.6
+_NOTE_LIMIT_BYTES = 1024 * 1024
 _OPEN_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -312,6 +313,14 @@ class JobLog:
     def _note_trouble(self, error: OSError) -> None:
         if self.trouble is None:
             self.trouble = f"log not written: {error.strerror or error}"
+
+
+def leave_note(directory: str | None, text: str, *, ts: int) -> LogRecord:
+    """Write and return the only record of a job that never starts: why it does not."""
+    log = JobLog(directory, limit_bytes=_NOTE_LIMIT_BYTES)
+    record = log.status("note", ts, text=text)
+    log.close()
+    return record
 
 
 def mend(directory: str, *, limit_bytes: int) -> None:

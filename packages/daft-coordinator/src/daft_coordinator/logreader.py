@@ -29,6 +29,11 @@ class LogCursor:
         self._given_until = -1  # the highest number that came out of a segment
         self.bad_lines = 0
 
+    @property
+    def has_found(self) -> bool:
+        """True once there was a log to read, which may be gone by now."""
+        return self._head is not None
+
     def read(self, limit_bytes: int = READ_BYTES) -> list[LogRecord]:
         """Return the next records, about `limit_bytes` of them; [] when there are none yet."""
         if self._head is None:

@@ -15,7 +15,7 @@ from . import defaults, leases
 from .domain import graph
 from .domain.elapsed import ClockReading
 from .domain.schedule import InvocationFacts, JobFacts, Snapshot, schedule
-from .errors import WorktreeLeased
+from .errors import StoreUnavailable, WorktreeLeased
 from .ports import Clock, JobStore, ProcessControl
 from .reading import reading
 
@@ -66,6 +66,22 @@ def record(
         job if job.removed_env == kept.removed_env else evolve(job, removed_env=kept.removed_env)
         for job, kept in zip(jobs, stored, strict=True)
     )
+
+
+def note_skips(store: JobStore, jobs: Sequence[Job], clock: Clock) -> None:
+    """Leave in the log of each job that was recorded as skipped why it was."""
+    skipped = [job for job in jobs if job.status is JobStatus.SKIPPED]
+    if not skipped:
+        return
+    from .joblog import leave_note  # hardly ever needed
+
+    ts = int(clock.now().timestamp() * 1000)
+    for job in skipped:
+        try:
+            directory = store.log_directory(job)
+        except StoreUnavailable:
+            continue  # the row says it, too
+        leave_note(directory, job.end_detail or "skipped", ts=ts)
 
 
 def secrets_of(jobs: Sequence[Job]) -> dict[str, dict[str, str]]:

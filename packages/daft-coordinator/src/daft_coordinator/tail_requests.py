@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from daft_protocol import messages
 from daft_protocol.jobs import Job
@@ -15,6 +16,8 @@ from daft_protocol.messages import (
     TailLogs,
     TailTarget,
 )
+from daft_protocol.records import LogRecord, RecordKind
+from daft_protocol.status import JobStatus
 
 from .domain.targets import KnownJob, resolve
 from .logfiles import last_record
@@ -87,6 +90,7 @@ class _Tail:
         if request.from_end and directory is not None:
             last = last_record(directory)
             since_seq = max(since_seq, 0 if last is None else last.seq + 1)
+        self._since_seq = since_seq
         self._cursor = None if directory is None else LogCursor(directory, since_seq=since_seq)
         self._foreign = ForeignLook(leader)
         self._final_seen = False
@@ -134,15 +138,33 @@ class _Tail:
     def _is_over(self, connection: Connection) -> bool:
         """Nothing is there to read: end the stream unless more may come."""
         if not self._follow or self._final_seen:
+            self._tell_end_without_log(connection)
             connection.send(StreamEnd())
             return True
         job = self._leader.coordinator.store.job(self._job.uid)
         if job is None or job.status.is_final:
             # The last record is on disk before the row is final: one more look gets it.
             self._final_seen = True
+            self._job = job or self._job
         else:
             self._foreign.arm([job.owner])
         return False
+
+    def _tell_end_without_log(self, connection: Connection) -> None:
+        """Say how a followed job ended that left no log, as a silent one that went well."""
+        if not self._follow or (self._cursor is not None and self._cursor.has_found):
+            return
+        data = _end_as_told(self._job)
+        if data is None or (self._kinds is not None and "status" not in self._kinds):
+            return
+        ended = self._job.finished_at or self._job.updated_at
+        record = LogRecord(
+            seq=self._since_seq,
+            ts=int(ended.timestamp() * 1000),
+            kind=RecordKind.STATUS,
+            data=data,
+        )
+        connection.send(StreamFrame(record=record.as_json()))
 
     def _rearm(self) -> None:
         assert self._beat_s is not None
@@ -152,3 +174,14 @@ class _Tail:
         self._is_due = True
         self._rearm()
         self._leader.poll_soon()
+
+
+def _end_as_told(job: Job) -> Mapping[str, Any] | None:
+    """Return the data of a last record; None for a job that did not run."""
+    if job.status is JobStatus.SKIPPED or not job.status.is_final:
+        return None
+    if job.status is JobStatus.CRASHED:
+        return {"event": "crashed", "message": job.end_detail}
+    if job.term_signal is not None:
+        return {"event": "signaled", "signal": job.term_signal}
+    return {"event": "finished", "exit_code": job.exit_code}
