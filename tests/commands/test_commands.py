@@ -520,12 +520,48 @@ def shown_by_ps(home: Any, tree: Path) -> str:
     return psutil.Process(int(pid)).cmdline()[0]
 
 
-def test_an_identity_in_upper_case_means_the_same_repository(home: Any) -> None:
+@pytest.mark.parametrize("written", ["  {0}\n\n", "{{{0}}}", "urn:uuid:{0}"])
+def test_an_identity_means_the_same_repository_however_it_is_written(
+    home: Any, written: str
+) -> None:
     project = home.repository("hooks:\n  post-clone:\n    jobs:\n      - {name: a, run: ':'}\n")
     assert home.daft("hooks", "run", "post-clone", cwd=project).returncode == 0
     identity = project / ".git" / "daft-id"
-    identity.write_text(identity.read_text().upper())
+    identity.write_text(written.format(identity.read_text().upper()))
 
+    assert set(home.jobs(project)) == {"a"}
+    assert home.daft("jobs", "logs", "a", cwd=project).returncode == 0
+
+
+@pytest.mark.parametrize("written", ["junk", "../elsewhere", "{0}\njunk"])
+def test_an_identity_that_is_none_is_told_and_leads_nowhere(home: Any, written: str) -> None:
+    project = home.repository("hooks:\n  post-clone:\n    jobs:\n      - {name: a, run: ':'}\n")
+    assert home.daft("hooks", "run", "post-clone", cwd=project).returncode == 0
+    identity = project / ".git" / "daft-id"
+    record = home.root / "state" / "jobs" / identity.read_text()
+    shutil.copytree(record, home.root / "state" / "elsewhere")
+    identity.write_text(written.format(identity.read_text()))
+
+    for words in (["jobs"], ["jobs", "logs", "a"], ["jobs", "prune"], ["jobs", "--repo", "."]):
+        done = home.daft(*words, cwd=project)
+        assert done.returncode == 4, words
+        assert f"{identity} does not hold a repository id; deleting it makes" in done.stderr
+        assert done.stdout == ""
+    assert home.daft("__complete", "jobs-logs", "", cwd=project).stdout == ""
+    hook = home.daft("hooks", "run", "post-clone", cwd=project)
+    assert hook.returncode == 0
+    assert "jobs run unrecorded" in hook.stderr
+    assert identity.read_text() == written.format(record.name)
+
+
+def test_a_blank_identity_is_no_history_till_a_hook_makes_one(home: Any) -> None:
+    project = home.repository("hooks:\n  post-clone:\n    jobs:\n      - {name: a, run: ':'}\n")
+    identity = project / ".git" / "daft-id"
+    identity.write_text(" \n")
+
+    assert "No background job history" in home.daft("jobs", cwd=project).stdout
+    assert identity.read_text() == " \n"
+    assert home.daft("hooks", "run", "post-clone", cwd=project).returncode == 0
     assert set(home.jobs(project)) == {"a"}
 
 

@@ -34,6 +34,7 @@ def path(tmp_path: Path) -> str:
 def test_a_writer_finds_every_default_in_place(path: str) -> None:
     db = open_writer(path, COORDINATOR)
 
+    assert db.pragma("busy_timeout") == 5000
     assert db.pragma("journal_mode") == "wal"
     assert db.pragma("synchronous") == 1
     assert db.pragma("foreign_keys") == 1
@@ -47,6 +48,21 @@ def test_a_writer_finds_every_default_in_place(path: str) -> None:
     assert db.pragma("user_version") == COORDINATOR.version
     assert os.stat(path).st_mode & 0o777 == 0o600
     assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
+    db.close()
+
+
+def test_a_reader_changes_nothing_and_waits_briefly(path: str) -> None:
+    open_writer(path, COORDINATOR).close()
+    os.chmod(path, 0o644)
+    db = open_reader(path, COORDINATOR)
+    assert db is not None
+
+    assert db.pragma("busy_timeout") == 300
+    assert db.pragma("trusted_schema") == 0
+    assert db.pragma("cell_size_check") == 1
+    assert os.stat(path).st_mode & 0o777 == 0o644
+    with pytest.raises(apsw.ReadOnlyError):
+        db.execute("DELETE FROM jobs")
     db.close()
 
 

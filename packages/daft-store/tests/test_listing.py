@@ -10,6 +10,8 @@ import pytest
 
 from daft_store import COORDINATOR, listing, migrations, open_writer, writing
 
+ID = "00000000-0000-7000-8000-000000000000"
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
@@ -175,3 +177,32 @@ def test_no_page_walks_the_whole_history(
         # The index of unfinished jobs holds few rows whatever is stored.
         assert [step for step in wide if "jobs_unfinished" not in step] == [], plan
     db.close()
+
+
+@pytest.mark.parametrize("below", ["", "jobs", f"jobs/{ID}"])
+def test_no_directory_below_the_state_directory_may_be_a_link(tmp_path: Path, below: str) -> None:
+    root = tmp_path / "state"
+    open_writer(str(root / "jobs" / ID / "coordinator.db"), COORDINATOR).close()
+    opened = listing.open_jobs(str(root), ID)
+    assert opened is not None
+    opened.close()
+    place = root / below
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(listing.ListingError, match="is not a directory of yours") as caught:
+        listing.open_jobs(str(root), ID)
+
+    assert caught.value.code == "foreign"
+    assert str(place) in str(caught.value)
+
+
+def test_what_is_no_id_opens_nothing(tmp_path: Path) -> None:
+    open_writer(str(tmp_path / "jobs" / "x" / "coordinator.db"), COORDINATOR).close()
+    open_writer(str(tmp_path / "coordinator.db"), COORDINATOR).close()
+
+    for word in ("x", "", "..", f"../jobs/{ID}"):
+        with pytest.raises(listing.ListingError, match="is not the id of a repository"):
+            listing.open_jobs(str(tmp_path), word)
+    assert listing.open_jobs(str(tmp_path), ID) is None
+    assert listing.open_jobs(str(tmp_path / "nothing"), ID) is None

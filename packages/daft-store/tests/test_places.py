@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,7 @@ import pytest
 
 from daft_store import (
     RepositoryPlaces,
+    config_root,
     data_root,
     ensure_repository_id,
     read_repository_id,
@@ -30,8 +32,24 @@ def test_directories_follow_the_variables() -> None:
     assert state_root({"HOME": "/h", "XDG_STATE_HOME": "/x", "DAFT_STATE_DIR": ""}) == "/x/daft"
     assert state_root({"HOME": "/h", "XDG_STATE_HOME": "relative"}) == "/h/.local/state/daft"
     assert data_root({"DAFT_DATA_DIR": "/d"}) == "/d"
-    with pytest.raises(BadDirectoryVariable, match="DAFT_STATE_DIR"):
-        state_root({"DAFT_STATE_DIR": "here"})
+    assert data_root({"HOME": "/h", "XDG_DATA_HOME": "/x"}) == "/x/daft"
+    assert config_root({"DAFT_CONFIG_DIR": "/c"}) == "/c"
+    assert config_root({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == "/x/daft"
+
+
+@pytest.mark.parametrize(
+    ("variable", "root"),
+    [
+        ("DAFT_STATE_DIR", state_root),
+        ("DAFT_DATA_DIR", data_root),
+        ("DAFT_CONFIG_DIR", config_root),
+    ],
+)
+def test_a_directory_variable_that_is_not_absolute_is_named(
+    variable: str, root: Callable[[Mapping[str, str]], str]
+) -> None:
+    with pytest.raises(BadDirectoryVariable, match=f"{variable} is 'here'; it must be an absolute"):
+        root({variable: "here", "HOME": "/h"})
 
 
 @pytest.mark.parametrize("bad", ["..", "x", "", "../" + REPO, REPO.upper() + "0"])

@@ -44,7 +44,7 @@ def _tell() -> None:
     from daft_store import listing
 
     root = state_directory()
-    db = listing.open_listing(f"{root}/jobs/{repository}/coordinator.db")
+    db = listing.open_jobs(root, repository)
     if db is None:
         return
     failed = listing.failed_in_background(db, repository)

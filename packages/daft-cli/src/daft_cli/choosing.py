@@ -13,7 +13,7 @@ from daft_store.catalog import CatalogReader, Entry
 from daft_store.listing import ListingError
 from daft_store.roots import data_root
 
-from .whereabouts import find_repository, identity_of, state_directory
+from .whereabouts import find_repository, recorded_identity, state_directory
 
 _SHOWN = 10  # names in a message
 
@@ -47,7 +47,7 @@ def choose_repository(text: str) -> str:
 def _at_path(path: str, text: str, entries: list[Entry]) -> str:
     if os.path.isdir(path):
         here = find_repository(os.path.realpath(path))
-        identity = identity_of(here[0]) if here is not None else ""
+        identity = recorded_identity(here[0]) if here is not None else ""
         if identity:
             return identity
         why = "has no job history" if here is not None else "is not inside a Git repository"

@@ -64,7 +64,7 @@ def _candidates(context: str, word: str) -> list[Candidate]:
         return []
     from daft_store import listing
 
-    db = listing.open_listing(f"{state_directory()}/jobs/{repository}/coordinator.db")
+    db = listing.open_jobs(state_directory(), repository)
     if db is None:
         return []
     record = _Record(db, repository, here[1])

@@ -7,7 +7,7 @@ import os
 import sys
 
 from daft_cli.failures import FAILED, OK, STORE_UNUSABLE, USAGE
-from daft_cli.whereabouts import find_repository, identity_of, state_directory
+from daft_cli.whereabouts import find_repository, recorded_identity, state_directory
 
 
 def directories() -> int:
@@ -30,12 +30,12 @@ def dump_store(args: list[str]) -> int:
         sys.stderr.write(f"error: no table '{args[0]}' (tables: {', '.join(dump.TABLES)})\n")
         return FAILED
     here = find_repository(os.getcwd())
-    repository = identity_of(here[0]) if here is not None else ""
+    repository = recorded_identity(here[0]) if here is not None else ""
     if not repository:
         sys.stderr.write("error: no job was ever recorded here\n")
         return FAILED
     try:
-        db = listing.open_listing(f"{state_directory()}/jobs/{repository}/coordinator.db")
+        db = listing.open_jobs(state_directory(), repository)
     except listing.ListingError as error:
         sys.stderr.write(f"error: {error}\n")
         return STORE_UNUSABLE

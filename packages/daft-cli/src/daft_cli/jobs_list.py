@@ -13,7 +13,7 @@ import sys
 from daft_cli.jobs_output import write_structured, write_table
 from daft_cli.whereabouts import (
     find_repository,
-    identity_of,
+    recorded_identity,
     state_directory,
 )
 
@@ -82,7 +82,7 @@ def run(args: list[str]) -> int:
         sys.stderr.write("  tip: `daft -C <path> jobs` asks about another directory\n")
         return 1
     common, label = here
-    return _finish(_list(identity_of(common), label, options))
+    return _finish(_list(recorded_identity(common), label, options))
 
 
 def _finish(code: int) -> int:
@@ -226,9 +226,9 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
     """Return what there is to show, None for nothing, an exit code when it cannot be read."""
     from daft_store import listing
 
-    path = f"{state_directory()}/jobs/{repository}/coordinator.db"
+    root = state_directory()
     try:
-        db = listing.open_listing(path)
+        db = listing.open_jobs(root, repository)
         if db is None:
             return None
         stale = _dead_owners(listing.unfinished_owners(db, repository))
@@ -266,7 +266,7 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
     except Exception as error:
         if type(error).__module__ != "apsw":
             raise
-        sys.stderr.write(f"error: {listing.trouble(path, error)}\n")
+        sys.stderr.write(f"error: {listing.trouble(listing.jobs_path(root, repository), error)}\n")
         return 4
 
 

@@ -197,7 +197,7 @@ class Recorded:
     def _rows(self) -> tuple[apsw.Connection, str]:
         """Return the store as the listing opens it. Raises: Trouble."""
         try:
-            db = listing.open_listing(self._places.database)
+            db = listing.open_jobs(self._places.root, self._places.repository)
         except listing.ListingError as error:
             raise Trouble(str(error), code=STORE_UNUSABLE) from error
         if db is None:

@@ -51,7 +51,7 @@ class SetupStates:
 
     def _read(self, repository: str) -> None:
         root = state_directory()
-        db = listing.open_listing(f"{root}/jobs/{repository}/coordinator.db")
+        db = listing.open_jobs(root, repository)
         if db is None:
             return
         runs: dict[str, list[Row]] = {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+_HEX = frozenset("0123456789abcdef")
+
 
 def find_repository(start: str) -> tuple[str, str | None] | None:
     """Return (common directory, worktree label), None outside of a repository.
@@ -68,8 +70,48 @@ def first_line(path: str) -> str:
 
 
 def identity_of(common: str) -> str:
-    """Return the id of the repository with this common directory, empty when it has none yet."""
-    return first_line(common + "/daft-id").strip().lower()  # UUIDs may be written either way
+    """Return the id of the repository with this common directory.
+
+    Empty when it has none yet, and when its file holds something else: see `recorded_identity`.
+    """
+    try:
+        with open(common + "/daft-id", encoding="utf-8", errors="replace") as file:
+            text = file.read(256).strip()
+    except OSError:
+        return ""
+    if not text or _is_identity(text):
+        return text
+    from daft_store.errors import StoreError
+    from daft_store.identity import read_repository_id
+
+    try:
+        return read_repository_id(common) or ""  # there are other ways to write a UUID
+    except StoreError:
+        return ""
+
+
+def recorded_identity(common: str) -> str:
+    """Return the id of a repository whose record is asked for, empty when it has none yet.
+
+    Raises: SystemExit with code 4, having said why, when its file is of no use.
+    """
+    known = identity_of(common)
+    if known or not os.path.lexists(common + "/daft-id"):
+        return known
+    from daft_store.errors import StoreError
+    from daft_store.identity import read_repository_id
+
+    try:
+        return read_repository_id(common) or ""
+    except StoreError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(4) from error
+
+
+def _is_identity(text: str) -> bool:
+    """True for a UUID in canonical form; the module for them would cost more than the look."""
+    parts = text.split("-")
+    return [len(part) for part in parts] == [8, 4, 4, 4, 12] and _HEX.issuperset("".join(parts))
 
 
 def state_directory() -> str:

@@ -25,6 +25,8 @@ BUSY_MS = 300
 # As in `stat`, said here to spare the import.
 _KIND_OF_FILE = 0o170000
 _REGULAR_FILE = 0o100000
+_DIRECTORY = 0o040000
+_OF_AN_ID = frozenset("0123456789abcdef-")
 
 INVOCATION_COLUMNS = (
     "invocation_id",
@@ -182,6 +184,31 @@ def _refuse(what: str) -> None:
     raise ListingError("unreadable", f"a row of the job store cannot be read: {what}")
 
 
+def jobs_path(root: str, repository: str) -> str:
+    """Return the path of a repository's job store below a state directory.
+
+    Raises: ListingError for what is no repository's id.
+    """
+    if not repository or not _OF_AN_ID.issuperset(repository):
+        raise ListingError("foreign", f"{repository!r} is not the id of a repository")
+    return f"{root}/jobs/{repository}/coordinator.db"
+
+
+def open_jobs(root: str, repository: str) -> apsw.Connection | None:
+    """Return a read-only connection to a repository's job store, as `open_listing` does.
+
+    No link below the state directory is followed. Raises: ListingError.
+    """
+    path = jobs_path(root, repository)
+    for place in (root, f"{root}/jobs", f"{root}/jobs/{repository}"):
+        found = _looked_at(place)
+        if found is None:
+            return None
+        if found.st_mode & _KIND_OF_FILE != _DIRECTORY or found.st_uid != os.geteuid():
+            raise ListingError("foreign", f"{place} is not a directory of yours; move it away")
+    return open_listing(path)
+
+
 def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Connection | None:
     """Return a read-only connection, or None when there is no history yet.
 
@@ -189,12 +216,9 @@ def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Con
     Raises: ListingError for a file of another or a newer program, one that is not a regular
     file of ours, or one that cannot be read: only a missing file is no history.
     """
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
+    found = _looked_at(path)
+    if found is None:
         return None
-    except OSError as error:
-        raise ListingError("unreadable", f"{path}: {error.strerror}") from error
     if found.st_mode & _KIND_OF_FILE != _REGULAR_FILE or found.st_uid != os.geteuid():
         raise ListingError("foreign", f"{path} is not a regular file of yours; move it away")
     try:
@@ -215,6 +239,15 @@ def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Con
         db.close()
         raise
     return db
+
+
+def _looked_at(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ListingError("unreadable", f"{path}: {error.strerror}") from error
 
 
 def trouble(path: str, error: Exception) -> ListingError:

@@ -19,7 +19,7 @@ from ..durations import seconds_of
 from ..failures import FAILED, OK, Trouble
 from ..formats import FORMATS, write_rows
 from ..terminal import harmless, size, warn
-from ..whereabouts import find_repository, identity_of, state_directory
+from ..whereabouts import find_repository, recorded_identity, state_directory
 from .clean_logs import living_labels, places_of_living
 from .jobs import Outer
 
@@ -102,7 +102,7 @@ def _here() -> dict[str, str]:
             f"Not inside a Git repository: {cwd}",
             tips=("`daft jobs --all prune` cleans up all repositories",),
         )
-    return {identity_of(found[0]): found[0]}
+    return {recorded_identity(found[0]): found[0]}
 
 
 def _statuses(status: str | None, *, failed: bool) -> frozenset[JobStatus] | None:
