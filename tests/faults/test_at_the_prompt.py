@@ -128,6 +128,50 @@ def test_a_store_that_is_not_ours_to_touch_is_left_alone_and_hooks_run(
     assert store.read_bytes() == before
 
 
+@pytest.mark.fault("F-11", "mode")
+def test_a_record_that_others_could_open_is_closed_and_that_is_said_once(
+    home: Any, until: Any
+) -> None:
+    project, store = project_with_history(home, until)
+    state = home.root / "state"
+    (lock,) = state.glob("*.lock")
+    ours = [state, state / "jobs", store.parent, store, lock, store.parent / "coordinator.log"]
+    for path in ours:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+    listed = home.daft("jobs", cwd=project)
+    modes = [path.stat().st_mode & 0o077 for path in ours]
+    done = home.daft("start", "second", cwd=project)
+    again = home.daft("start", "third", cwd=project)
+
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert all(modes)  # who only looks changes nothing
+    assert done.returncode == 0
+    said = f"{state} was open to other users (mode 0755) (and 3 more in it); it is closed to them"
+    assert [line for line in done.stderr.splitlines() if said in line] == warnings(done)
+    assert warnings(again) == []
+    assert [path.stat().st_mode & 0o077 for path in ours] == [0] * len(ours)
+
+
+@pytest.mark.fault("F-11", "link")
+@pytest.mark.parametrize("place", ["coordinator-*.lock", "jobs/*/coordinator.log"])
+def test_a_link_in_place_of_what_a_leader_needs_is_named_and_hooks_run(
+    home: Any, until: Any, place: str
+) -> None:
+    project, _ = project_with_history(home, until)
+    (path,) = (home.root / "state").glob(place)
+    path.unlink()
+    path.symlink_to(home.root / "elsewhere")
+
+    done = home.daft("start", "second", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert len(warnings(done)) == 1, done.stderr
+    assert f"{path} is not a regular file; move it away" in warnings(done)[0]
+    assert (home.root / "project.second" / "back").exists()
+    assert not (home.root / "elsewhere").exists()
+
+
 @pytest.fixture
 def small_disk(home: Any) -> Iterator[Path]:
     """A state directory on a file system of its own, where the machine allows one."""

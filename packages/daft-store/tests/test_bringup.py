@@ -141,10 +141,14 @@ def test_what_is_too_open_is_tightened(path: str) -> None:
     os.chmod(path, 0o666)
     os.chmod(os.path.dirname(path), 0o755)
 
-    open_writer(path, COORDINATOR).close()
+    told: list[tuple[str, int]] = []
+
+    for _ in range(2):
+        open_writer(path, COORDINATOR, closed=lambda *place: told.append(place)).close()
 
     assert os.stat(path).st_mode & 0o077 == 0
     assert os.stat(os.path.dirname(path)).st_mode & 0o077 == 0
+    assert told == [(os.path.dirname(path), 0o755), (path, 0o666)]
 
 
 def test_sixteen_processes_may_create_one_store(path: str) -> None:

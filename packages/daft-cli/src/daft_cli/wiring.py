@@ -216,12 +216,13 @@ class Engine:
         from daft_coordinator.adapters.clock import SystemClock
         from daft_coordinator.errors import CoordinatorUnavailable, StoreUnavailable
         from daft_coordinator.submission import record
+        from daft_store.errors import StoreError
 
         self._open_store()
         if self._sqlite is not None:
             try:
                 return self._hand_over(self._sqlite, invocation, environment)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreError) as error:
                 self._do_without_store(error)
         record(self._open_store(), invocation, owner=None, clock=SystemClock())
         raise CoordinatorUnavailable("jobs cannot be recorded", is_told=True)

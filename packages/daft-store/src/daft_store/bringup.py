@@ -14,7 +14,13 @@ import apsw
 
 from .errors import ForeignFile, SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreIO
 from .migrations import APPLICATION_ID, Lineage, apply_pending
-from .places import check_private_directory, check_private_file, private_directory, private_file
+from .places import (
+    Closed,
+    check_private_directory,
+    check_private_file,
+    private_directory,
+    private_file,
+)
 
 WRITER_BUSY_MS = 5000
 READER_BUSY_MS = 300
@@ -44,6 +50,7 @@ def open_writer(
     *,
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
     alone: bool = False,
+    closed: Closed | None = None,
 ) -> apsw.Connection:
     """Open `path` for writing, creating and migrating it as needed.
 
@@ -51,12 +58,14 @@ def open_writer(
         FULL loses nothing that was committed.
     alone: keep every other process out while it is open. What they would share is then kept in
         memory, so it can be opened where the disk has no room left.
+    closed: told of the directory and the file when they were open to others, which they are not
+        any more.
     The connection belongs to one thread.
     Raises: NotOurs, ForeignFile, SchemaTooNew, MigrationMismatch, StoreCorrupt, StoreBusy,
     StoreIO; the file is then as it was.
     """
     try:
-        private_directory(os.path.dirname(path))
+        private_directory(os.path.dirname(path), closed=closed)
         private_file(path)
     except OSError as error:
         raise StoreIO(path, error.strerror or str(error)) from error
@@ -70,7 +79,7 @@ def open_writer(
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         # Only now: a file that is refused keeps its mode as well. Till here the directory,
         # which is closed already, keeps others out.
-        check_private_file(path, tighten=True)
+        check_private_file(path, tighten=True, closed=closed)
         if int(db.pragma("user_version")) == 0:
             _run(db, _AUTO_VACUUM)
         _switch_to_wal(db)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import frozen
 
@@ -20,6 +20,8 @@ _HEX_DIGITS = frozenset("0123456789abcdef")
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+Closed = Callable[[str, int], None]
+"""Told of each place of ours that others could open, and the mode it had till now."""
 SOCKET_PATH_LIMIT_BYTES = 100
 """The shortest limit of the systems we run on is 104 bytes, and a temporary name is longer."""
 
@@ -73,17 +75,17 @@ class RepositoryPlaces:
             return os.path.join(runtime, f"daft-{mark}.sock")
         return os.path.join(f"/tmp/daft-{os.getuid()}", f"daft-{mark}.sock")  # noqa: S108
 
-    def make(self, environ: Mapping[str, str]) -> None:
-        """Create the directories, private from the first moment.
+    def make(self, environ: Mapping[str, str], *, closed: Closed | None = None) -> None:
+        """Create the directories, private from the first moment; close those that are not.
 
-        Raises: NotOurs.
+        Raises: NotOurs, PermissionsTooOpen.
         """
-        private_directory(self.root)
-        private_directory(os.path.join(self.root, "jobs"))
-        private_directory(self.directory)
+        private_directory(self.root, closed=closed)
+        private_directory(os.path.join(self.root, "jobs"), closed=closed)
+        private_directory(self.directory, closed=closed)
         holder = os.path.dirname(self.socket(environ))
         if holder.startswith("/tmp/daft-"):  # noqa: S108
-            private_directory(holder)
+            private_directory(holder, closed=closed)
 
     def job_directory(self, invocation_id: str, dir_name: str, *, create: bool) -> str:
         """Return a job's directory; with `create`, make it. Without, it need not be there.
@@ -145,7 +147,14 @@ def check_repository_id(text: str) -> str:
     raise PathOutsideState(text)
 
 
-def private_directory(path: str) -> None:
+def closing(places: Sequence[tuple[str, int]]) -> str:
+    """Return what to tell of places, with their modes, that were open to others till now."""
+    path, mode = places[0]
+    more = f" (and {len(places) - 1} more in it)" if len(places) > 1 else ""
+    return f"{path} was open to other users (mode {mode:04o}){more}; it is closed to them now"
+
+
+def private_directory(path: str, *, closed: Closed | None = None) -> None:
     """Make `path` a directory that only we can enter; parents are created like `mkdir -p`.
 
     A directory of ours that is too open is tightened.
@@ -160,7 +169,7 @@ def private_directory(path: str) -> None:
         os.makedirs(os.path.dirname(path), DIRECTORY_MODE, exist_ok=True)
         private_directory(path)
         return
-    _tightened(path, _checked_directory(path), DIRECTORY_MODE)
+    _tightened(path, _checked_directory(path), DIRECTORY_MODE, closed)
 
 
 def _ensure_private_directory(path: str) -> None:
@@ -198,7 +207,7 @@ def private_file(path: str) -> bool:
         return False
 
 
-def check_private_file(path: str, *, tighten: bool) -> None:
+def check_private_file(path: str, *, tighten: bool, closed: Closed | None = None) -> None:
     """Refuse a path that is no regular file of ours; with `tighten`, close it to others.
 
     Raises: NotOurs; PermissionsTooOpen; FileNotFoundError.
@@ -209,7 +218,7 @@ def check_private_file(path: str, *, tighten: bool) -> None:
     if found.st_uid != os.geteuid():
         raise NotOurs(path, "belongs to another user")
     if tighten:
-        _tightened(path, found, FILE_MODE)
+        _tightened(path, found, FILE_MODE, closed)
 
 
 def check_only_ours_to_write(path: str) -> None:
@@ -237,7 +246,7 @@ def _checked_directory(path: str) -> os.stat_result:
     return found
 
 
-def _tightened(path: str, found: os.stat_result, mode: int) -> None:
+def _tightened(path: str, found: os.stat_result, mode: int, closed: Closed | None = None) -> None:
     if not stat.S_IMODE(found.st_mode) & 0o077:
         return
     try:
@@ -248,3 +257,5 @@ def _tightened(path: str, found: os.stat_result, mode: int) -> None:
     now = stat.S_IMODE(os.lstat(path).st_mode)
     if now & 0o077:
         raise PermissionsTooOpen(path, now)
+    if closed is not None:
+        closed(path, stat.S_IMODE(found.st_mode))

@@ -15,7 +15,7 @@ from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_store import bringup, leases, ledger, owners, pages
 from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.moments import to_text
-from daft_store.places import RepositoryPlaces
+from daft_store.places import RepositoryPlaces, check_private_file
 from daft_store.rows import CoordinatorRow, InvocationRow, JobRow
 from daft_store.texts import storable
 from daft_store.transactions import writing
@@ -35,10 +35,16 @@ Value = TypeVar("Value")
 def open_station(state_root: str, repository: str) -> Station:
     """Return where the leader of a repository is met, making its directories.
 
+    Its lock and its journal are looked at as well: a link there would end a leader at birth.
     Raises: StoreError.
     """
     places = RepositoryPlaces(state_root, repository)
     places.make(os.environ)
+    for path in (places.lock, places.journal):
+        try:
+            check_private_file(path, tighten=True)
+        except FileNotFoundError:
+            continue  # its first leader makes it
     return Station(
         repository=repository,
         state_root=state_root,

@@ -10,7 +10,7 @@ import apsw
 import daft_store
 from daft_store import bringup
 from daft_store.errors import StoreCorrupt
-from daft_store.places import RepositoryPlaces
+from daft_store.places import Closed, RepositoryPlaces, closing
 
 from ..station import LeaderLock
 from . import salvage
@@ -75,9 +75,21 @@ class StoreFile:
         self._identity = _identity_of(self._places.database)
 
     def _opened(self) -> apsw.Connection:
-        self._places.make(os.environ)
+        were_open: list[tuple[str, int]] = []
+
+        def closed(path: str, mode: int) -> None:
+            were_open.append((path, mode))
+
         try:
-            return self._open()
+            self._places.make(os.environ, closed=closed)
+            return self._open_or_replace(closed)
+        finally:
+            if were_open:
+                self._report(closing(were_open))
+
+    def _open_or_replace(self, closed: Closed) -> apsw.Connection:
+        try:
+            return self._open(closed)
         except StoreCorrupt:
             if self._leads:
                 return self._made_anew(unfinished=True)
@@ -85,14 +97,14 @@ class StoreFile:
             if lock is None:
                 raise
         try:
-            return self._open()  # somebody may have been faster
+            return self._open(closed)  # somebody may have been faster
         except StoreCorrupt:
             return self._made_anew(unfinished=True)
         finally:
             lock.release()
 
-    def _open(self) -> apsw.Connection:
-        db = bringup.open_writer(self._places.database, daft_store.COORDINATOR)
+    def _open(self, closed: Closed | None = None) -> apsw.Connection:
+        db = bringup.open_writer(self._places.database, daft_store.COORDINATOR, closed=closed)
         db.set_busy_timeout(self._busy_ms)
         return db
 
