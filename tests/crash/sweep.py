@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import fcntl
 import json
 import os
 import shutil
@@ -279,11 +280,15 @@ def fork_leaders(place: Place, leader_points: Points | None) -> None:
     if forked(lambda: _nursery(place, theirs, ours, leader_points), place.root / "trouble"):
         theirs.close()
 
-    def start(_module: str, _words: Sequence[str]) -> tuple[int, socket.socket]:
+    def start(
+        _module: str, words: Sequence[str], *, lock_fd: int | None = None, first: bytes = b""
+    ) -> detaching.Started:
         mine, its = socket.socketpair()
-        socket.send_fds(ours, [b"!"], [its.fileno()])
+        mine.sendall(first)
+        lent = [its.fileno()] if lock_fd is None else [its.fileno(), lock_fd]
+        socket.send_fds(ours, ["\0".join(words).encode()], lent)
         its.close()
-        return int(ours.recv(64)), mine
+        return detaching.Started(pid=int(ours.recv(64)), sock=mine, holds_all=True)
 
     detaching.start = start
 
@@ -293,26 +298,31 @@ def _nursery(
 ) -> None:
     other_end.close()
     while True:
-        order, descriptors, _, _ = socket.recv_fds(orders, 1, 1)
+        order, lent, _, _ = socket.recv_fds(orders, 4096, 2)
         if not order:
             return  # the client is gone
-        connection = descriptors[0]
 
-        def lead(fd: int = connection, points: Points | None = points) -> None:
+        def lead(
+            words: Sequence[str] = order.decode().split("\0"),
+            lent: Sequence[int] = lent,
+            points: Points | None = points,
+        ) -> None:
             os.setsid()
             if points is not None:
                 points.install()
-            os.dup2(fd, 3)
-            leader_program.main(
-                ["--state-root", place.state, "--repository", place.repository, "--client-fd", "3"]
-            )
+            # Each of the places may be taken by another of them.
+            free = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in lent]
+            for fd, wanted in zip(free, (detaching.CLIENT_FD, detaching.LOCK_FD), strict=False):
+                os.dup2(fd, wanted)
+            leader_program.main(list(words))
 
         def bear(lead: Callable[[], None] = lead) -> None:
             # Whose parent has ended belongs to the client.
             orders.send(str(forked(lead, place.root / "trouble")).encode())
 
         os.waitpid(forked(bear, place.root / "trouble"), 0)
-        os.close(connection)
+        for fd in lent:
+            os.close(fd)
         points = None
 
 

@@ -23,6 +23,7 @@ from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.processes import PosixProcessControl
 from daft_coordinator.domain.reconcile import ObservedJob, Verdict, reconcile
 from daft_coordinator.errors import RequestRefused
+from daft_coordinator.finding import Meeting
 from daft_coordinator.logreader import read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.reactor import Reactor
@@ -348,7 +349,7 @@ def test_a_stream_goes_on_where_it_was_cut_off(place: Any) -> None:
     ]
     met = iter(links)
     client = CoordinatorClient(place.station, MemoryJobStore())
-    client._line._finder.meet = lambda: (next(met), False)  # type: ignore[method-assign, assignment, return-value]
+    client._line._finder.meet = lambda: Meeting(link=next(met))  # type: ignore[method-assign, assignment, return-value, arg-type]
 
     assert [record.seq for record in client.tail("u", follow=True, from_end=True)] == [4, 5, 7]
     assert [link.asked[0].since_seq for link in links] == [0, 5, 6, 6]

@@ -234,7 +234,7 @@ class Engine:
             from daft_coordinator.client import CoordinatorClient
 
             self._client = CoordinatorClient(self._jobs.station(), store, version=__version__)
-        made = self._client.submit(invocation, environment=environment)
+        made = self._client.submit(invocation, environment=environment, confirm=False)
         if made.waits_for is not None:
             warn(made.waits_for)
         return made

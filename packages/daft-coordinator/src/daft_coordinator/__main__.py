@@ -25,7 +25,13 @@ from .station import LeaderLock, Station
 
 BUSY_MS = 250
 """While a statement waits, no output is taken from any job; the roster waits without that."""
+BUSY_AT_BIRTH_MS = 30_000
+"""What we are born with nobody else has any more; and there is no output yet."""
 JOURNAL_LIMIT_BYTES = 1024 * 1024
+
+_KNOWN = {
+    *("--state-root", "--repository", "--client-fd", "--lock-fd", "--begin-with", "--workers"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,16 +42,20 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = _parse(sys.argv[1:] if argv is None else argv)
     client = None if options.client_fd is None else socket.socket(fileno=options.client_fd)
-    detaching.settle_in(options.client_fd)
+    detaching.settle_in(options.client_fd if options.lock_fd is None else options.lock_fd)
     station = open_station(options.state_root, options.repository)
-    lock = LeaderLock.try_acquire(station.lock_path)
+    lock = _lock(station, options.lock_fd)
     if lock is None:
         _refuse(client, messages.NOT_LEADER, "another coordinator leads this repository")
         return 0
     _redirect_to_journal(station)
     try:
         store = SqliteJobStore.open(
-            options.state_root, options.repository, leads=True, busy_ms=BUSY_MS, report=_journal
+            options.state_root,
+            options.repository,
+            leads=True,
+            busy_ms=BUSY_AT_BIRTH_MS if options.begins_with_submit else BUSY_MS,
+            report=_journal,
         )
         coordinator = Coordinator(
             store,
@@ -61,6 +71,8 @@ def main(argv: list[str] | None = None) -> int:
             coordinator,
             history=store.history(),
             client=client,
+            begins_with_submit=options.begins_with_submit,
+            begun=lambda: store.wait_at_most(BUSY_MS),
             orphans=settings.orphans(os.environ),
             requeue_within_s=settings.requeue_within_s(os.environ),
             version=__version__,
@@ -85,23 +97,33 @@ class _Options:
     state_root: str
     repository: str
     client_fd: int | None
+    lock_fd: int | None
+    begins_with_submit: bool
     workers: int | None
 
 
 def _parse(argv: list[str]) -> _Options:
     """Read pairs of an option and its value: only programs of ours write them."""
     given = dict(zip(argv[::2], argv[1::2], strict=False))
-    unknown = given.keys() - {"--state-root", "--repository", "--client-fd", "--workers"}
+    unknown = given.keys() - _KNOWN
     if unknown or len(argv) % 2 or not {"--state-root", "--repository"} <= given.keys():
         raise SystemExit(f"daft_coordinator: started with {argv}; `daft` starts it as it should be")
     workers = given.get("--workers")
-    client_fd = given.get("--client-fd")
+    client_fd, lock_fd = given.get("--client-fd"), given.get("--lock-fd")
     return _Options(
         state_root=given["--state-root"],
         repository=given["--repository"],
         client_fd=None if client_fd is None else int(client_fd),
+        lock_fd=None if lock_fd is None else int(lock_fd),
+        begins_with_submit=given.get("--begin-with") == "submit",
         workers=settings.workers(os.environ) if workers is None else int(workers),
     )
+
+
+def _lock(station: Station, inherited_fd: int | None) -> LeaderLock | None:
+    if inherited_fd is None:
+        return LeaderLock.try_acquire(station.lock_path)
+    return LeaderLock.inherit(inherited_fd, station.lock_path)
 
 
 def _refuse(client: socket.socket | None, code: str, text: str) -> None:

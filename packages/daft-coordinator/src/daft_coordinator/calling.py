@@ -25,6 +25,7 @@ class Line:
     def __init__(self, finder: LeaderFinder) -> None:
         self._finder = finder
         self._link: Link | None = None
+        self._unanswered: Submit | None = None
 
     @property
     def started_pid(self) -> int:
@@ -33,14 +34,16 @@ class Line:
 
     def knock(self) -> bool:
         """True when a leader is there; none is started. Raises: CoordinatorUnavailable."""
+        self._hear_answer()
         if self._link is None:
             self._link = self._finder.knock()
         return self._link is not None
 
     def link(self) -> Link:
         """Return the connection. Raises: CoordinatorUnavailable."""
+        self._hear_answer()
         if self._link is None:
-            self._link, _ = self._finder.meet()
+            self._link = self._finder.meet().link
         return self._link
 
     def ask(
@@ -76,11 +79,14 @@ class Line:
             except (OSError, ProtocolError) as error:
                 deaths.failed(error)
 
-    def deliver(self, submit: Submit) -> tuple[int, bool]:
+    def deliver(self, submit: Submit, *, confirm: bool = True) -> tuple[int, bool]:
         """Hand over a committed invocation; return the leader's pid and whether we started it.
 
+        confirm: as for `LeaderFinder.meet`. What is not confirmed now is before anything else is
+        asked on this line.
         Raises: CoordinatorUnavailable; LeaderTooOld.
         """
+        self._hear_answer()
         if self._link is not None:
             try:
                 answer = self._link.ask(submit)
@@ -88,11 +94,26 @@ class Line:
                 return self.started_pid, False
             except (OSError, RequestRefused, ProtocolError):
                 self.drop()
-        self._link, started = self._finder.meet(submit)
-        return self.started_pid, started
+        met = self._finder.meet(submit, confirm=confirm)
+        self._link = met.link
+        self._unanswered = None if met.is_answered else submit
+        return self.started_pid, met.has_started
+
+    def _hear_answer(self) -> None:
+        """Make sure that what was handed over unconfirmed was taken: else hand it over again."""
+        submit, self._unanswered = self._unanswered, None
+        if submit is None or self._link is None:
+            return
+        try:
+            self._link.receive(ANSWER_S)
+        except (OSError, RequestRefused, ProtocolError):
+            # Whatever it was, the rows are still ours: the next one says what is wrong.
+            self.drop()
+            self._link = self._finder.meet(submit).link
 
     def drop(self) -> None:
         """Hang up; the next word makes a new connection."""
+        self._unanswered = None
         if self._link is not None:
             self._link.close()
             self._link = None

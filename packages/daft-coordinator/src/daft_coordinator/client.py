@@ -118,10 +118,18 @@ class CoordinatorClient:
     # --- verbs --------------------------------------------------------------------------------
 
     def submit(
-        self, invocation: InvocationSpec, *, environment: Mapping[str, str] | None = None
+        self,
+        invocation: InvocationSpec,
+        *,
+        environment: Mapping[str, str] | None = None,
+        confirm: bool = True,
     ) -> Submission:
         """Commit an invocation and its jobs, then hand it to the leader, starting one if needed.
 
+        confirm: False is for a process that ends soon: it returns as soon as a leader that is
+        started holds the work, if the last leader here was this very program. Should the new one
+        die before it begins, the jobs stay `queued` until somebody looks, and those that need
+        what is never stored are then skipped, as after any such death.
         Raises: as `submission.record`, with nothing recorded; CoordinatorUnavailable when no
         leader could take it: the rows are committed and stay `queued`.
         """
@@ -144,7 +152,7 @@ class CoordinatorClient:
             spec_version=max(job.spec_version for job in waiting),
         )
         try:
-            pid, started = self._line.deliver(request)
+            pid, started = self._line.deliver(request, confirm=confirm)
         except LeaderTooOld as error:
             from . import courier  # hardly ever needed
 

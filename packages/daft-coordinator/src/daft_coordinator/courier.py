@@ -38,13 +38,13 @@ def start(station: Station, submit: Submit) -> None:
 
     Raises: CoordinatorError, OSError when it could not be handed over.
     """
-    pid, sock = detaching.start("daft_coordinator.courier", station.words)
-    link = Link(sock)
+    started = detaching.start("daft_coordinator.courier", station.words)
+    link = Link(started.sock)
     try:
         link.ask(submit)
     finally:
         link.close()
-        detaching.has_ended(pid)
+        detaching.has_ended(started.pid)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,13 +83,13 @@ def _deliver(station: Station, store: SqliteJobStore, submit: Submit) -> bool:
         while _is_wanted(store, submit):
             wait_until_free(station.lock_path)
             try:
-                link, _ = finder.meet(submit)
+                met = finder.meet(submit)
             except LeaderTooOld:
                 continue  # another one of those was faster
             except CoordinatorError:
                 # The rows are queued, and whoever looks next finds them without an owner.
                 return False
-            link.close()
+            met.link.close()
             return True
         return True
     finally:

@@ -6,14 +6,16 @@ import socket
 import struct
 import time
 
+from attrs import frozen
+
 from daft_protocol import messages
 from daft_protocol.errors import ProtocolError
 from daft_protocol.messages import Hello, Request, Submit
 
 from . import detaching
 from .errors import CoordinatorError, CoordinatorUnavailable, LeaderTooOld, RequestRefused
-from .link import ANSWER_S, Link
-from .station import Station, check_peer
+from .link import ANSWER_S, Link, frame
+from .station import LeaderLock, Station, check_peer
 
 STORE_BUSY_S = 30.0
 """How long a leader whose store is held by another process is asked again."""
@@ -26,6 +28,19 @@ _PAUSES_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 def pause(attempt: int) -> None:
     """Wait before looking again, a little longer each time, not at all the first time."""
     time.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
+
+
+@frozen(kw_only=True)
+class Meeting:
+    """A connection to the leader.
+
+    has_started: the leader was started for it. is_answered: False while the answer to what we
+    came for has not been read.
+    """
+
+    link: Link
+    has_started: bool = False
+    is_answered: bool = True
 
 
 class LeaderFinder:
@@ -45,16 +60,18 @@ class LeaderFinder:
         """The leader started last, 0 when none was."""
         return self._started[-1] if self._started else 0
 
-    def meet(self, submit: Submit | None = None) -> tuple[Link, bool]:
+    def meet(self, submit: Submit | None = None, *, confirm: bool = True) -> Meeting:
         """Find the leader or start it, say what we came for, and return a connection to it.
 
         A door that closes just as we knock, and a leader that starts beside ours, are ordinary:
         look again, a little later each time. The limit is generous because every round ends at
         once; only a leader that cannot live at all uses it up.
-        Returns: the connection, and whether the leader was started for it.
+        confirm: False does not wait for the answer of a leader that is started, if the last one
+        here was the same program: that one could start, and what we came for is in its hands.
         Raises: CoordinatorUnavailable; LeaderTooOld when the leader cannot run what is submitted.
         """
         request: Request = submit or Hello(client_version=self._version)
+        answer_s = ANSWER_S if submit else RECONCILE_S
         reason = "nobody answers"
         patient_until = time.monotonic() + STORE_BUSY_S
         attempt = 0
@@ -65,9 +82,21 @@ class LeaderFinder:
             if link is None:
                 if not self._may_start:
                     raise CoordinatorUnavailable("none is running")
-                link, started = self._start(), True
+                born = self._start(request)
+                if born is None:
+                    reason = "its lock is held, but nobody answers"
+                    if time.monotonic() > patient_until:
+                        break
+                    attempt = min(attempt, len(_PAUSES_S))
+                    continue
+                link, started = born[0], True
+                if born[1] and not confirm:
+                    return Meeting(link=link, has_started=True, is_answered=False)
             try:
-                link.ask(request, answer_s=ANSWER_S if submit else RECONCILE_S)
+                if started:
+                    link.receive(answer_s)
+                else:
+                    link.ask(request, answer_s=answer_s)
             except RequestRefused as refused:
                 link.close()
                 reason = refused.message
@@ -93,7 +122,7 @@ class LeaderFinder:
                         f"it ended while starting; see {self._station.journal_path}"
                     ) from error
                 continue
-            return link, started
+            return Meeting(link=link, has_started=started)
         raise CoordinatorUnavailable(reason)
 
     def knock(self) -> Link | None:
@@ -125,14 +154,40 @@ class LeaderFinder:
             detaching.has_ended(pid)
         self._started.clear()
 
-    def _start(self) -> Link:
-        """Start a leader that is born with a connection to us."""
-        pid, sock = detaching.start(
-            "daft_coordinator",
-            [*self._station.words, "--client-fd", str(detaching.CLIENT_FD)],
-        )
-        self._started.append(pid)
-        return Link(sock)
+    def _start(self, request: Request) -> tuple[Link, bool] | None:
+        """Start a leader that is born with the lock, a connection to us, and what we came for.
+
+        We take the lock for it: so nobody else becomes the leader before it can even look, and
+        what it was given is in the hands of the one leader there is.
+        Returns: the connection, and whether we may leave without its answer; None: somebody
+        leads already, or is about to. Raises: CoordinatorUnavailable.
+        """
+        words = [*self._station.words, "--client-fd", str(detaching.CLIENT_FD)]
+        if isinstance(request, Submit):
+            words += ["--begin-with", "submit"]
+        try:
+            lock = LeaderLock.try_acquire(self._station.lock_path)
+        except FileNotFoundError:
+            # Somebody has cleared the place: a leader makes it anew, and takes its lock itself.
+            started = detaching.start("daft_coordinator", words, first=frame(request, 1))
+            self._started.append(started.pid)
+            return Link(started.sock, asked=1), False
+        except OSError as error:
+            raise CoordinatorUnavailable(f"its lock: {error}") from error
+        if lock is None:
+            return None
+        try:
+            may_leave = lock.was_held_by_ours
+            started = detaching.start(
+                "daft_coordinator",
+                [*words, "--lock-fd", str(detaching.LOCK_FD)],
+                lock_fd=lock.fileno(),
+                first=frame(request, 1),
+            )
+        finally:
+            lock.release()
+        self._started.append(started.pid)
+        return Link(started.sock, asked=1), may_leave and started.holds_all
 
     def _bury_last(self) -> bool:
         """True when the leader started last has ended already."""

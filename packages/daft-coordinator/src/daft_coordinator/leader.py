@@ -37,6 +37,8 @@ class Leader:
     lock: held already; given back by `run` at the very end.
     history: the record as clean-up sees it; None: nobody may ask for evictions.
     client: the connection this process was started with, if any.
+    begins_with_submit: what comes through it first is a submission, and is there or on its way.
+    begun: called once that is taken, if there was one.
     orphans, requeue_within_s: see `Recovery`.
     """
 
@@ -48,6 +50,8 @@ class Leader:
         *,
         history: JobHistory | None = None,
         client: socket.socket | None = None,
+        begins_with_submit: bool = False,
+        begun: Callable[[], None] = lambda: None,
         linger_s: float = LINGER_S,
         orphans: Orphans = Orphans.STOP,
         requeue_within_s: float | None = REQUEUE_WITHIN_S,
@@ -86,10 +90,13 @@ class Leader:
         self._connections: dict[Connection, None] = {}  # the oldest first
         self._poll_planned = False
         self._finished = False
+        self._begun = begun
+        self._starter: Connection | None = None
         coordinator.on_change(self._changed)
         coordinator.on_log(self._logged)
         if client is not None:
-            self._greet(client, patient=True)
+            starter = self._greet(client, patient=True)
+            self._starter = starter if begins_with_submit else None
 
     def run(self) -> bool:
         """Lead until idle. Returns with the door closed and the lock released.
@@ -99,7 +106,8 @@ class Leader:
         signals_read, restore = self._catch_signals()
         try:
             self._door.open()
-            self._lock.describe(f"{os.getpid()} daft {self.version}\n")
+            self._take_hand_over()
+            self._lock.describe(f"{os.getpid()} daft {self.version}")
             repairs = self.recovery.run()
             if repairs:
                 self._report(f"repaired the record: {repairs}")
@@ -115,6 +123,17 @@ class Leader:
             self.coordinator.close()
             self._lock.release()
         return not (self.coordinator.has_given_up or self.recovery.has_given_up)
+
+    def _take_hand_over(self) -> None:
+        """Take what we were born with, before anything is judged.
+
+        Who started us may have left: then its rows have no owner any more, but what they need and
+        is never stored is here, and a recovery would start them without it.
+        """
+        if self._starter is not None:
+            self._starter.hear_first()
+            self._starter = None
+        self._begun()
 
     def shut_down(self) -> None:
         """Stop all jobs, record their ends, and leave as soon as that is done."""
@@ -169,7 +188,7 @@ class Leader:
             return
         self._report("the socket had vanished and was put back")
 
-    def _greet(self, sock: socket.socket, *, patient: bool = False) -> None:
+    def _greet(self, sock: socket.socket, *, patient: bool = False) -> Connection:
         connection = Connection(
             sock,
             reactor=self.coordinator.reactor,
@@ -180,6 +199,7 @@ class Leader:
         )
         self._connections[connection] = None
         self._stay()
+        return connection
 
     def _handle(self, connection: Connection, request: Request) -> Operation | Response:
         return requests.handle(self, request)

@@ -16,14 +16,22 @@ ANSWER_S = 10
 _READ_BYTES = 64 * 1024
 
 
-class Link:
-    """The client's end of a connected socket."""
+def frame(request: Request, number: int) -> bytes:
+    """Return `request` as it goes over the wire, the one with this number on its connection."""
+    return encode_frame(encode_request(request, number))
 
-    def __init__(self, sock: socket.socket) -> None:
+
+class Link:
+    """The client's end of a connected socket.
+
+    asked: how many requests went through it before this was made.
+    """
+
+    def __init__(self, sock: socket.socket, *, asked: int = 0) -> None:
         self._sock = sock
         self._decoder = FrameDecoder()
         self._bodies: list[bytes] = []
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(asked + 1)
 
     def ask(self, request: Request, *, answer_s: float | None = ANSWER_S) -> Response:
         """Send `request` and return its answer.
@@ -39,7 +47,7 @@ class Link:
     def send(self, request: Request) -> None:
         """Send a request without waiting for its answer. Raises: OSError."""
         self._sock.settimeout(ANSWER_S)
-        self._sock.sendall(encode_frame(encode_request(request, next(self._ids))))
+        self._sock.sendall(frame(request, next(self._ids)))
 
     def receive(self, answer_s: float | None) -> Response:
         """Return the next answer. Raises as `ask`."""

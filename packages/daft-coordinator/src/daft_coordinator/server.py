@@ -7,7 +7,9 @@ the connection holds until it is over.
 
 from __future__ import annotations
 
+import select
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -122,6 +124,18 @@ class Connection:
         self._out += frame
         self._lengths.append(len(frame))
         self._flush()
+
+    def hear_first(self, within_s: float = FIRST_WORD_S) -> None:
+        """Wait until the first request is here and answered, or the client is gone, or time is up.
+
+        For a client whose request is on its way, while nobody else is served yet.
+        """
+        give_up_at = time.monotonic() + within_s
+        while self._patient and not self._gone:
+            left_s = give_up_at - time.monotonic()
+            if left_s <= 0 or not select.select([self._sock], (), (), left_s)[0]:
+                return
+            self._ready(READ)
 
     def poll(self) -> None:
         """Let a running operation go on."""

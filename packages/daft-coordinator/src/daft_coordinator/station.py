@@ -11,7 +11,10 @@ import sys
 
 from attrs import define, frozen
 
+from . import __version__
 from .errors import CoordinatorError, PeerNotOurs
+
+_TOLD_BYTES = 16 * 1024
 
 
 @frozen(kw_only=True)
@@ -36,9 +39,18 @@ class Station:
         return ["--state-root", self.state_root, "--repository", self.repository]
 
 
+def program() -> str:
+    """Return what a leader that this process starts would be: which code, in which interpreter."""
+    return f"{__version__} {os.path.dirname(os.path.abspath(__file__))} {sys.executable}"
+
+
 @define
 class LeaderLock:
-    """The right to lead. The kernel takes it back when the holder dies, however it dies."""
+    """The right to lead. The kernel takes it back when the holder dies, however it dies.
+
+    A process that is started with its descriptor holds it as well: it is free when both have let
+    go of it.
+    """
 
     _fd: int | None
 
@@ -54,6 +66,35 @@ class LeaderLock:
                 return None
             raise
         return cls(fd)
+
+    @classmethod
+    def inherit(cls, fd: int, path: str) -> LeaderLock | None:
+        """Return the lock this process was started with, None when it is not the one at `path`."""
+        os.set_inheritable(fd, False)
+        lock = cls(fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its file may have been deleted meanwhile: that locks nobody out.
+            if lock.renew(path):
+                return lock
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        lock.release()
+        return None
+
+    def fileno(self) -> int:
+        """Return the descriptor, to be handed on. Raises: ValueError when it was released."""
+        if self._fd is None:
+            raise ValueError("the lock was released")
+        return self._fd
+
+    @property
+    def was_held_by_ours(self) -> bool:
+        """True when the last who led here was the very program we would start, and led well."""
+        if self._fd is None:
+            return False
+        return os.pread(self._fd, _TOLD_BYTES, 0).partition(b"\n")[2] == _told_program()
 
     def is_at(self, path: str) -> bool:
         """True while the file at `path` is the one that is locked."""
@@ -74,16 +115,23 @@ class LeaderLock:
         return True
 
     def describe(self, text: str) -> None:
-        """Write who holds it, for people who look into the file."""
+        """Write who holds it, for people who look into the file, and what it is.
+
+        text: one line. Called once its holder can do its work.
+        """
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, text.encode(), 0)
+            os.pwrite(self._fd, text.encode() + b"\n" + _told_program(), 0)
 
     def release(self) -> None:
         """Let somebody else lead. Calling it again does nothing."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _told_program() -> bytes:
+    return os.fsencode(program()) + b"\n"
 
 
 def leader_lives(lock_path: str) -> bool:

@@ -301,6 +301,10 @@ class SqliteJobStore:
         """Return the same record as clean-up sees it; it closes with this store."""
         return SqliteHistory(lambda: self._db, self._places, report=self._report)
 
+    def wait_at_most(self, busy_ms: int) -> None:
+        """Have no statement wait longer than this for another process from now on."""
+        self._file.wait_at_most(busy_ms)
+
     def close(self) -> None:
         """Let go of the file. Calling it again does nothing."""
         self._file.close()

@@ -65,6 +65,11 @@ class StoreFile:
         self._replace(lambda: self._made_anew(unfinished=False))
         return True
 
+    def wait_at_most(self, busy_ms: int) -> None:
+        """Have no statement wait longer than this for another process from now on."""
+        self._busy_ms = busy_ms
+        self.db.set_busy_timeout(busy_ms)
+
     def close(self) -> None:
         """Let go of the file. Calling it again does nothing."""
         self.db.close()
