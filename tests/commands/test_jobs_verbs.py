@@ -199,8 +199,13 @@ def test_a_cancel_never_takes_what_only_half_of_its_words_mean(home: Any) -> Non
     said = home.daft("jobs", "cancel", "x:slow", "--worktree", "y", cwd=project).stderr
     assert "it means x@" in said
     assert "and the options beside it another" in said
+    whole = home.daft("jobs", "cancel", "--inv", run, "--dry-run", cwd=project).stdout
     one = home.daft("jobs", "cancel", "cafe", "--inv", run, cwd=project)
 
+    assert sorted(line.split()[2] for line in whole.splitlines()) == [
+        f"y@{run[:8]}/cafe",
+        f"y@{run[:8]}/slow",
+    ]
     assert one.returncode == 0, one.stderr
     assert one.stdout.splitlines()[-1] == "Cancelled 1 job(s): cafe"
     assert one.stdout.startswith(f"cafe  cancelled  y@{run[:8]}/cafe\n") or (
@@ -228,6 +233,25 @@ def test_where_nothing_was_ever_recorded_nothing_matches(home: Any) -> None:
     assert code("wait", "build") == 1
     rows = home.daft("jobs", "cancel", "--all", "--format", "json", cwd=project)
     assert (rows.returncode, rows.stdout) == (3, "[]\n")
+
+
+# --- where jobs run ---------------------------------------------------------------------------
+
+
+def test_where_hooks_run_can_be_said_by_a_variable(home: Any) -> None:
+    project = home.repository(
+        "hooks: {worktree-post-create: {jobs: [{name: a, run: touch a, background: true}]}}\n"
+    )
+
+    def started(name: str, mode: str, *words: str) -> tuple[int, bool]:
+        done = home.daft("start", name, *words, cwd=project, DAFT_HOOKS_MODE=mode)
+        return done.returncode, (home.root / f"project.{name}" / "a").exists()
+
+    assert started("here", "foreground") == (0, True)
+    assert started("none", "off") == (0, False)
+    assert started("said", "off", "--hooks", "foreground") == (0, True)
+    assert started("wrong", "sometimes") == (2, False)
+    assert home.jobs(project, "--all")["a"]["background"] is False
 
 
 # --- logs -------------------------------------------------------------------------------------
@@ -282,6 +306,26 @@ def test_a_log_goes_through_the_pager_on_a_terminal_alone(recorded: tuple[Any, P
     assert "paged:" not in followed
     assert "--- output ---" not in followed, "no heading"
     assert "\none\n" in missing
+
+
+def test_a_log_that_is_damaged_or_gone_is_shown_as_far_as_it_is_there(
+    recorded: tuple[Any, Path],
+) -> None:
+    home, project = recorded
+    (log,) = (home.root / "state").glob("jobs/*/*/other/output.jsonl")
+    lines = log.read_bytes().splitlines(keepends=True)
+
+    log.write_bytes(lines[0] + b'{"seq":1,"ts":\n' + b"".join(lines[1:]) + lines[-1][:20])
+    torn = home.daft("jobs", "logs", "other", cwd=home.root / "project.x")
+    log.unlink()
+    followed = home.daft("jobs", "logs", "-f", "other", cwd=home.root / "project.x")
+    gone = home.daft("jobs", "logs", "other", cwd=project)
+
+    assert torn.returncode == 0, torn.stderr
+    assert "[status] finished exit_code=0" in torn.stdout
+    assert "warning: 1 line(s) in the log of other are no records" in torn.stderr
+    assert (followed.returncode, followed.stdout) == (0, "")
+    assert (gone.returncode, "(no output)" in gone.stdout) == (0, True)
 
 
 def test_what_has_a_log_and_no_row_is_no_job(recorded: tuple[Any, Path]) -> None:

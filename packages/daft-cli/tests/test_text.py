@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daft_cli import jobs_output
-from daft_cli.terminal import age, duration, harmless
+from daft_cli import jobs_list, jobs_output
+from daft_cli.terminal import age, duration, harmless, size
 from daft_protocol.records import LogRecord, RecordKind, encode_record
+from daft_store.listing import INVOCATION_COLUMNS, JOB_COLUMNS
 
 
 @given(text=st.text())
@@ -101,3 +103,87 @@ def test_the_tail_is_short_however_long_the_lines(tmp_path: Path) -> None:
 
     assert [len(line) for line in shown] == [160, 160, 160]
     assert shown[0].endswith("…")
+
+
+# --- rows of the listing ----------------------------------------------------------------------
+
+
+def row(name: str, status: str, owner: str | None, **other: object) -> tuple[object, ...]:
+    """Return a job as `daft_store.listing` has it."""
+    given = dict.fromkeys(JOB_COLUMNS) | {
+        "invocation_id": "ab" * 8,
+        "name": name,
+        "status": status,
+        "background": 1,
+        "coordinator_id": owner,
+        "started_at": "2026-01-01T00:00:00.000000+00:00",
+        "queued_at": "2026-01-01T00:00:00.000000+00:00",
+    }
+    return tuple({**given, **other}.values())
+
+
+RUN = tuple(
+    (dict.fromkeys(INVOCATION_COLUMNS, "") | {"invocation_id": "ab" * 8, "worktree": "main",
+     "created_at": "2026-01-01T00:00:00.000000+00:00"}).values()
+)  # fmt: skip
+
+
+def test_whom_nobody_answers_for_is_stale_beside_its_status(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    jobs = [
+        row("left", "running", "gone"),
+        row("kept", "running", "here"),
+        row("done", "completed", "gone"),
+    ]
+    stale = frozenset({"gone"})
+
+    jobs_output.write_structured([RUN], jobs, stale, form="json", template=None, headers=True)
+    rows = json.loads(capsys.readouterr().out)
+    jobs_output.write_table([RUN], jobs, stale, label=None, logs="/none", is_whole=True)
+    shown = capsys.readouterr().out
+
+    assert [(one["name"], one["status"], one["stale"]) for one in rows] == [
+        ("left", "running", True), ("kept", "running", False), ("done", "completed", False),
+    ]  # fmt: skip
+    assert [line.split()[3:5] for line in shown.splitlines() if "↪ left" in line or "↪ kept" in line] == [
+        ["⟳", "running"], ["⟳", "running"],
+    ]  # fmt: skip
+    assert shown.count("running (stale)") == 1
+
+
+def test_every_status_has_its_sign_and_what_waits_its_place(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    jobs = [
+        row(status, status, "here", duration_ms=None, started_at=None)
+        for status in jobs_list.STATUSES
+    ] + [row("second", "queued", "here", queued_at="2026-01-02T00:00:00.000000+00:00")]
+
+    jobs_output.write_table([RUN], jobs, frozenset(), label="main", logs="/none", is_whole=True)
+
+    signs = {
+        line.split()[2]: line.split()[3] for line in capsys.readouterr().out.splitlines()[3:-1]
+    }
+    assert signs.pop("second") == "·"
+    assert signs == {
+        "queued": "·", "running": "⟳", "cancelling": "⟳", "completed": "✓", "failed": "✗",
+        "cancelled": "—", "skipped": "—", "crashed": "✗",
+    }  # fmt: skip
+
+
+def test_names_in_wide_characters_take_their_place(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [row("構築", "completed", None), row("plain", "completed", None)]
+
+    jobs_output.write_table([RUN], jobs, frozenset(), label=None, logs="/none", is_whole=True)
+
+    first, second = [line for line in capsys.readouterr().out.splitlines() if "completed" in line]
+    assert first.index("✓") + 2 == second.index("✓"), "two characters, four columns"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(500, "500 B"), (1536, "1.5 KB"), (1572864, "1.5 MB"), (2 * 1024**3, "2.0 GB")],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert size(count) == text

@@ -21,12 +21,13 @@ def speaking(function: F) -> F:
 
 
 def hooking(function: F) -> F:
-    """Add `--skip-hooks` and `--hooks`."""
+    """Add `--skip-hooks` and `--hooks`, which `DAFT_HOOKS_MODE` says where it is not given."""
     function = click.option(
         "--hooks",
         "placement",
         type=click.Choice(PLACEMENTS),
         default="auto",
+        envvar="DAFT_HOOKS_MODE",
         show_default=True,
         help="Where hook jobs run.",
     )(function)
