@@ -39,7 +39,7 @@ def dump_store(args: list[str]) -> int:
     except listing.ListingError as error:
         sys.stderr.write(f"error: {error}\n")
         return STORE_UNUSABLE
-    indent = 2 if args[0] == "repo-policy" else None
+    indent = 2 if args[0].endswith("policy") else None
     for row in dump.rows(db, repository, args[0]) if db is not None else ():
         sys.stdout.write(json.dumps(row, indent=indent, default=repr) + "\n")
     return OK

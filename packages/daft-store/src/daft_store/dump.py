@@ -16,7 +16,8 @@ _JOBS = """
 SELECT job_uid, invocation_id, name, position, hook_type, worktree, command, working_dir, status,
        background, declared_background, needs_json, tags_json, queued_at, started_at, finished_at,
        updated_at, duration_ms, exit_code, term_signal, end_reason, end_detail, pid, pgid,
-       proc_start, boot_id, coordinator_id, dir_name, log_bytes, log_records, log_dropped
+       proc_start, boot_id, coordinator_id, dir_name, log_bytes, log_records, log_dropped,
+       retention_seconds, max_log_size_bytes
   FROM jobs WHERE repo_hash = :repo ORDER BY invocation_id, position, name
 """
 _COORDINATORS = """
@@ -32,10 +33,11 @@ _STATEMENTS = {
     "invocations": _INVOCATIONS,
     "jobs": _JOBS,
     "coordinators": _COORDINATORS,
+    "policy": _POLICY,
     "repo-policy": _POLICY,
 }
 TABLES = tuple(_STATEMENTS)
-"""What `rows` takes."""
+"""What `rows` takes; `repo-policy` is another name of `policy`."""
 
 
 def rows(db: apsw.Connection, repository: str, table: str) -> Iterator[dict[str, object]]:
