@@ -337,7 +337,7 @@ def test_a_command_starts_a_clean_up_once_a_day(
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory with logs in it, of this process, with nothing that forbids clean-up."""
-    for name in ("CI", "DAFT_NO_LOG_CLEAN", "DAFT_IS_COORDINATOR", "DAFT_TESTING"):
+    for name in (*tidying._CI, *tidying._SWITCHES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DAFT_STATE_DIR", str(tmp_path))
     (tmp_path / "jobs").mkdir()
@@ -345,7 +345,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "variable", ["CI", "GITLAB_CI", "DAFT_NO_LOG_CLEAN", "DAFT_IS_COORDINATOR", "DAFT_TESTING"]
+    "variable",
+    [
+        "CI",
+        "GITHUB_ACTIONS",
+        "JENKINS_URL",
+        "TRAVIS",
+        "CIRCLECI",
+        "GITLAB_CI",
+        "BUILDKITE",
+        "TF_BUILD",
+        "DAFT_NO_LOG_CLEAN",
+        "DAFT_IS_COORDINATOR",
+        "DAFT_TESTING",
+    ],
 )
 def test_none_is_started_where_it_is_not_wanted(
     place: Path, variable: str, monkeypatch: pytest.MonkeyPatch
@@ -397,13 +410,48 @@ def test_a_fresh_stamp_costs_a_command_one_look(
     assert looked == [str(place / "log-clean.json")]
 
 
-def test_hidden_words_and_listings_start_nothing(tidy: tuple[Any, Path]) -> None:
+@pytest.mark.parametrize(
+    ("words", "starts"),
+    [
+        ("list", True),
+        ("jobs prune", True),
+        ("jobs", False),
+        ("jobs --all", False),
+        ("--version", False),
+        ("env PORT", False),
+        ("shell-init bash", False),
+        ("completions bash", False),
+        ("run __task", False),
+        ("__complete run", False),
+        ("__clean-logs", False),
+        ("__dirs", False),
+    ],
+)
+def test_commands_start_it_and_what_programs_ask_does_not(
+    words: str, starts: bool, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from daft_cli import announcing, complete, front, hidden, jobs_list, launch
+
+    started: list[str] = []
+    monkeypatch.setattr(tidying, "_start", lambda: started.append(words))
+    monkeypatch.setattr(launch, "launch", lambda *_: 0)
+    monkeypatch.setattr(announcing, "tell", lambda _: None)
+    for module, name in ((complete, "run"), (jobs_list, "run"), (hidden, "directories")):
+        monkeypatch.setattr(module, name, lambda *_: 0)
+
+    assert front._dispatch(words.split()) == 0
+
+    assert started == [words] * starts
+
+
+def test_one_that_runs_by_itself_does_nothing_in_integration(tidy: tuple[Any, Path]) -> None:
     home, project = tidy
 
-    for words in (("jobs", "--all"), ("--version",), ("shell-init", "bash")):
-        assert home.daft(*words, cwd=project).returncode == 0
+    for words in (("--automatic",), ()):
+        assert not record(home).exists()
+        assert home.daft("__clean-logs", *words, cwd=project, CI="").returncode == 0
 
-    assert not (home.root / "state" / "log-clean.lock").exists()
+    assert record(home).exists(), "asked for by hand, it runs everywhere"
 
 
 def test_a_second_one_leaves_at_once(tidy: tuple[Any, Path]) -> None:

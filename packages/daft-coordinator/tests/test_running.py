@@ -313,6 +313,22 @@ def test_a_job_sees_the_environment_it_was_given(store: Any, fire: Make, job: Ma
     assert output(store, done) == ["outer|own|secret|a|||false"]
 
 
+@pytest.mark.parametrize("background", [True, False])
+def test_a_job_is_told_who_it_is_and_where_its_log_lies(
+    store: Any, fire: Make, job: Make, background: bool
+) -> None:
+    command = (
+        'echo "$DAFT_JOB_ID $DAFT_INVOCATION_ID $DAFT_BACKGROUND $DAFT_HOOK_DEPTH '
+        '$DAFT_IS_COORDINATOR"; grep -c "$DAFT_JOB_ID" "$DAFT_JOB_LOG"'
+    )
+
+    done = run(store, fire(job("a", command, background=background)))["a"]
+
+    who = f"{done.uid} {done.invocation_id} {str(background).lower()} 1 1"
+    assert output(store, done)[0] == who
+    assert int(output(store, done)[1]) >= 1
+
+
 def test_a_cancel_takes_queued_jobs_too(store: Any, fire: Make, job: Make) -> None:
     spec = fire(job("a", "sleep 60"), job("b", "sleep 60"), job("c", ":", "a"))
     with Coordinator(store, workers=1, stop=QUICK) as coordinator:

@@ -132,7 +132,9 @@ def _dispatch(args: list[str]) -> int:
 
         if verb != "jobs":  # which shows them itself
             announcing.tell(rest)
-        tidying.start_if_due()
+        # What looks like a hidden verb anywhere comes from a program, perhaps from one of ours.
+        if not any(word.startswith("__") for word in rest):
+            tidying.start_if_due()
     return code
 
 
@@ -176,8 +178,9 @@ def _help_of(words: list[str]) -> str | None:
 
 _WITHOUT_PLACE = ("shell-init", "completions")
 """Verbs that work in a directory that is gone: every new shell runs this one."""
-_WITHOUT_CHORES = ("shell-init", "completions")
-"""Verbs that start nothing behind the user's back; hidden ones never do, or it would never end."""
+_WITHOUT_CHORES = ("shell-init", "completions", "env")
+"""Verbs that start nothing behind the user's back: shells read what they print. Hidden ones never
+do, or it would never end."""
 
 
 def _stands_somewhere() -> bool:

@@ -58,6 +58,6 @@ def job_environment(
     if log_path is not None:
         environment["DAFT_JOB_LOG"] = log_path
     environment[DEPTH] = inherited[DEPTH]
-    if job.spec.background:
-        environment["DAFT_IS_COORDINATOR"] = "1"
+    # A command of ours that it runs starts no chores.
+    environment["DAFT_IS_COORDINATOR"] = "1"
     return environment
