@@ -157,6 +157,22 @@ def test_who_escapes_the_group_is_found_on_a_cancel(
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
+def test_what_a_job_with_the_terminal_started_ends_with_it(
+    store: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    command = f"(trap '' TERM; echo up > {tmp_path}/up; sleep 60) & echo $! > {tmp_path}/pid; wait"
+    spec = fire(job("a", command, interactive=True))
+    with Coordinator(store, stop=QUICK) as coordinator:
+        coordinator.submit(spec)
+        while not (tmp_path / "up").exists():
+            coordinator.reactor.wait(0.05)
+        coordinator.cancel(Selection(job_name="a"))
+        (ended,) = coordinator.wait(spec.invocation_id)
+
+    assert ended.status is JobStatus.CANCELLED
+    assert is_gone(int((tmp_path / "pid").read_text()))
+
+
 @pytest.mark.fault("F-15", "group")
 def test_what_outlives_the_job_in_its_group_is_stopped_and_said(
     store: Any, fire: Make, job: Make, tmp_path: Path

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from daft_coordinator import CoordinatorClient
@@ -52,6 +53,13 @@ Make = Callable[..., Any]
 def running(place: Any, uid: str, ready: Path | None = None) -> None:
     place.until(lambda: place.store.job(uid).status is JobStatus.RUNNING)
     place.until(lambda: ready is None or ready.exists())
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 # --- cancels ----------------------------------------------------------------------------------
@@ -141,24 +149,26 @@ import sys
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters.sqlite import SqliteJobStore
 from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
-root, repository, command = sys.argv[1:]
+root, repository, command, terminal = sys.argv[1:]
 with Coordinator(SqliteJobStore.open(root, repository), kind="command") as coordinator:
     (job,) = coordinator.submit(InvocationSpec(invocation_id=new_invocation_id(), hook_type="h",
-        trigger_command="t", worktree="main", jobs=(JobSpec(name="fore", command=command),)))
+        trigger_command="t", worktree="main",
+        jobs=(JobSpec(name="fore", command=command, interactive=terminal == "True"),)))
     print(job.uid, flush=True)
     coordinator.wait(job.invocation_id)
 """
 
 
 @pytest.fixture
-def foreground(place: Any) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], str]]]:
+def foreground(place: Any) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
     """Run a job in another process, as a command runs its foreground."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(command: str) -> tuple[subprocess.Popen[str], str]:
+    def start(command: str, *, terminal: bool = False) -> tuple[subprocess.Popen[str], str]:
+        words = (place.root, place.repository, command, str(terminal))
         process = subprocess.Popen(
-            [sys.executable, "-c", FOREGROUND, place.root, place.repository, command],
-            stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", FOREGROUND, *words],
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         started.append(process)
         assert process.stdout is not None
@@ -182,6 +192,43 @@ def test_a_foreground_job_that_ignores_the_request_is_killed_for_it(
 
     assert process.wait(30) == 0
     assert [one.status for one in answer.results] == ["cancelled"]
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_what_left_the_group_of_a_foreground_job_ends_with_it(
+    place: Any, foreground: Make, tmp_path: Path, leads: bool
+) -> None:
+    escaped = tmp_path / "escaped"
+    child = f"trap '' TERM; echo \\$\\$ > {escaped}.new; mv {escaped}.new {escaped}"
+    process, uid = foreground(f'setsid sh -c "{child}; while :; do sleep 0.02; done" & sleep 60')
+    running(place, uid, escaped)
+
+    with place.client() as client:
+        if leads:
+            client.hello()
+        answer = client.cancel(CancelMatching(job_uids=(uid,), wait=True, grace_ms=100))
+
+        assert [one.status for one in answer.results] == ["cancelled"]
+        place.until(lambda: is_gone(int(escaped.read_text())))
+    assert process.wait(30) == 0
+
+
+def test_a_job_with_a_terminal_is_cancelled_alone(
+    place: Any, foreground: Make, tmp_path: Path
+) -> None:
+    child = tmp_path / "child"
+    process, uid = foreground(f"sleep 60 & echo $! > {child}.new; mv {child}.new {child}; wait",
+                              terminal=True)  # fmt: skip
+    running(place, uid, child)
+
+    with place.client() as client:
+        client.hello()
+        client.cancel(CancelMatching(job_uids=(uid,), wait=True))
+
+    # It shares the group of its command, and of all that runs beside that.
+    assert process.wait(30) == 0
+    assert place.store.job(uid).status is JobStatus.CANCELLED
+    place.until(lambda: is_gone(int(child.read_text())))
 
 
 def test_who_waits_or_follows_learns_that_the_owner_of_a_job_has_died(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import signal as signals
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from daft_protocol.jobs import Job
+from daft_protocol.jobs import Job, ProcessIdentity
 from daft_protocol.messages import CancelResult
 from daft_protocol.status import JobStatus
 
 from . import changes, stops
 from .domain import cancel as cancelling
 from .domain.cancel import CancelAction, Manner, Selection
+from .domain.family import outside_group
 from .domain.lifecycle import StopCause
 from .ports import Clock, Delivery, JobChange, JobStore, ProcessControl
 from .reactor import Reactor
@@ -97,22 +98,30 @@ class Cancellation:
         if run is not None:
             return run.stop(StopCause.CANCEL, manner)
         # Another process runs it and will record its end; signals are all it needs from us.
-        if job.process is None:
+        who = job.process
+        if who is None:
             return Delivery.GONE
-        number = signals.SIGKILL if manner.kill else manner.signal
-        met = self._processes.signal_group(job.process, number)
+        # Looked up while it lives: afterwards nobody knows whose child they were.
+        escaped = outside_group(self._processes.family(who, job.uid), who)
         if manner.kill:
-            return met
-        self._processes.signal_group(job.process, signals.SIGCONT)
+            return self._signal(who, escaped, signals.SIGKILL)
+        met = self._signal(who, escaped, manner.signal)
+        self._signal(who, escaped, signals.SIGCONT)
         grace_s = self._grace_of(job) if manner.grace_s is None else manner.grace_s
-        self._reactor.call_after(grace_s, lambda: self._kill(job))
+        self._reactor.call_after(grace_s, lambda: self._kill(who, escaped))
         return met
 
-    def _kill(self, job: Job) -> None:
-        """End what did not react, unless it has ended meanwhile."""
-        now = self._store.job(job.uid)
-        if now is not None and not now.status.is_final and job.process is not None:
-            self._processes.signal_group(job.process, signals.SIGKILL)
+    def _kill(self, who: ProcessIdentity, escaped: Sequence[ProcessIdentity]) -> None:
+        self._signal(who, escaped, signals.SIGKILL)
+
+    def _signal(
+        self, who: ProcessIdentity, escaped: Sequence[ProcessIdentity], number: int
+    ) -> Delivery:
+        """Signal what still lives of a job. Returns what became of it for the job's group."""
+        met = self._processes.signal_group(who, number)
+        for member in escaped:
+            self._processes.signal(member, number)
+        return met
 
 
 def _result(job: Job, outcome: str) -> CancelResult:

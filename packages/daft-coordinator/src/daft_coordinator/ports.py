@@ -268,10 +268,15 @@ class ProcessControl(Protocol):
         """True or False when certain; None when the system will not say (count that as alive)."""
 
     def group_members(self, who: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
-        """Return the living members of the group of `who` that started no earlier than it."""
+        """Return the living members of the group of `who` that started no earlier than it.
+
+        None of a group that `who` shares with others and does not lead.
+        """
 
     def family(self, who: ProcessIdentity, job_uid: str) -> tuple[ProcessIdentity, ...]:
         """Return group members, descendants and whoever carries `JOB_MARK`, living ones.
+
+        Of a group that `who` does not lead only `who`.
 
         A process with an empty `JOB_MARK` belongs to no job, and nor does what descends from it.
 
@@ -282,7 +287,7 @@ class ProcessControl(Protocol):
         """Return a descriptor that is readable once `who` is gone; None where there is no such."""
 
     def signal_group(self, who: ProcessIdentity, signal: int) -> Delivery:
-        """Signal the group of `who` if it still is that group.
+        """Signal the group of `who` if it still is that group, of one it does not lead only `who`.
 
         A group of which some may be signalled and others not counts as signalled.
         """

@@ -22,6 +22,7 @@ from daft_protocol.records import LogRecord, decode_record
 from daft_protocol.status import JobStatus
 
 from .domain.cancel import Manner
+from .domain.family import outside_group
 from .domain.lifecycle import Ending, StopCause, classify, unkillable
 from .joblog import JobLog
 from .ports import Clock, Delivery, ExitStatus, ProcessControl, Spawned
@@ -238,19 +239,12 @@ class JobRun:
             return True
         if self._exit is None or (self._readers and not self._drain_over):
             return False
-        if self._shares_our_group:
-            leftovers: tuple[ProcessIdentity, ...] = ()
-        else:
-            leftovers = (*self._processes.group_members(self.identity), *self._living_escaped())
+        leftovers = (*self._processes.group_members(self.identity), *self._living_escaped())
         if leftovers:
             self._watch_leftovers(leftovers)
             return False
         self._finish()
         return True
-
-    @property
-    def _shares_our_group(self) -> bool:
-        return self.job.spec.interactive
 
     def _watch_leftovers(self, leftovers: Sequence[ProcessIdentity]) -> None:
         known = set(self._leftovers.values())
@@ -356,12 +350,10 @@ class JobRun:
         return met
 
     def _signal_group(self, signal: int) -> Delivery:
-        if self._shares_our_group:
-            return self._processes.signal(self.identity, signal)
         if self.cause is not None:
             # Looked up before the leader dies: afterwards nobody knows whose child it was.
             family = self._processes.family(self.identity, self.job.uid)
-            self._escaped.update(member for member in family if member.pgid != self.identity.pgid)
+            self._escaped.update(outside_group(family, self.identity))
         met = self._processes.signal_group(self.identity, signal)
         for member in self._escaped:
             self._processes.signal(member, signal)

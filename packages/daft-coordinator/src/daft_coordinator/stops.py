@@ -110,10 +110,9 @@ def why_refused(job: Job) -> str:
     """Return why a job could not be signalled, with the command for who may."""
     if job.process is None:
         return f"{job.name}: the system does not let us signal it"
-    return (
-        f"{job.name}: its processes run as another user; stop them with "
-        f"`sudo kill -- -{job.process.pgid}`"
-    )
+    who = job.process
+    whom = f"-- -{who.pgid}" if who.leads_group else str(who.pid)
+    return f"{job.name}: its processes run as another user; stop them with `sudo kill {whom}`"
 
 
 def is_refused(done: Sequence[CancelResult]) -> bool:

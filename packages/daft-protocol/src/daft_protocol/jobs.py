@@ -163,6 +163,11 @@ class ProcessIdentity:
     start: str
     boot_id: str
 
+    @property
+    def leads_group(self) -> bool:
+        """False for a process in the group of who started it: the rest of that is not its own."""
+        return self.pid == self.pgid
+
 
 @frozen(kw_only=True)
 class Invocation:

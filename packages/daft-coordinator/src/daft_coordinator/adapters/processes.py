@@ -155,7 +155,7 @@ class PosixProcessControl:
     def group_members(self, who: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
         """Return the living members of the group of `who` that started no earlier than it."""
         # Mostly nobody is left, and that is the cheaper question.
-        if not _group_exists(who.pgid) or self._group_of(who) is None:
+        if not who.leads_group or not _group_exists(who.pgid) or self._group_of(who) is None:
             return ()
         return tuple(
             member
@@ -178,7 +178,8 @@ class PosixProcessControl:
             # With the leader alive, its group and its children are the job's beyond doubt. Once
             # it is gone its number may have had other owners since: then only the mark counts.
             is_ours = leader is _Leader.LIVES and (
-                identity.pgid == who.pgid or _descends(identity.pid, who.pid, parents)
+                (who.leads_group and identity.pgid == who.pgid)
+                or _descends(identity.pid, who.pid, parents)
             )
             if is_ours or _carries(identity.pid, wanted):
                 found.append(identity)
@@ -215,8 +216,9 @@ class PosixProcessControl:
         if who.pgid <= 1:
             # No job's group has such a number, and to the system it means "mine" or "everybody".
             return Delivery.GONE
-        if who.pgid == os.getpgrp():
-            # A job that shares our terminal shares our group; only its own pid is ours to signal.
+        if not who.leads_group or who.pgid == os.getpgrp():
+            # A job that shares a terminal shares the group of the command it runs for, and of
+            # what else runs beside that: a pipe, a whole script.
             return self.signal(who, signal)
         if not self.is_alive(who) and not self.group_members(who):
             return Delivery.GONE

@@ -237,7 +237,7 @@ class ProcessControlSuite:
     @promised(ProcessControl.signal, "Signal one process after checking that it still is `who`.")
     @promised(
         ProcessControl.signal_group,
-        "Signal the group of `who` if it still is that group.",
+        "Signal the group of `who` if it still is that group, of one it does not lead only `who`.",
     )
     @promised(
         ProcessControl.group_members,
@@ -286,7 +286,7 @@ class ProcessControlSuite:
 
     @promised(
         ProcessControl.signal_group,
-        "Signal the group of `who` if it still is that group.",
+        "Signal the group of `who` if it still is that group, of one it does not lead only `who`.",
     )
     def test_a_signal_reaches_the_whole_group(self, trials: Trials) -> None:
         """The leader and its child, and nobody outside."""
@@ -301,6 +301,29 @@ class ProcessControlSuite:
             lambda: trials.processes.group_members(made.identity) == (), "the group is gone"
         )
         assert trials.processes.is_alive(beside.identity) is True
+
+    @promised(
+        ProcessControl.signal_group,
+        "Signal the group of `who` if it still is that group, of one it does not lead only `who`.",
+    )
+    @promised(
+        ProcessControl.group_members,
+        "None of a group that `who` shares with others and does not lead.",
+    )
+    @promised(ProcessControl.family, "Of a group that `who` does not lead only `who`.")
+    def test_a_shared_group_belongs_to_nobody(self, trials: Trials) -> None:
+        """Of two jobs with the terminal, and of us, each is signalled alone."""
+        first, second = (
+            trials.run(trials.bench.lasts(), terminal=True, uid=new_job_uid()) for _ in range(2)
+        )
+
+        family = trials.processes.family(first.identity, trials.uid)
+
+        assert [member.pid for member in family] == [first.identity.pid]
+        assert trials.processes.group_members(first.identity) == ()
+        assert trials.processes.signal_group(first.identity, signals.SIGTERM) is Delivery.SENT
+        assert trials.ended(first).signal == signals.SIGTERM
+        assert trials.processes.is_alive(second.identity) is True
 
     @promised(Delivery, "What became of a signal.", "True when it was delivered to somebody.")
     @promised(

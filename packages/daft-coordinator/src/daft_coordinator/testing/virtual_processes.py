@@ -94,7 +94,7 @@ class VirtualProcessControl:
 
     def group_members(self, who: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
         """Return the living members of the group of `who` that started no earlier than it."""
-        if not self._is_still_that_group(who):
+        if not (who.leads_group and self._is_still_that_group(who)):
             return ()
         return tuple(
             process.identity
@@ -106,7 +106,7 @@ class VirtualProcessControl:
         """Return group members, descendants and whoever carries the job's mark."""
         if who.boot_id != self.host.clock.boot_id():
             return ()
-        leads = self.is_alive(who) is True
+        lives = self.is_alive(who) is True
         return tuple(
             process.identity
             for process in self.host.living()
@@ -114,7 +114,7 @@ class VirtualProcessControl:
             and _not_before(process, who)
             and (
                 process.mark == job_uid
-                or (leads and (process.identity.pgid == who.pgid or self._descends(process, who)))
+                or (lives and (_is_led(process, who) or self._descends(process, who)))
             )
         )
 
@@ -125,7 +125,7 @@ class VirtualProcessControl:
 
     def signal_group(self, who: ProcessIdentity, signal: int) -> Delivery:
         """Signal the group of `who` if it still is that group."""
-        if who.pgid == self.program.identity.pgid:
+        if not who.leads_group:
             return self.signal(who, signal)
         members = self.group_members(who)
         return self._deliver(members, signal)
@@ -165,6 +165,10 @@ class VirtualProcessControl:
                 return False
             pid = self.host.processes[pid].parent
         return False
+
+
+def _is_led(process: Process, who: ProcessIdentity) -> bool:
+    return who.leads_group and process.identity.pgid == who.pgid
 
 
 def _not_before(process: Process, who: ProcessIdentity) -> bool:
