@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-FOR_USERS = re.compile(r"DAFT_(?:NO_\w+|\w+_NO_\w+|TESTING|DEBUG|IS_COORDINATOR|HOOKS_MODE|\w+_DIR)")
+FOR_USERS = re.compile(
+    r"DAFT_(?:NO_\w+|\w+_NO_\w+|TESTING|DEBUG|IS_COORDINATOR|HOOKS_MODE|\w+_DIR)"
+)
 OF_AN_EVENT = {"DAFT_GIT_DIR"}
 
 Table = Callable[[str, str], list[list[str]]]
