@@ -255,8 +255,9 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
         if not found:
             return None
         shown = found[limit - 1 :: -1] if len(found) > limit else found[::-1]
+        logs = os.path.dirname(listing.jobs_path(root, repository))
         jobs = listing.jobs_of(db, repository, [one[0] for one in shown], skipped=_skipped)
-        jobs = [_with_size(job, f"{os.path.dirname(path)}/{job[0]}/{job[14]}") for job in jobs]
+        jobs = [_with_size(job, f"{logs}/{job[0]}/{job[14]}") for job in jobs]
         has_older = len(found) > limit
         is_whole = not has_older and (worktree, options["hook"], statuses) == (None, None, None)
         return _Page(shown, jobs, stale or frozenset(), has_older=has_older, is_whole=is_whole)
