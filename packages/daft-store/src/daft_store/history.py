@@ -37,6 +37,8 @@ SELECT jobs.job_uid, jobs.pid, jobs.pgid, jobs.proc_start, jobs.boot_id,
   FROM jobs INDEXED BY jobs_unfinished
   LEFT JOIN coordinators AS owner ON owner.id = jobs.coordinator_id AND owner.ended_at IS NULL
  WHERE jobs.repo_hash = ? AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND (jobs.status = 'queued' OR jobs.status = 'waiting' OR jobs.status = 'running'
+        OR jobs.status = 'cancelling')
    AND jobs.status = 'running'
 """
 KNOWN = "SELECT EXISTS (SELECT 1 FROM invocations WHERE repo_hash = ? AND invocation_id = ?)"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 import apsw
 
 from .errors import UnreadableRow
-from .rows import InvocationRow, JobMove, JobRow, named
+from .rows import InvocationRow, JobMove, JobRow, named, values
 from .texts import readable
 from .transactions import writing
 
@@ -67,8 +68,14 @@ UPDATE jobs
        log_dropped = coalesce(:log_dropped, log_dropped)
  WHERE job_uid = :job_uid
    AND instr(:allowed, ' ' || status || ' ')
-   AND status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND (status = 'queued' OR status = 'waiting' OR status = 'running' OR status = 'cancelling')
 """
+_MOVED = attrgetter(
+    "status", "at", "set_owner", "coordinator_id", "started_at", "finished_at", "duration_ms",
+    "exit_code", "term_signal", "end_reason", "end_detail", "pid", "pgid", "proc_start", "boot_id",
+    "log_bytes", "log_records", "log_dropped", "job_uid", "allowed",
+)  # fmt: skip
+"""What `MOVE_JOB` binds, in the order of its parameters: faster than by name."""
 
 REMEMBER_DURATION = """
 INSERT INTO job_durations (repo_hash, hook_type, name, runs, wall_ms, updated_at)
@@ -137,6 +144,7 @@ SELECT job_uid, repo_hash, invocation_id, name, position, dir_name, hook_type, w
        retry_of_invocation, retry_of_name
   FROM jobs INDEXED BY jobs_unfinished
  WHERE repo_hash = ? AND status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND (status = 'queued' OR status = 'waiting' OR status = 'running' OR status = 'cancelling')
  ORDER BY rowid
 """
 DURATIONS = "SELECT hook_type, name, wall_ms FROM job_durations WHERE repo_hash = ?"
@@ -171,7 +179,7 @@ def insert_submission(
         if invocation is not None:
             db.execute(INSERT_INVOCATION, named(invocation))
         for job in jobs:
-            db.execute(INSERT_JOB, named(job))
+            db.execute(INSERT_JOB, values(job))
 
 
 def move_jobs(db: apsw.Connection, moves: Iterable[JobMove]) -> list[bool]:
@@ -201,7 +209,7 @@ class _Refused(Exception):
 
 
 def _move(db: apsw.Connection, move: JobMove) -> bool:
-    db.execute(MOVE_JOB, named(move))
+    db.execute(MOVE_JOB, _MOVED(move))
     if db.changes() != 1:
         return False
     if move.status == "completed" and move.duration_ms is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # nothing of this exists at run time
     Rows = list[tuple[Any, ...]]
 
 APPLICATION_ID = 0x44465059
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_MS = 300
 # As in `stat`, said here to spare the import.
 _KIND_OF_FILE = 0o170000
@@ -93,10 +93,14 @@ SELECT count(*) FROM (
     SELECT 1 FROM jobs
      WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
        AND status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed')
+       AND status <> 'queued' AND status <> 'waiting' AND status <> 'running'
+       AND status <> 'cancelling' AND status <> 'completed'
      UNION ALL
     SELECT 1 FROM jobs INDEXED BY jobs_unfinished
      WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
        AND status IN ('queued', 'waiting', 'running', 'cancelling')
+       AND (status = 'queued' OR status = 'waiting' OR status = 'running'
+            OR status = 'cancelling')
      LIMIT :most)
 """
 # A status that is common is found among the newest. One that is not has few rows, which an
@@ -128,10 +132,14 @@ SELECT invocation_id, worktree, hook_type, trigger_command, created_at, status, 
         SELECT invocation_id FROM jobs
          WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
            AND status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed')
+           AND status <> 'queued' AND status <> 'waiting' AND status <> 'running'
+           AND status <> 'cancelling' AND status <> 'completed'
          UNION ALL
         SELECT invocation_id FROM jobs INDEXED BY jobs_unfinished
          WHERE repo_hash = :repo AND status IN (SELECT value FROM json_each(:statuses))
-           AND status IN ('queued', 'waiting', 'running', 'cancelling'))
+           AND status IN ('queued', 'waiting', 'running', 'cancelling')
+           AND (status = 'queued' OR status = 'waiting' OR status = 'running'
+                OR status = 'cancelling'))
  ORDER BY +created_at DESC, invocation_id DESC LIMIT :limit
 """
 _WINDOW = 500
@@ -151,12 +159,16 @@ SELECT DISTINCT jobs.coordinator_id, c.pid, c.proc_start, c.boot_id, c.kind
   LEFT JOIN coordinators AS c ON c.id = jobs.coordinator_id AND c.ended_at IS NULL
  WHERE jobs.repo_hash = :repo
    AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND (jobs.status = 'queued' OR jobs.status = 'waiting' OR jobs.status = 'running'
+        OR jobs.status = 'cancelling')
 """
 _FAILED_IN_BACKGROUND = """
 SELECT job_uid, name, worktree, invocation_id, end_detail
   FROM jobs INDEXED BY jobs_ended_otherwise
  WHERE repo_hash = :repo AND status IN ('failed', 'crashed')
    AND status NOT IN ('queued', 'waiting', 'running', 'cancelling', 'completed')
+   AND status <> 'queued' AND status <> 'waiting' AND status <> 'running'
+   AND status <> 'cancelling' AND status <> 'completed'
    AND background = 1
    AND json_extract(spec_json, '$.background_output') IS NOT 'silent'
  ORDER BY finished_at DESC LIMIT :limit
@@ -168,6 +180,8 @@ SELECT i.worktree, count(*)
     ON i.repo_hash = jobs.repo_hash AND i.invocation_id = jobs.invocation_id
  WHERE jobs.repo_hash = :repo
    AND jobs.status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND (jobs.status = 'queued' OR jobs.status = 'waiting' OR jobs.status = 'running'
+        OR jobs.status = 'cancelling')
  GROUP BY i.worktree
 """
 

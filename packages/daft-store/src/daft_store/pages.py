@@ -68,6 +68,7 @@ SELECT rowid,
   FROM jobs INDEXED BY jobs_unfinished
  WHERE repo_hash = :repo AND rowid > :after
    AND status IN ('queued', 'waiting', 'running', 'cancelling')
+   AND (status = 'queued' OR status = 'waiting' OR status = 'running' OR status = 'cancelling')
    AND (:worktree IS NULL OR worktree = :worktree)
    AND (:name IS NULL OR name = :name)
    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))

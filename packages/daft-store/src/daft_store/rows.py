@@ -180,8 +180,13 @@ class SeedRow:
 
 def named(row: AttrsInstance) -> dict[str, Any]:
     """Return the fields of a row by name, as a statement binds them; nothing is copied."""
-    names, values = _readers(type(row))
-    return dict(zip(names, values(row), strict=True))
+    names, read = _readers(type(row))
+    return dict(zip(names, read(row), strict=True))
+
+
+def values(row: AttrsInstance) -> tuple[Any, ...]:
+    """Return the fields of a row in their order, for a statement with one parameter for each."""
+    return _readers(type(row))[1](row)
 
 
 @cache
