@@ -20,7 +20,7 @@ from typing import Self
 from daft_protocol.jobs import InvocationSpec, Job
 from daft_protocol.messages import CancelResult
 from daft_protocol.names import new_invocation_id
-from daft_protocol.records import LogRecord
+from daft_protocol.records import LogRecord, decode_record
 from daft_protocol.status import HAS_PROCESS, JobStatus
 
 from . import changes, defaults, retrying, submission
@@ -517,9 +517,9 @@ class Coordinator:
 
     def _write_note(self, job: Job, text: str) -> None:
         """Leave the reason in the log of a job that never started."""
-        record = leave_note(self._roster.log_directory(job), text, ts=self._now_ms())
+        line = leave_note(self._roster.log_directory(job), text, ts=self._now_ms())
         if self.wants_records:
-            self.job_logged(job, [record])
+            self.job_logged(job, [decode_record(line)])
 
     def _write_skip_note(self, job: Job) -> None:
         self._write_note(job, job.end_detail or "skipped")

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from daft_protocol.errors import BadRecord
-from daft_protocol.records import LogRecord, RecordKind, decode_record, encode_record
+from daft_protocol.records import LogRecord, decode_record, status_line
 
 from .logfiles import (
     FILE_NAME,
@@ -59,7 +59,7 @@ class JobLog:
         self._left_out = False
         self._head_limit = int(limit_bytes * _HEAD_SHARE)
         self._segment_limit = (limit_bytes - self._head_limit) // 2
-        self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
+        self._splitters: dict[str, LineSplitter] = {}  # most jobs write to one pipe, or to none
         self._fd: int | None = None
         self._segment: int | None = None  # index of the segment being written, None: the head
         self._segment_bytes = [0, 0]
@@ -79,7 +79,9 @@ class JobLog:
 
         ts: Unix milliseconds of the read.
         """
-        splitter = self._splitters[kind]
+        splitter = self._splitters.get(kind)
+        if splitter is None:
+            splitter = self._splitters[kind] = LineSplitter()
         lines = splitter.plain_lines(data)
         if lines is not None:
             encoded = encode_lines(lines, first_seq=self.next_seq, ts=ts, kind=kind)
@@ -99,23 +101,18 @@ class JobLog:
 
     def has_partial(self, kind: str) -> bool:
         """True while `kind` has an unfinished line."""
-        return self._splitters[kind].has_pending
+        return kind in self._splitters and self._splitters[kind].has_pending
 
     def partial(self, kind: str) -> str:
         """Return how an unfinished line looks on a terminal: what stands after the last `\\r`."""
-        return self._splitters[kind].pending_end()
+        return self._splitters[kind].pending_end() if kind in self._splitters else ""
 
-    def status(self, event: str, ts: int, /, **fields: Any) -> LogRecord:
-        """Write one status record and return it. Status records are never sampled away."""
-        record = LogRecord(
-            seq=self.next_seq,
-            ts=ts,
-            kind=RecordKind.STATUS,
-            data={"event": event, **fields},
-        )
+    def status(self, event: str, ts: int, /, **fields: Any) -> str:
+        """Write one status record, never sampled away; return the JSON line it made."""
+        line = status_line(self.next_seq, ts, {"event": event, **fields})
         self.next_seq += 1
-        self._write([encode_record(record).decode()])
-        return record
+        self._write([line])
+        return line
 
     def keep_ring(self) -> None:
         """Write the last lines whole when sampling left some out: the job failed, its end matters.
@@ -297,8 +294,7 @@ class JobLog:
         data: dict[str, Any] = {"event": "truncated"}
         if self._truncated_records:  # known to the writer alone
             data |= {"bytes": self._truncated_bytes, "records": self._truncated_records}
-        gap = LogRecord(seq=max(0, seq - 1), ts=ts, kind=RecordKind.STATUS, data=data)
-        return encode_record(gap).decode("ascii")
+        return status_line(max(0, seq - 1), ts, data)
 
     def _open(self, name: str, *, truncate: bool = False) -> None:
         assert self._directory is not None
@@ -315,12 +311,12 @@ class JobLog:
             self.trouble = f"log not written: {error.strerror or error}"
 
 
-def leave_note(directory: str | None, text: str, *, ts: int) -> LogRecord:
-    """Write and return the only record of a job that never starts: why it does not."""
+def leave_note(directory: str | None, text: str, *, ts: int) -> str:
+    """Write the only record of a job that never starts, why it does not; return its JSON line."""
     log = JobLog(directory, limit_bytes=_NOTE_LIMIT_BYTES)
-    record = log.status("note", ts, text=text)
+    line = log.status("note", ts, text=text)
     log.close()
-    return record
+    return line
 
 
 def mend(directory: str, *, limit_bytes: int) -> None:

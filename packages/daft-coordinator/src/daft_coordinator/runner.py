@@ -90,6 +90,16 @@ class Outlet(Protocol):
 class JobRun:
     """A started job. Made behind its gate; `open_gate` lets it run."""
 
+    cause: StopCause | None = None
+    _exit: ExitStatus | None = None
+    _next_look: Timer | None = None
+    _killing = False
+    _is_refused = False
+    _trouble = ""
+    _troubles = 0
+    _done = False
+    _drain_over = False
+
     def __init__(
         self,
         job: Job,
@@ -105,7 +115,6 @@ class JobRun:
         self.job = job
         self.log = log
         self.identity = spawned.identity
-        self.cause: StopCause | None = None
         self.notes: list[str] = []
         self._reactor = reactor
         self._processes = processes
@@ -119,20 +128,12 @@ class JobRun:
             if fd is not None:
                 self._readers[kind] = fd
         self._started = clock.monotonic()
-        self._exit: ExitStatus | None = None
         self._timers: list[Timer] = []
         self._grace_s = policy.grace_of(job)
         self._quiet: dict[str, Timer] = {}
         self._progress_due = self._started
         self._leftovers: dict[int, int] = {}  # watch descriptor -> pid
-        self._next_look: Timer | None = None
         self._escaped: set[ProcessIdentity] = set()
-        self._killing = False
-        self._is_refused = False
-        self._trouble = ""
-        self._troubles = 0
-        self._done = False
-        self._drain_over = False
 
     @property
     def elapsed_ms(self) -> int:
@@ -152,9 +153,9 @@ class JobRun:
         finally:
             os.close(gate)
         for kind, fd in self._readers.items():
-            self._watch(fd, partial(self._read, kind))
+            self._reactor.watch(fd, READ, self._stdout if kind == "stdout" else self._stderr)
         if self._exit_fd is not None:
-            self._watch(self._exit_fd, self.look)
+            self._reactor.watch(self._exit_fd, READ, self._exited)
         else:
             self._look_again(self._look_in_vain)
         timeout_s = self.job.spec.timeout_s
@@ -384,13 +385,15 @@ class JobRun:
     def _finish(self) -> None:
         assert self._exit is not None
         self._let_go()
+        ending = self._ending()
         try:
-            self._close_log(self._ending())
+            self._close_log(ending)
         except Exception as error:
             # What the log lacks the row still tells.
             self._outlet.job_troubled(self.job, error)
             self._trouble, self.cause = f"{type(error).__name__}: {error}", StopCause.TROUBLE
-        self._outlet.job_ended(self, self._ending())
+            ending = self._ending()
+        self._outlet.job_ended(self, ending)
 
     def _ending(self) -> Ending:
         assert self._exit is not None
@@ -430,6 +433,24 @@ class JobRun:
             self.log.close()
 
     # --- output -------------------------------------------------------------------------------
+
+    def _stdout(self, _events: int) -> None:
+        self._take_from("stdout")
+
+    def _stderr(self, _events: int) -> None:
+        self._take_from("stderr")
+
+    def _take_from(self, kind: str) -> None:
+        try:
+            self._read(kind)
+        except Exception as error:
+            self._in_trouble(error)
+
+    def _exited(self, _events: int) -> None:
+        try:
+            self.look()
+        except Exception as error:
+            self._in_trouble(error)
 
     def _read(self, kind: str) -> bool:
         """Read once from a pipe. True when there may be more at once."""
@@ -482,10 +503,7 @@ class JobRun:
             self._outlet.job_logged(self.job, [decode_record(line) for line in encoded])
 
     def _log_status(self, event: str, /, **fields: object) -> None:
-        record = self.log.status(event, self._now_ms(), **fields)
-        self._outlet.job_wrote(self.job)
-        if self._outlet.wants_records:
-            self._outlet.job_logged(self.job, [record])
+        self._show([self.log.status(event, self._now_ms(), **fields)])
 
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)

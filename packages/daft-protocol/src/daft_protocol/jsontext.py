@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 
@@ -25,8 +26,13 @@ def dump(value: object) -> bytes:
     Raises: ValueError for a number that is not finite and for nesting deeper than the
     interpreter follows, TypeError for what JSON does not have.
     """
+    return text(value).encode("ascii")
+
+
+def text(value: object) -> str:
+    """Return what `dump` does, as text. Raises as `dump`."""
     try:
-        return _ENCODER.encode(value).encode("ascii")
+        return _encode(value)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -44,4 +50,29 @@ def _finite(digits: str) -> float:
 
 
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def encoder(*, sort_keys: bool = False, allow_nan: bool = False) -> Callable[[object], str]:
+    """Return what writes values as compact ASCII JSON, to be made once and used often.
+
+    `JSONEncoder.encode` makes its fast part anew for each value, which for a small one costs
+    more than the value itself; where an interpreter has that part, it is made once here.
+    What it returns raises as `dump`, and RecursionError.
+    """
+    slow = json.JSONEncoder(separators=(",", ":"), allow_nan=allow_nan, sort_keys=sort_keys)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return slow.encode
+    # Without markers a value that holds itself ends in a RecursionError as well.
+    fast = make(
+        None, slow.default, json.encoder.encode_basestring_ascii, None, ":", ",", sort_keys,
+        False, allow_nan,
+    )  # fmt: skip
+
+    def encode(value: object) -> str:
+        return "".join(fast(value, 0))
+
+    return encode
+
+
+_encode = encoder()

@@ -68,6 +68,11 @@ def encode_record(record: LogRecord) -> bytes:
     return jsontext.dump(record.as_json()) + b"\n"
 
 
+def status_line(seq: int, ts: int, data: Mapping[str, Any]) -> str:
+    """Return the line of a status record, newline included. data: an object with an `event`."""
+    return f'{{"seq":{seq},"ts":{ts},"kind":"status","data":{jsontext.text(data)}}}\n'
+
+
 def record_from_json(obj: object) -> LogRecord:
     """Return the record that `obj` (decoded JSON) stands for; unknown keys are ignored.
 

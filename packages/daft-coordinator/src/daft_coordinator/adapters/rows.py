@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
+from daft_protocol import jsontext
 from daft_protocol.jobs import (
     BackgroundOutput,
     BootMoment,
@@ -324,14 +325,14 @@ def _json(value: Any) -> str:
     # Most of these are empty, and the encoder takes its time over nothing too.
     if not value:
         return "{}" if isinstance(value, dict) else "[]"
-    return _ENCODER.encode(value)
+    return _encode(value)
 
 
 def _parsed(text: str) -> Any:
     return _EMPTY[text] if text in _EMPTY else json.loads(text)
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+_encode = jsontext.encoder(sort_keys=True, allow_nan=True)
 _EMPTY: Mapping[str, Any] = {"{}": MappingProxyType({}), "[]": ()}
 
 
