@@ -105,5 +105,5 @@ def test_a_dump_is_of_one_repository_and_holds_no_environment(
 ) -> None:
     found = list(dump.rows(db, "r", table))
 
-    assert len(found) == {"invocations": 300, "repo-policy": 1}.get(table, 0)
+    assert len(found) == {"invocations": 300, "policy": 1, "repo-policy": 1}.get(table, 0)
     assert not [name for row in found for name in row if "env" in name]
