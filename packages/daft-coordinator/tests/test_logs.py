@@ -80,6 +80,26 @@ def test_each_end_is_told_as_what_it_was(store: Any, fire: Make, job: Make) -> N
         assert last.is_final
 
 
+def test_what_a_foreground_job_writes_is_in_its_log_while_it_runs(
+    store: Any, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    wait = f"echo x; while ! test -e {tmp_path}/go; do sleep 0.02; done; echo y"
+    spec = fire(job("a", wait))
+    with Coordinator(store) as coordinator:
+        (made,) = coordinator.submit(spec)
+        seen: list[object] = []
+        while "x" not in seen:
+            coordinator.reactor.wait(1)
+            seen = [one.data for one in records(store, made)]
+        running = store.job(made.uid).status
+        (tmp_path / "go").touch()
+        coordinator.wait(spec.invocation_id)
+
+    assert running is JobStatus.RUNNING
+    assert "y" not in seen
+    assert "y" in [one.data for one in records(store, made)]
+
+
 def test_a_line_that_is_not_finished_is_written_after_a_second_of_quiet(
     fire: Make, job: Make, tmp_path: Path
 ) -> None:

@@ -17,11 +17,18 @@ import pytest
 from attrs import evolve
 
 from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.errors import PeerNotOurs, RequestRefused
-from daft_coordinator.server import MAX_CONNECTIONS
+from daft_coordinator.finding import Meeting
+from daft_coordinator.reactor import Reactor
+from daft_coordinator.server import MAX_CONNECTIONS, Connection
 from daft_coordinator.station import check_peer
-from daft_protocol.messages import Ack, CancelAll, Wait
-from daft_protocol.status import JobStatus
+from daft_coordinator.submission import record
+from daft_protocol.codec import decode_response, encode_request
+from daft_protocol.frames import FrameDecoder, encode_frame
+from daft_protocol.jobs import Skip
+from daft_protocol.messages import Ack, CancelAll, Error, Hello, StreamFrame, Wait
+from daft_protocol.status import JobStatus, SkipKind
 
 Make = Callable[..., Any]
 Place = Any  # of conftest
@@ -234,6 +241,56 @@ def test_a_name_that_means_several_jobs_is_refused_with_all_of_them(
     assert none["payload"]["code"] == "JOB_NOT_FOUND"
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Ack(message="x" * 9_000_000), "TOO_LARGE"),
+        (StreamFrame(record={"seq": float("nan")}), "INTERNAL"),
+    ],
+    ids=["too-large", "no-json"],
+)
+def test_an_answer_that_cannot_be_said_is_an_answer_all_the_same(answer: Any, code: str) -> None:
+    reactor = Reactor(SystemClock())
+    ours, theirs = socket.socketpair()
+    Connection(
+        ours,
+        reactor=reactor,
+        handle=lambda *_: answer,
+        closed=lambda _: None,
+        troubled=lambda error: pytest.fail(str(error)),
+    )
+    theirs.sendall(encode_frame(encode_request(Hello(), 3)))
+    reactor.wait()
+    (body,) = FrameDecoder().feed(theirs.recv(1 << 16))
+
+    found = decode_response(body)
+    assert found.id == 3
+    assert isinstance(found.message, Error)
+    assert found.message.code == code
+    theirs.close()
+    ours.close()
+    reactor.close()
+
+
+def test_a_page_is_of_five_hundred_where_nothing_is_asked_for(
+    place: Place, fire: Make, job: Make, call: Callable[[], Caller]
+) -> None:
+    off = Skip(kind=SkipKind.CONDITION, reason="off")
+    with leading(place, job("a", "sleep 60", background=True), fire=fire):
+        record(
+            place.store, fire(*(job(f"j{n}", skip=off) for n in range(500))), owner=None,
+            clock=SystemClock(),
+        )  # fmt: skip
+        caller = call()
+        first = caller.ask('{"v":1,"req":"ListJobs"}')
+        more = caller.ask('{"v":1,"req":"ListJobs","payload":{"limit":9999}}')
+        cursor = json.dumps(first["cursor"])
+        rest = caller.ask('{"v":1,"req":"ListJobs","payload":{"cursor":' + cursor + "}}")
+
+    assert [len(one["payload"]) for one in (first, more, rest)] == [500, 500, 1]
+    assert "cursor" not in rest
+
+
 # --- who is let in ----------------------------------------------------------------------------
 
 
@@ -274,7 +331,7 @@ def test_a_client_that_found_no_room_comes_again(
 
     client = place.client()
     links: Iterator[Any] = iter([Full(), Full(), Free()])
-    monkeypatch.setattr(client._line._finder, "meet", lambda: (next(links), False))
+    monkeypatch.setattr(client._line._finder, "meet", lambda: Meeting(link=next(links)))
 
     assert client.reconcile() == "all is well"
 

@@ -143,6 +143,8 @@ def test_each_fault_is_named_in_the_order_that_helps(body: bytes, error: type[Ex
         (b'{"v":1,"kind":"StreamFrame"}', BadPayload),
         (b'{"v":1,"kind":"StreamFrame","payload":[]}', BadPayload),
         (b'{"v":1,"kind":"Error","payload":{"code":"X"}}', BadPayload),
+        (b'{"v":2,"kind":"Ack","payload":{"message":"x"}}', WrongVersion),
+        (b'{"v":1,"kind":"Applause"}', UnknownMessage),
     ],
 )
 def test_a_broken_answer_is_never_taken_for_an_empty_one(

@@ -118,8 +118,9 @@ class Connection:
         try:
             frame = encode_frame(encode_response(response, self._operation_id))
         except ProtocolError as error:
-            # Silence would let the client hang.
-            refused = Error(code=_code_of(error), message=str(error))
+            # Silence would let the client hang. What we cannot say is no fault of what it asked.
+            code = messages.TOO_LARGE if isinstance(error, FrameTooLarge) else messages.INTERNAL
+            refused = Error(code=code, message=str(error))
             frame = encode_frame(encode_response(refused, self._operation_id))
         self._out += frame
         self._lengths.append(len(frame))
