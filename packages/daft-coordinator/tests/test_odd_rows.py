@@ -18,7 +18,7 @@ from daft_coordinator.adapters import rows
 from daft_coordinator.adapters.sqlite import SqliteJobStore
 from daft_coordinator.ports import JobQuery
 from daft_coordinator.submission import record
-from daft_protocol.status import JobStatus
+from daft_protocol.status import InvocationStatus, JobStatus, Source
 
 Make = Callable[..., Any]
 
@@ -107,7 +107,7 @@ def test_an_invocation_that_cannot_be_read_is_told_once(
         for spec in specs:
             record(sqlite, spec, owner=None, clock=coordinator.clock)
     sqlite._db.execute(
-        "UPDATE invocations SET source = 'elsewhere' WHERE invocation_id = ?",
+        "UPDATE invocations SET created_at = 'once' WHERE invocation_id = ?",
         (specs[0].invocation_id,),
     )
 
@@ -116,6 +116,29 @@ def test_an_invocation_that_cannot_be_read_is_told_once(
     assert found == [[specs[1].invocation_id]] * 2
     assert sqlite.invocation(specs[0].invocation_id) is None
     assert len(reports) == 1
+
+
+def test_words_of_a_newer_daft_make_no_row_unreadable(
+    sqlite: SqliteJobStore, fire: Make, job: Make, reports: list[str]
+) -> None:
+    with Coordinator(sqlite) as coordinator:
+        spec = fire(job("a"))
+        (made,) = record(sqlite, spec, owner=None, clock=coordinator.clock)
+    sqlite._db.execute("UPDATE invocations SET source = 'elsewhere', status = 'half'")
+    sqlite._db.execute("UPDATE jobs SET status = 'later', end_reason = 'whim'")
+
+    (run,) = sqlite.recent_invocations()
+    found = sqlite.job(made.uid)
+
+    assert (run.source, run.status) == (Source.UNKNOWN, InvocationStatus.UNKNOWN)
+    assert found is not None
+    assert (found.status, found.end_reason) == (JobStatus.UNKNOWN, None)
+    assert found.status.is_final
+    assert not found.status.is_success
+    assert reports == []
+    # What is not understood is left as it is.
+    assert sqlite._db.execute("SELECT source, status FROM invocations").get == ("elsewhere", "half")
+    assert sqlite._db.execute("SELECT status, end_reason FROM jobs").get == ("later", "whim")
 
 
 def test_pages_go_on_behind_rows_that_cannot_be_read(

@@ -46,12 +46,16 @@ def not_started(job: Job, ending: Ending, now: datetime) -> JobChange:
 def skipped(
     uid: str, why: str, now: datetime, *, reason: EndReason = EndReason.DEP_FAILED
 ) -> JobChange:
-    """A job will never start; unless another reason is given, because another one has ended."""
+    """A job will never start; unless another reason is given, because another one has ended.
+
+    `started_at` is the time of the decision, as it is of a job that was skipped from the start.
+    """
     return JobChange(
         job_uid=uid,
         allowed=(JobStatus.QUEUED,),
         to=JobStatus.SKIPPED,
         at=now,
+        started_at=now,
         end_reason=reason,
         end_detail=why,
     )

@@ -74,6 +74,15 @@ class InvocationStatus(enum.Enum):
 
     COMPLETED = "completed"  # it fired; the name is the wire's
     SKIPPED = "skipped"  # the whole fire was skipped; `skip_reason` says why
+    UNKNOWN = "unknown"  # text of a newer program
+
+    @classmethod
+    def parse(cls, text: str) -> InvocationStatus:
+        """Return the status named `text`; `UNKNOWN` for what a newer program may write."""
+        try:
+            return cls(text)
+        except ValueError:
+            return cls.UNKNOWN
 
 
 class Source(enum.Enum):
@@ -83,6 +92,15 @@ class Source(enum.Enum):
     MANUAL = "manual"
     TASK = "task"
     RETRY = "retry"
+    UNKNOWN = "unknown"  # text of a newer program
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Return the source named `text`; `UNKNOWN` for what a newer program may write."""
+        try:
+            return cls(text)
+        except ValueError:
+            return cls.UNKNOWN
 
 
 class SkipKind(enum.Enum):

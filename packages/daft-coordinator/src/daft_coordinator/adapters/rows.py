@@ -313,9 +313,9 @@ def invocation_of(row: InvocationRow) -> Invocation:
         worktree=row.worktree,
         worktree_id=row.worktree_id,
         worktree_path=row.worktree_path,
-        source=Source(row.source),
+        source=Source.parse(row.source),
         created_at=from_text(row.created_at),
-        status=InvocationStatus(row.status),
+        status=InvocationStatus.parse(row.status),
         skip_reason=row.skip_reason,
         coordinator_id=row.coordinator_id,
     )
