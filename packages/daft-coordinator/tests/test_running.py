@@ -69,6 +69,9 @@ def test_jobs_run_by_their_needs_and_their_ends_are_recorded(
     ]  # fmt: skip
     assert jobs["c"].exit_code == 3
     assert jobs["d"].end_detail == "dependency failed: c failed"
+    for name in ("d", "e"):
+        assert jobs[name].started_at >= jobs["c"].finished_at  # when it was decided
+        assert (jobs[name].finished_at, jobs[name].process) == (None, None)
     assert output(store, jobs["a"], RecordKind.STDERR) == ["err"]
     assert events(store, jobs["a"]) == ["started", "finished"]
     assert events(store, jobs["e"]) == ["note"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import subprocess
 import sys
 
@@ -11,13 +13,14 @@ from hypothesis import strategies as st
 
 from daft_protocol.address import JobAddress, readings
 from daft_protocol.errors import BadAddress, BadJobName, BadRecord
+from daft_protocol.jobs import LogPolicy
 from daft_protocol.names import (
     check_job_name,
     directory_name,
     new_invocation_id,
 )
 from daft_protocol.records import LogRecord, RecordKind, decode_record, encode_record
-from daft_protocol.status import EndReason, JobStatus
+from daft_protocol.status import UNFINISHED, EndReason, JobStatus
 
 names = st.text(min_size=1, max_size=300)
 
@@ -38,14 +41,48 @@ def test_a_directory_name_leads_nowhere_else(name: str) -> None:
     assert not directory.startswith(".")
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "a\0", "\x1b[31m", "x" * 256])
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [
+        ("build", "build"),
+        ("A b-c_d.e", "A b-c_d.e"),
+        ("lint:fast", "lint%3Afast"),
+        ("a/b", "a%2Fb"),
+        ("a%2Fb", "a%252Fb"),
+        ("..", "%2E."),
+        (".deleting-x", "%2Edeleting-x"),
+        ("é", "%C3%A9"),
+        ("x" * 100, "x" * 100),
+        (
+            "x" * 101,
+            "x" * 100 + "~" + hashlib.sha256(b"x" * 101).hexdigest()[:12],
+        ),
+    ],
+)
+def test_a_name_is_spelled_by_these_rules(name: str, directory: str) -> None:
+    assert directory_name(name) == directory
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a:b", "../../x", " ", ".", "-x"])
+def test_any_other_name_is_kept_as_it_is(name: str) -> None:
+    assert check_job_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a\nb", "a\0", "\x1b[31m", "\x7f", "\x85", "x" * 256, "é" * 128]
+)
 def test_a_name_nobody_could_show_is_refused(name: str) -> None:
     with pytest.raises(BadJobName):
         check_job_name(name)
 
 
 def test_invocation_ids_do_not_repeat() -> None:
-    assert len({new_invocation_id() for _ in range(100)}) == 100
+    made = {new_invocation_id() for _ in range(100)}
+
+    assert len(made) == 100
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in made)
+    # Nothing of them comes from a clock: what one is known by differs at once.
+    assert len({one[:4] for one in made}) > 90
 
 
 @pytest.mark.parametrize(
@@ -128,3 +165,21 @@ def test_importing_costs_no_more_than_is_used(statement: str, absent: set[str]) 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not absent & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("field", ["retention_s", "limit_bytes", "keep_every_nth"])
+@pytest.mark.parametrize("number", [-1, 2**63])
+def test_a_number_that_no_store_holds_is_refused(field: str, number: int) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be from . to 2"):
+        LogPolicy(**{field: number})
+    assert getattr(LogPolicy(**{field: 2**63 - 1}), field) == 2**63 - 1
+
+
+def test_a_status_is_the_same_word_everywhere() -> None:
+    assert {status.value for status in JobStatus} == {
+        "queued", "running", "cancelling", "completed", "failed", "cancelled", "skipped",
+        "crashed", "unknown",
+    }  # fmt: skip
+    assert [JobStatus.parse(status.value) for status in JobStatus] == list(JobStatus)
+    assert {status for status in JobStatus if not status.is_final} == UNFINISHED
+    assert [status for status in JobStatus if status.is_success] == [JobStatus.COMPLETED]

@@ -20,6 +20,7 @@ from daft_store.errors import (
     PermissionsTooOpen,
     SchemaTooNew,
     StoreCorrupt,
+    StoreIO,
 )
 from daft_store.migrations import digest
 
@@ -71,6 +72,35 @@ def test_a_reader_creates_nothing(path: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_everything_is_private_from_the_first_moment_whatever_the_mask(path: str) -> None:
+    code = (
+        "import os, sys, daft_store as s; os.umask(0); path = sys.argv[1]\n"
+        "db = s.open_writer(path, s.COORDINATOR); folder = os.path.dirname(path)\n"
+        "for name in ('', *os.listdir(folder)):\n"
+        "    print(name or '.', oct(os.stat(os.path.join(folder, name)).st_mode & 0o777))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    found = dict(line.split() for line in done.stdout.splitlines())
+    assert found == {
+        ".": "0o700",
+        "store.db": "0o600",
+        "store.db-wal": "0o600",
+        "store.db-shm": "0o600",
+    }
+
+
+def test_no_extension_can_be_loaded(path: str) -> None:
+    db = open_writer(path, COORDINATOR)
+
+    with pytest.raises(apsw.SQLError, match="not authorized"):
+        db.execute("SELECT load_extension('libm.so.6')")
+    db.close()
+
+
 @pytest.mark.fault("F-08", "zero-bytes")
 def test_a_file_of_zero_bytes_is_fresh(path: str) -> None:
     os.makedirs(os.path.dirname(path))
@@ -85,16 +115,19 @@ def test_a_file_of_zero_bytes_is_fresh(path: str) -> None:
 
 
 @pytest.mark.fault("F-09", "it")
-def test_another_programs_file_is_refused_and_left_alone(path: str) -> None:
+@pytest.mark.parametrize("application", [0, 4711, 0x44465401])
+def test_another_programs_file_is_refused_and_left_alone(path: str, application: int) -> None:
     os.makedirs(os.path.dirname(path))
     db = sqlite3.connect(path)
+    db.execute(f"PRAGMA application_id = {application}")
     db.execute("CREATE TABLE theirs (x)")
     db.close()
     before = Path(path).read_bytes()
 
-    with pytest.raises(ForeignFile, match="left alone"):
+    said = f"application id {application:08x}, ours is 44465059"
+    with pytest.raises(ForeignFile, match=f"{said}.*left alone"):
         open_writer(path, COORDINATOR)
-    with pytest.raises(ForeignFile):
+    with pytest.raises(ForeignFile, match=said):
         open_reader(path, COORDINATOR)
 
     assert Path(path).read_bytes() == before
@@ -173,6 +206,49 @@ def test_pending_steps_are_taken_all_or_none(path: str) -> None:
 
     db = open_writer(path, first)
     assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'b'").get == 0
+    db.close()
+
+
+def test_a_step_that_fails_says_what_sqlite_said_and_changes_nothing(path: str) -> None:
+    """A store that another build has left a table in, without a note of it."""
+    sizes = Step("sizes", "CREATE TABLE other (a); CREATE TABLE sizes (bytes)")
+    db = open_writer(path, COORDINATOR)
+    db.execute("CREATE TABLE sizes (theirs)")
+    db.close()
+
+    with pytest.raises(StoreIO, match=r"store\.db: .*table sizes already exists"):
+        open_writer(path, Lineage(name="c", steps=(*COORDINATOR.steps, sizes)))
+
+    db = open_writer(path, COORDINATOR)
+    assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'other'").get == 0
+    db.close()
+
+
+def test_processes_that_upgrade_one_store_at_once_all_succeed(path: str) -> None:
+    os.makedirs(os.path.dirname(path), 0o700)
+    old = sqlite3.connect(path)
+    old.executescript((Path(__file__).parent / "compat" / "coordinator-1.sql").read_text())
+    old.close()
+    code = (
+        "import sys, daft_store as s; sys.stdin.readline()\n"
+        "s.open_writer(sys.argv[1], s.COORDINATOR).close()"
+    )
+    words = [sys.executable, "-c", code, path]
+    together = [
+        subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(6)
+    ]
+
+    for one in together:
+        assert one.stdin is not None
+        one.stdin.write(b"\n")
+        one.stdin.flush()
+    ends = [(one.communicate(timeout=60)[1], one.returncode) for one in together]
+
+    assert ends == [(b"", 0)] * 6
+    db = open_writer(path, COORDINATOR)
+    taken = db.execute("SELECT version FROM schema_migrations ORDER BY version").fetchall()
+    assert [version for (version,) in taken] == list(range(1, COORDINATOR.version + 1))
+    assert db.pragma("user_version") == COORDINATOR.version
     db.close()
 
 

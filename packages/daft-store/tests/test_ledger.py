@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from daft_store import (
     open_writer,
     owners,
     pages,
+    policies,
 )
 from daft_store.rows import CoordinatorRow, LeaseRow
 
@@ -273,3 +275,50 @@ def test_a_column_that_a_newer_daft_adds_changes_nothing_for_who_has_the_file_op
         [row for name in "ab" for row in pages.page_of_jobs(db, REPO, name=name, limit=9)[0]],
     ):
         assert [asdict(row) for row in read] == everything
+
+
+def test_a_status_of_a_newer_daft_is_kept_and_an_empty_one_is_none(db: apsw.Connection) -> None:
+    ledger.insert_submission(db, invocation(), [job("a", status="levitating")])
+    with pytest.raises(apsw.ConstraintError):
+        ledger.insert_submission(db, None, [job("b", status="")])
+
+    (row,) = ledger.jobs_of_invocation(db, REPO, invocation().invocation_id)
+
+    assert row.status == "levitating"
+    assert ledger.move_jobs(db, [move("1-a", "failed", " levitating ")]) == [False]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda db: ledger.insert_submission(db, invocation(2), [job("b", 2)]),
+        lambda db: ledger.move_jobs(db, [move("1-a", "running")]),
+        lambda db: ledger.move_jobs_together(db, [move("1-a", "running")]),
+        lambda db: ledger.claim_invocation(db, REPO, invocation().invocation_id, "me"),
+        lambda db: ledger.record_skipped_fire(db, invocation(3, status="skipped")),
+        lambda db: ledger.clear_skipped_fires(db, REPO, "post-clone", "main"),
+        lambda db: owners.register(
+            db, CoordinatorRow("o", REPO, "leader", 1, 1, "s", "b", AT, None, None, "")
+        ),
+        lambda db: owners.retire(db, "o", AT),
+        lambda db: leases.take(db, LeaseRow(REPO, "main", "l", "x", 1, 1, "s", "b", AT, AT)),
+        lambda db: leases.drop(db, REPO, "l"),
+        lambda db: policies.merge_policy(db, REPO, lambda known: {"keep_last": (3, "f")}),
+    ],
+)
+def test_whoever_writes_takes_the_lock_before_looking(
+    db: apsw.Connection, change: Callable[[apsw.Connection], Any]
+) -> None:
+    ledger.insert_submission(db, invocation(), [job("a")])
+    seen: list[str] = []
+    db.exec_trace = lambda _, sql, bindings: not seen.append(" ".join(sql.split()))
+    change(db)
+    db.exec_trace = None
+
+    # A policy is looked at once without it, to take no lock when nothing is to be changed.
+    transaction = seen[seen.index("BEGIN IMMEDIATE") :]
+    changing = [sql for sql in seen if sql.startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert changing
+    assert [sql for sql in transaction if sql in changing] == changing
+    assert transaction.count("BEGIN IMMEDIATE") == 1
+    assert transaction[-1] == "COMMIT"

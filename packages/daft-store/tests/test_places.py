@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,12 @@ from daft_store import (
 )
 from daft_store.errors import BadDirectoryVariable, BadIdentity, NotOurs, PathOutsideState, StoreIO
 from daft_store.moments import from_text, to_text
+from daft_store.places import (
+    check_private_directory,
+    check_private_file,
+    known_repositories,
+    private_file,
+)
 
 REPO = "00000000-0000-7000-8000-000000000000"
 
@@ -56,6 +63,32 @@ def test_a_directory_variable_that_is_not_absolute_is_named(
 def test_an_id_that_is_none_leads_nowhere(bad: str) -> None:
     with pytest.raises(PathOutsideState):
         RepositoryPlaces("/s", bad)
+
+
+def test_only_what_is_called_by_an_id_is_taken_for_a_repository(tmp_path: Path) -> None:
+    for name in (REPO, "4f1d2e", "notes", REPO.upper() + "0", f".{REPO}"):
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+
+    assert known_repositories(str(tmp_path)) == (REPO,)
+    assert known_repositories(str(tmp_path / "nothing")) == ()
+
+
+def test_what_belongs_to_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = RepositoryPlaces(str(tmp_path / "state"), REPO)
+    places.make({})
+    private_file(places.database)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+
+    for look in (
+        lambda: places.make({}),
+        lambda: check_private_directory(places.directory),
+        lambda: check_private_file(places.database, tighten=True),
+        lambda: places.job_directory("0" * 16, "a", create=False),
+    ):
+        with pytest.raises(NotOurs, match="belongs to another user"):
+            look()
 
 
 @pytest.mark.parametrize(
@@ -195,6 +228,23 @@ def test_reading_an_identity_creates_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_identity_is_a_uuid_of_version_seven_in_canonical_form(tmp_path: Path) -> None:
+    made = ensure_repository_id(str(tmp_path))
+
+    assert (tmp_path / "daft-id").read_bytes() == made.encode()
+    assert str(uuid.UUID(made)) == made
+    assert uuid.UUID(made).version == 7
+    assert uuid.UUID(made).variant == uuid.RFC_4122
+
+
+@pytest.mark.parametrize("written", ["{0}", " {0}\n", "{{{0}}}", "urn:uuid:{0}"])
+def test_any_spelling_of_an_identity_is_read(tmp_path: Path, written: str) -> None:
+    (tmp_path / "daft-id").write_text(written.format(REPO.upper()))
+
+    assert read_repository_id(str(tmp_path)) == REPO
+    assert ensure_repository_id(str(tmp_path)) == REPO
+
+
 def test_a_blank_identity_is_a_crashed_write_and_garbage_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "daft-id").write_text("  \n")
     made = ensure_repository_id(str(tmp_path))
@@ -225,6 +275,23 @@ def test_secrets_stay_off_the_disk() -> None:
         "DEPLOY_KEY": "fine",
     }
     assert removed == ("API_TOKEN", "MINE", "MY_PAT", "PGPASSWORD", "URL", "db_password")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GH_TOKEN", "my_secret", "Deploy_Key", "DB_PASSWORD", "X_PASSWD", "X_PASSPHRASE",
+        "G_CREDENTIALS", "G_PAT", "SENTRY_DSN", "NPM_AUTH", "TOKEN", "secret", "PASSWORD",
+        "PASSWD", "PGPASSWORD", "MYSQL_PWD", "AWS_ACCESS_KEY_ID",
+    ],
+)  # fmt: skip
+def test_what_is_called_like_a_secret_is_not_stored(name: str) -> None:
+    assert scrub({name: "x"}) == ({}, (name,))
+
+
+@pytest.mark.parametrize("name", ["X_TOKENISH", "TOKENS", "KEY", "KEYS_OF_X", "PATH", "PAT"])
+def test_what_is_called_otherwise_is(name: str) -> None:
+    assert scrub({name: "x"}) == ({name: "x"}, ())
 
 
 @pytest.mark.parametrize(

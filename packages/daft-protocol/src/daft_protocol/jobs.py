@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, optional
+from attrs.validators import ge, optional
 
 from .names import check_job_name
 from .status import EndReason, InvocationStatus, JobStatus, SkipKind, Source
@@ -20,6 +20,7 @@ what an older coordinator would not notice: that must not run it as if it had no
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETENTION_S = 7 * 24 * 3600
 DEFAULT_LOG_LIMIT_BYTES = 10 * MIB
+_STORABLE = 2**63
 
 
 class BackgroundOutput(enum.Enum):
@@ -37,6 +38,16 @@ class RunMode(enum.Enum):
     PIPED = "piped"  # one at a time; the first failure skips all that have not started
 
 
+def _storable(least: int) -> Callable[[object, Any, int], None]:
+    """Accept whole numbers from `least` on that every store can hold: below 2**63."""
+
+    def check(_: object, attribute: Any, value: int) -> None:
+        if not least <= value < _STORABLE:
+            raise ValueError(f"{attribute.name} must be from {least} to 2**63 - 1, not {value}")
+
+    return check
+
+
 @frozen(kw_only=True)
 class LogPolicy:
     """How much of a job's output is kept, and for how long.
@@ -46,9 +57,9 @@ class LogPolicy:
     keep_every_nth: keep each n-th output record; 1 keeps all.
     """
 
-    retention_s: int = field(default=DEFAULT_RETENTION_S, validator=ge(0))
-    limit_bytes: int = field(default=DEFAULT_LOG_LIMIT_BYTES, validator=gt(0))
-    keep_every_nth: int = field(default=1, validator=ge(1))
+    retention_s: int = field(default=DEFAULT_RETENTION_S, validator=_storable(0))
+    limit_bytes: int = field(default=DEFAULT_LOG_LIMIT_BYTES, validator=_storable(1))
+    keep_every_nth: int = field(default=1, validator=_storable(1))
 
 
 @frozen(kw_only=True)
