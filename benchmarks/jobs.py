@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import measure
+from floor import Floor
 from measure import Figure
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def graph(home: Path) -> list[Figure]:
     makefile.write_text("\n".join([".PHONY: all " + " ".join(names), *rules]) + "\n")
     store = SqliteJobStore.open(str(home / "state"), str(uuid.uuid4()))
     figures: list[Figure] = []
+    least = Floor(home, count=GRAPH_JOBS, width=GRAPH_WIDTH)
     for workers in (os.cpu_count() or 2, 0):
-        ours, makes = _race(store, makefile, names, workers)
+        ours, makes, floor = _race(store, makefile, names, workers, least)
         rate, ratio = GRAPH_JOBS / ours, ours / makes
         limit = f"make -j{workers or ''}"
         if workers:
@@ -55,19 +57,27 @@ def graph(home: Path) -> list[Figure]:
                 Figure(f"graph of {GRAPH_JOBS} no-op jobs", rate, "jobs/s", ">= 700", rate >= 700)
             )
         figures.append(Figure(f"the same, ours / {limit}", ratio, "x", "<= 1.3", ratio <= 1.3))
+        if not workers:
+            name = f"its system calls and nothing else / {limit}"
+            figures.append(Figure(name, floor / makes, "x"))
+    least.close()
     store.close()
     return figures
 
 
 def _race(
-    store: SqliteJobStore, makefile: Path, names: list[str], workers: int
-) -> tuple[float, float]:
-    """Return the median seconds of ours and of make, run in turn. workers: 0 is no limit."""
+    store: SqliteJobStore, makefile: Path, names: list[str], workers: int, least: Floor
+) -> tuple[float, float, float]:
+    """Return the median seconds of ours, of make and of the floor, run in turn.
+
+    workers: 0 is no limit, and the floor knows none.
+    """
     from daft_coordinator import Coordinator
     from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
 
     ours: list[float] = []
     makes: list[float] = []
+    floors: list[float] = []
     jobs = tuple(
         JobSpec(
             name=name,
@@ -91,7 +101,8 @@ def _race(
             began = time.perf_counter()
             subprocess.run(make, check=True, cwd=makefile.parent)
             makes.append(time.perf_counter() - began)
-    return sorted(ours)[3], sorted(makes)[3]
+            floors.append(least.run())
+    return sorted(ours)[3], sorted(makes)[3], sorted(floors)[3]
 
 
 def leader(home: Path, rounds: int) -> list[Figure]:
