@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -478,6 +479,31 @@ def test_a_leader_that_cannot_open_the_store_says_why(place: Place, fire: Make, 
 
     client.close()
     assert "another program" in Path(place.station.journal_path).read_text()
+
+
+def test_a_leader_that_nobody_can_reach_does_what_it_was_born_with(
+    place: Place, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    in_the_way = Path(place.station.socket_path)
+    (in_the_way / "deep").mkdir(parents=True)
+    command = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
+
+    with place.client() as client:
+        made = client.submit(fire(background(job, "a", command), background(job, "b", ":", "a")))
+        uid = made.jobs[0].uid
+        place.until(lambda: place.store.job(uid).status is JobStatus.RUNNING)
+    said = Path(place.station.journal_path).read_text()
+    shutil.rmtree(in_the_way)
+    with place.client() as other:
+        place.until(lambda: in_the_way.is_socket())
+        assert other.hello().pid == place.leaders()[0].pid
+        (tmp_path / "go").touch()
+        entries = other.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+    assert [one.status for one in entries] == ["completed", "completed"]
+    assert f"cannot listen at {in_the_way}: Is a directory" in said
+    assert "Traceback" not in said
+    assert list(in_the_way.parent.glob(f"{in_the_way.name}*")) == [in_the_way]
 
 
 NESTED = """

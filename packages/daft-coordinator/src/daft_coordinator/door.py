@@ -7,6 +7,7 @@ lock file that was deleted locks nobody out.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal as signals
@@ -53,6 +54,11 @@ class Door:
         self._watched: list[int] = []
         self._settling: Timer | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """True while it listens."""
+        return self._listener is not None
+
     def open(self) -> None:
         """Listen, in place of whatever is there. Raises: OSError."""
         self._let_go()
@@ -68,6 +74,8 @@ class Door:
             os.rename(temporary, self._path)
         except OSError:
             listener.close()
+            with contextlib.suppress(OSError):  # the other error is the one that matters
+                os.unlink(temporary)
             raise
         self._listener = listener
         self._reactor.watch(listener.fileno(), READ, lambda _: self._accept())

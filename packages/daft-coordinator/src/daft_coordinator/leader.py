@@ -29,6 +29,7 @@ from .server import MAX_CONNECTIONS, Connection, Operation, turn_away
 from .station import LeaderLock, Station, check_peer
 
 LINGER_S = 2.0
+_LISTEN_AGAIN_S = 1.0  # whatever is in the socket's place is there for longer, or goes soon
 
 
 class Leader:
@@ -105,7 +106,7 @@ class Leader:
         """
         signals_read, restore = self._catch_signals()
         try:
-            self._door.open()
+            self._open_door()
             self._take_hand_over()
             self._lock.describe(f"{os.getpid()} daft {self.version}")
             repairs = self.recovery.run()
@@ -149,6 +150,21 @@ class Leader:
             self.coordinator.reactor.call_soon(self._poll)
 
     # --- the door -----------------------------------------------------------------------------
+
+    def _open_door(self) -> None:
+        """Let clients in, now or as soon as that is possible.
+
+        Whom nobody can reach still owes what was handed over at its birth.
+        """
+        try:
+            self._door.open()
+        except OSError as error:
+            self._report(f"cannot listen at {self.station.socket_path}: {error.strerror}")
+            self.coordinator.reactor.call_after(_LISTEN_AGAIN_S, self._try_door)
+
+    def _try_door(self) -> None:
+        if not (self._finished or self.is_leaving or self._door.is_open):
+            self._open_door()
 
     def _admit(self, sock: socket.socket) -> None:
         try:
@@ -257,7 +273,7 @@ class Leader:
         if not self.is_leaving and not self.recovery.has_given_up:
             self.recovery.run()
             if self._has_work:
-                self._door.open()
+                self._open_door()
                 return
         self._finished = True
 
