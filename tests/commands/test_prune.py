@@ -454,6 +454,22 @@ def test_one_that_runs_by_itself_does_nothing_in_integration(tidy: tuple[Any, Pa
     assert record(home).exists(), "asked for by hand, it runs everywhere"
 
 
+def test_it_runs_out_of_the_way_and_not_for_ever(tidy: tuple[Any, Path]) -> None:
+    home, project = tidy
+    code = (
+        "import os, signal\n"
+        "from daft_cli.commands import clean_logs\n"
+        "clean_logs._clean = lambda _: print(os.nice(0), os.getcwd(), signal.alarm(0))\n"
+        "clean_logs.command([], standalone_mode=False)\n"
+    )
+
+    done = home.run(sys.executable, "-c", code, cwd=project)
+
+    nice, place, left_s = done.stdout.split()
+    assert (nice, place) == ("19", "/")
+    assert 600 < int(left_s) <= 660
+
+
 def test_a_second_one_leaves_at_once(tidy: tuple[Any, Path]) -> None:
     home, project = tidy
     with open(home.root / "state" / "log-clean.lock", "w") as lock:

@@ -37,7 +37,7 @@ _LAST_RESORT_S = 660
 """A file system that hangs asks no questions; after this the kernel ends us."""
 _PASSES_KEPT = 50
 _AGAIN_S = 3600.0
-_NICE = 10
+_NICE = 19
 
 
 @click.command(name="__clean-logs", hidden=True)
