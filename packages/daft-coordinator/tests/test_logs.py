@@ -147,6 +147,19 @@ def test_the_newest_and_the_first_part_of_a_log_stay_and_the_gap_says_how_much(
     assert [one.event for one in seen if one.event] == ["started", "truncated", "finished"]
 
 
+@pytest.mark.parametrize("limit", [1, 100, 400])
+def test_the_smallest_limit_has_room_for_the_end(
+    store: Any, fire: Make, job: Make, limit: int
+) -> None:
+    spec = fire(job("a", "seq 1 100; exit 7", log=LogPolicy(limit_bytes=limit)))
+    with Coordinator(store) as coordinator:
+        coordinator.submit(spec)
+        (done,) = coordinator.wait(spec.invocation_id)
+
+    last = records(store, done)[-1]
+    assert (last.event, last.data["exit_code"]) == ("finished", 7)
+
+
 def test_a_line_that_is_half_there_is_read_when_it_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "output.jsonl"
     cursor = LogCursor(str(tmp_path))

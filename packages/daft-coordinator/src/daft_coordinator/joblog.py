@@ -108,10 +108,13 @@ class JobLog:
         return self._splitters[kind].pending_end() if kind in self._splitters else ""
 
     def status(self, event: str, ts: int, /, **fields: Any) -> str:
-        """Write one status record, never sampled away; return the JSON line it made."""
+        """Write one status record, never sampled away; return the JSON line it made.
+
+        The last one of a log fits under any limit: it tells a later coordinator of the end.
+        """
         line = status_line(self.next_seq, ts, {"event": event, **fields})
         self.next_seq += 1
-        self._write([line])
+        self._write([line], always=True)
         return line
 
     def keep_ring(self) -> None:
@@ -166,7 +169,7 @@ class JobLog:
             self._write(encoded)
         return encoded
 
-    def _write(self, encoded: list[str]) -> None:
+    def _write(self, encoded: list[str], *, always: bool = False) -> None:
         if self._fd is None:
             if self._directory is not None:
                 self.dropped += len(encoded)
@@ -190,7 +193,7 @@ class JobLog:
             if not self._next_segment():
                 self.dropped += len(encoded)
                 return
-            room = self._room()
+            room = len(data) if always else self._room()
             if encoded and len(encoded[0]) > room:
                 # One record larger than a whole segment (a tiny limit): it is lost, and said so.
                 self._truncated_records += 1
