@@ -9,6 +9,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import pytest
 from daft_coordinator import Coordinator, CoordinatorClient, RetryRequest, Selection, StopPolicy
 from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.memory import MemoryJobStore
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_coordinator.errors import CoordinatorUnavailable, RequestRefused
 from daft_coordinator.reactor import READ, Reactor
 from daft_coordinator.station import leader_lives
@@ -569,3 +572,52 @@ def test_a_leader_started_inside_of_a_job_outlives_it(
     assert len(place.leaders()) == 1
     with place.client() as client:
         client.cancel(CancelAll(wait=True, kill=True))
+
+
+def test_a_leader_that_does_not_answer_is_not_waited_for_for_ever(
+    place: Place, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.client() as client:
+        client.submit(fire(background(job, "holds it", "sleep 300")))
+        leader = psutil.Process(client.hello().pid)
+    leader.suspend()
+    monkeypatch.setattr("daft_coordinator.finding.ANSWER_S", 1)
+    monkeypatch.setattr("daft_coordinator.finding.RECONCILE_S", 1)
+    try:
+        with place.client() as client:
+            mine = fire(background(job, "a"))
+            with pytest.raises(CoordinatorUnavailable, match="does not answer"):
+                client.hello()
+            with pytest.raises(CoordinatorUnavailable, match="does not answer"):
+                client.submit(mine)
+    finally:
+        leader.resume()
+
+    # What it was told meanwhile, it was told.
+    place.until(lambda: place.store.jobs_of(mine.invocation_id)[0].status is JobStatus.COMPLETED)
+
+
+def test_a_leader_is_found_where_it_says_that_it_is_met(
+    fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Too long a path for a socket, so that it is met in the runtime directory of its starter.
+    runtime = tempfile.TemporaryDirectory(dir="/tmp")  # short enough, and nobody else's
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime.name)
+    root, repository = str(tmp_path / ("long" * 30)), str(uuid.uuid4())
+    store = SqliteJobStore.open(root, repository)
+    here = open_station(root, repository)
+    with CoordinatorClient(here, store) as client:
+        client.submit(fire(background(job, "a", "sleep 300")))
+        leader = client.hello().pid
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/another")
+    there = open_station(root, repository)
+    with CoordinatorClient(there, store) as client:
+        made = client.submit(fire(background(job, "b")))
+
+        assert (there.socket_path != here.socket_path, made.started_leader) == (True, False)
+        assert client.hello().pid == leader
+        client.shutdown()
+    psutil.Process(leader).wait(30)
+    store.close()
+    runtime.cleanup()

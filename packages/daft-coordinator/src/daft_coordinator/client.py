@@ -106,7 +106,10 @@ class CoordinatorClient:
         self._processes = processes
         self._clock = clock
         self._version = version
-        self._line = Line(LeaderFinder(station, may_start=start, version=version))
+        finder = LeaderFinder(
+            station, may_start=start, version=version, recorded=self._recorded_sockets
+        )
+        self._line = Line(finder)
         self._owner: Owner | None = None
 
     @classmethod
@@ -479,6 +482,10 @@ class CoordinatorClient:
             self._store.register(owner)
             self._owner = owner
         return self._owner
+
+    def _recorded_sockets(self) -> list[str]:
+        owners = self._store.owners()
+        return [one.socket_path for one in owners if one.socket_path is not None]
 
     def _now(self) -> datetime:
         clock = self._clock or defaults.system_clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
@@ -47,10 +48,20 @@ class LeaderFinder:
     """Makes connections to the leader of one repository.
 
     may_start: whether a leader may be started when none answers.
+    recorded: where leaders say that they are met. Asked only where that depends on more than
+        the state directory.
     """
 
-    def __init__(self, station: Station, *, may_start: bool, version: str) -> None:
+    def __init__(
+        self,
+        station: Station,
+        *,
+        may_start: bool,
+        version: str,
+        recorded: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._station = station
+        self._recorded = recorded
         self._may_start = may_start
         self._version = version
         self._started: list[int] = []
@@ -113,6 +124,11 @@ class LeaderFinder:
                 if started and refused.code == messages.NOT_LEADER:
                     self._bury_last()
                 continue
+            except TimeoutError as error:
+                # It is there, so nobody else can lead, and it hangs or was stopped. Should it go
+                # on and find what we came for, it takes what is still to be had of it.
+                link.close()
+                raise CoordinatorUnavailable("it does not answer") from error
             except (OSError, ProtocolError) as error:
                 link.close()
                 reason = str(error)
@@ -127,12 +143,20 @@ class LeaderFinder:
 
     def knock(self) -> Link | None:
         """Connect to the leader that listens, None when there is none."""
+        link = self._knock_at(self._station.socket_path)
+        if link is None and not self._station.is_met_at_home:
+            # It may have been started by somebody with another runtime directory.
+            others = (path for path in self._recorded() if path != self._station.socket_path)
+            link = next(filter(None, map(self._knock_at, others)), None)
+        return link
+
+    def _knock_at(self, path: str) -> Link | None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # A socket with a time-out of Python's own would not wait for a place in the queue of
             # a leader that many call at once, but fail.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_S, 0))
-            sock.connect(self._station.socket_path)
+            sock.connect(path)
             check_peer(sock)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             sock.close()

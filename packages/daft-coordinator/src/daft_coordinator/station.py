@@ -34,6 +34,11 @@ class Station:
     journal_path: str
 
     @property
+    def is_met_at_home(self) -> bool:
+        """True when the socket's place follows from the state directory alone."""
+        return os.path.dirname(self.socket_path) == os.path.dirname(self.lock_path)
+
+    @property
     def words(self) -> list[str]:
         """The arguments by which a process of ours finds the same place."""
         return ["--state-root", self.state_root, "--repository", self.repository]
