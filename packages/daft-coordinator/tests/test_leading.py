@@ -574,6 +574,73 @@ def test_a_leader_started_inside_of_a_job_outlives_it(
         client.cancel(CancelAll(wait=True, kill=True))
 
 
+SUBMIT_DEAF = """
+import signal, sys
+from daft_coordinator import CoordinatorClient
+from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
+from daft_protocol import InvocationSpec, JobSpec, new_invocation_id
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGIO})
+root, repository, command = sys.argv[1:]
+store = SqliteJobStore.open(root, repository)
+with CoordinatorClient(open_station(root, repository), store) as client:
+    client.submit(InvocationSpec(invocation_id=new_invocation_id(), hook_type="h",
+        trigger_command="t", worktree="main",
+        jobs=(JobSpec(name="a", command=command, background=True, working_dir="/"),)))
+"""
+
+
+def test_a_leader_hears_signals_that_its_starter_put_off(place: Place, tmp_path: Path) -> None:
+    command = f"touch {tmp_path}/up; while ! test -e {tmp_path}/go; do sleep 0.02; done; exit 3"
+    subprocess.run(
+        [sys.executable, "-c", SUBMIT_DEAF, place.root, place.repository, command],
+        check=True, timeout=60,
+    )  # fmt: skip
+    place.until(lambda: (tmp_path / "up").exists())
+    (leader,) = place.leaders()
+    (job,) = place.store.unfinished()
+
+    (tmp_path / "go").touch()
+    place.until(lambda: place.store.job(job.uid).status.is_final)
+    leader.terminate()
+
+    assert leader.wait(30) in (0, None)
+    assert place.store.job(job.uid).exit_code == 3
+    assert not os.path.exists(place.station.socket_path)
+
+
+def test_who_leads_is_told_in_the_lock(place: Place, fire: Make, job: Make) -> None:
+    with place.client() as client:
+        client.submit(fire(background(job, "a", "sleep 300")))
+        welcome = client.hello()
+        (owner,) = [one for one in place.store.owners() if one.kind == "leader"]
+
+        said = Path(place.station.lock_path).read_text().splitlines()[0]
+
+        assert said.split()[:3] == [str(welcome.pid), "started", owner.process.start]
+        client.shutdown()
+
+
+def test_a_leaders_messages_stay_within_bounds(tmp_path: Path) -> None:
+    code = """
+import sys
+from daft_coordinator.journal import Journal
+journal = Journal(sys.argv[1], limit_bytes=2000)
+for number in range(100):
+    journal.note(f"line {number} " + "x" * 80)
+raise SystemExit("and the last one")
+"""
+    path = tmp_path / "journal"
+
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
+
+    files = sorted(tmp_path.iterdir())
+    assert [one.name for one in files] == ["journal", "journal.1"]
+    assert max(one.stat().st_size for one in files) < 2300
+    assert {one.stat().st_mode & 0o077 for one in files} == {0}
+    assert path.read_text().endswith("and the last one\n")
+
+
 def test_a_leader_that_does_not_answer_is_not_waited_for_for_ever(
     place: Place, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,6 @@ import gc
 import os
 import socket
 import sys
-from datetime import UTC, datetime
 
 from attrs import frozen
 
@@ -20,6 +19,7 @@ from daft_protocol.frames import encode_frame
 from . import __version__, detaching, settings
 from .adapters.sqlite import SqliteJobStore, open_station
 from .coordinator import Coordinator
+from .journal import Journal
 from .leader import Leader
 from .station import LeaderLock, Station
 
@@ -27,7 +27,6 @@ BUSY_MS = 250
 """While a statement waits, no output is taken from any job; the roster waits without that."""
 BUSY_AT_BIRTH_MS = 30_000
 """What we are born with nobody else has any more; and there is no output yet."""
-JOURNAL_LIMIT_BYTES = 1024 * 1024
 
 _KNOWN = {
     *("--state-root", "--repository", "--client-fd", "--lock-fd", "--begin-with", "--workers"),
@@ -48,14 +47,14 @@ def main(argv: list[str] | None = None) -> int:
     if lock is None:
         _refuse(client, messages.NOT_LEADER, "another coordinator leads this repository")
         return 0
-    _redirect_to_journal(station)
+    journal = Journal(station.journal_path)
     try:
         store = SqliteJobStore.open(
             options.state_root,
             options.repository,
             leads=True,
             busy_ms=BUSY_AT_BIRTH_MS if options.begins_with_submit else BUSY_MS,
-            report=_journal,
+            report=journal.note,
         )
         coordinator = Coordinator(
             store,
@@ -63,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
             workers=options.workers,
             socket_path=station.socket_path,
             version=__version__,
-            report=_journal,
+            report=journal.note,
         )
         leader = Leader(
             station,
@@ -76,11 +75,11 @@ def main(argv: list[str] | None = None) -> int:
             orphans=settings.orphans(os.environ),
             requeue_within_s=settings.requeue_within_s(os.environ),
             version=__version__,
-            report=_journal,
+            report=journal.note,
         )
     except Exception as error:
         # Whoever started us runs the jobs itself, and shows this line.
-        _journal(f"cannot lead: {type(error).__name__}: {error}")
+        journal.note(f"cannot lead: {type(error).__name__}: {error}")
         _refuse(client, messages.INTERNAL, f"{type(error).__name__}: {error}")
         lock.release()
         return 1
@@ -134,25 +133,6 @@ def _refuse(client: socket.socket | None, code: str, text: str) -> None:
     except OSError:
         pass  # it did not wait for us
     client.close()
-
-
-def _redirect_to_journal(station: Station) -> None:
-    """Send standard error, tracebacks included, to a private file of bounded size."""
-    path = station.journal_path
-    try:
-        if os.path.getsize(path) > JOURNAL_LIMIT_BYTES:
-            os.replace(path, f"{path}.1")
-    except FileNotFoundError:
-        pass  # the first leader of this repository
-    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags, 0o600)
-    os.dup2(fd, 2)
-    os.close(fd)
-
-
-def _journal(line: str) -> None:
-    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    print(f"{stamp} [{os.getpid()}] {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal as signals
 import socket
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _STRIPPED = (
     # What a job is told about itself.
     *(DEPTH, "DAFT_JOB_NAME", "DAFT_INVOCATION_ID", "DAFT_JOB_LOG", "DAFT_BACKGROUND"),
 )
+_RESET_SIGNALS = (signals.SIGCHLD, signals.SIGTERM, signals.SIGINT, signals.SIGIO)
 _ABOVE = 10
 _TAKEN_S = 10
 """How long the new process may take until it reads what does not fit between us."""
@@ -78,6 +80,9 @@ def start(
             [sys.executable, "-X", "utf8", "-P", "-m", module, *words],
             environment,
             file_actions=actions,
+            # Its starter may have been told to ignore its children's ends, or to put off SIGTERM.
+            setsigmask=[],
+            setsigdef=_RESET_SIGNALS,
             setsid=True,
         )
     except (OSError, ValueError) as error:

@@ -108,7 +108,8 @@ class Leader:
         try:
             self._open_door()
             self._take_hand_over()
-            self._lock.describe(f"{os.getpid()} daft {self.version}")
+            started = self.coordinator.owner.process.start
+            self._lock.describe(f"{os.getpid()} started {started} daft {self.version}")
             repairs = self.recovery.run()
             if repairs:
                 self._report(f"repaired the record: {repairs}")
