@@ -27,7 +27,7 @@ LASTING = {
 
 ELSEWHERE = {
     "_group_exists": "signal 0 changes nothing",
-    "_redirect_to_journal": "the leader's own messages; nothing is decided by them",
+    "_put_aside": "the leader's own messages; nothing is decided by them",
 }
 """Functions with such a call that need no point, and why."""
 
