@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import select
@@ -209,6 +210,46 @@ def test_a_job_that_cannot_start_fails_and_the_others_run(
     assert said in (jobs["a"].end_detail or "")
     assert jobs["b"].status is JobStatus.COMPLETED
     assert jobs["c"].status is JobStatus.SKIPPED
+
+
+def test_a_job_without_a_place_for_its_log_fails_and_says_why(
+    store: Any, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = fire(job("a", f"touch {tmp_path}/ran"), job("b", ":", "a"), job("c"))
+    kept = store.log_directory
+
+    def blocked(one: Job) -> Any:
+        if one.name == "a":
+            raise StoreUnavailable("a link is in the way")
+        return kept(one)
+
+    monkeypatch.setattr(store, "log_directory", blocked)
+    jobs = run(store, spec, report=lambda line: None)
+
+    assert jobs["a"].status is JobStatus.FAILED
+    assert jobs["a"].end_reason is EndReason.SPAWN_FAILED
+    assert "there is no place for its log" in (jobs["a"].end_detail or "")
+    assert "a link is in the way" in (jobs["a"].end_detail or "")
+    assert jobs["b"].status is JobStatus.SKIPPED
+    assert jobs["c"].status is JobStatus.COMPLETED
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.fault("F-07", "log")
+def test_a_job_whose_log_has_no_room_for_its_directory_runs_without_one(
+    store: Any, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(one: Job) -> Any:
+        raise StoreUnavailable("full") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "log_directory", full)
+    reports: list[str] = []
+
+    jobs = run(store, fire(job("a", f"touch {tmp_path}/ran")), report=reports.append)
+
+    assert jobs["a"].status is JobStatus.COMPLETED
+    assert (tmp_path / "ran").exists()
+    assert [line.startswith("a: no log: ") for line in reports] == [True]
 
 
 @pytest.mark.fault("F-17", "log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -186,7 +187,7 @@ class Starting:
 
     def _spawn(self, job: Job) -> JobRun:
         around = self._surroundings[job.invocation_id]
-        directory = self._roster.log_directory(job)
+        directory = self._log_directory(job)
         log = JobLog(
             directory,
             limit_bytes=job.spec.log.limit_bytes,
@@ -214,6 +215,19 @@ class Starting:
             log.remove()  # it may be tried again; a log tells of one start
             raise
 
+    def _log_directory(self, job: Job) -> str | None:
+        """Return where the job's log goes; None on a full disk, where it runs without one.
+
+        Raises: SpawnFailed when something is in the way: what nobody could see did not run.
+        """
+        try:
+            return self._store.log_directory(job)
+        except (StoreUnavailable, OSError) as error:
+            if not _tells_of_a_full_disk(error):
+                raise SpawnFailed(f"there is no place for its log: {error}") from error
+            self._report(f"{job.name}: no log: {error}")
+            return None
+
     def _refuse(self, run: JobRun, reason: str) -> None:
         """Let a job end at its gate, although its row says that it runs."""
         del self._runs[run.job.uid]
@@ -225,3 +239,11 @@ class Starting:
         ending = could_not_start(error.reason, error.code)
         self._roster.save([changes.not_started(job, ending, self._clock.now())])
         self._again()
+
+
+def _tells_of_a_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
