@@ -547,7 +547,7 @@ def test_an_identity_that_is_none_is_told_and_leads_nowhere(home: Any, written: 
         assert done.returncode == 4, words
         assert f"{identity} does not hold a repository id; deleting it makes" in done.stderr
         assert done.stdout == ""
-    assert home.daft("__complete", "jobs-logs", "", cwd=project).stdout == ""
+    assert home.daft("__complete", "hooks-jobs-job", "", cwd=project).stdout == ""
     hook = home.daft("hooks", "run", "post-clone", cwd=project)
     assert hook.returncode == 0
     assert "jobs run unrecorded" in hook.stderr

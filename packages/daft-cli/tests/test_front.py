@@ -403,3 +403,38 @@ def test_a_failure_nobody_foresaw_is_shown_whole_where_that_is_wanted(
     assert done.returncode == 1
     assert ("Traceback" in done.stderr) is shown
     assert ("run it again with DAFT_DEBUG=1" in done.stderr) is not shown
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [(["jobs"], 1), (["__complete", "hooks-jobs-job", ""], 1), (["--version"], 0)],
+)
+def test_whoever_waits_at_a_prompt_opens_the_store_once_and_only_to_read(
+    tmp_path: Path, words: list[str], most: int
+) -> None:
+    from daft_store import COORDINATOR, RepositoryPlaces, ensure_repository_id, open_writer
+
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    identity = ensure_repository_id(str(tmp_path / ".git"))
+    places = RepositoryPlaces(str(tmp_path / ".local" / "state" / "daft"), identity)
+    open_writer(places.database, COORDINATOR).close()
+    code = (
+        "import sys, apsw\n"
+        "told = lambda db: print('OPENED', db.open_flags & apsw.SQLITE_OPEN_READONLY,"
+        " db.filename, file=sys.stderr, flush=True)\n"
+        "apsw.connection_hooks.append(told)\n"
+        f"sys.argv = ['daft', *{words!r}]\n"
+        "from daft_cli.front import main\n"
+        "sys.exit(main())\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr.splitlines() == [f"OPENED 1 {places.database}"] * most
