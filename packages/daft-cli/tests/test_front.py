@@ -419,9 +419,9 @@ def test_whoever_waits_at_a_prompt_opens_the_store_once_and_only_to_read(
     places = RepositoryPlaces(str(tmp_path / ".local" / "state" / "daft"), identity)
     open_writer(places.database, COORDINATOR).close()
     code = (
-        "import sys, apsw\n"
-        "told = lambda db: print('OPENED', db.open_flags & apsw.SQLITE_OPEN_READONLY,"
-        " db.filename, file=sys.stderr, flush=True)\n"
+        "import os, sys, apsw\n"
+        "told = lambda db: os.write(2, b'OPENED %d %s\\n' % ("
+        "db.open_flags & apsw.SQLITE_OPEN_READONLY, db.filename.encode()))\n"
         "apsw.connection_hooks.append(told)\n"
         f"sys.argv = ['daft', *{words!r}]\n"
         "from daft_cli.front import main\n"
