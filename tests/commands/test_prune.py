@@ -178,6 +178,18 @@ def test_the_policy_follows_its_file_and_can_be_asked_for(used: tuple[Any, Path]
     assert "max_total_size_bytes" in prune(home, project, "--explain")
 
 
+def test_a_retry_sets_no_policy(used: tuple[Any, Path]) -> None:
+    home, project = used
+    before = prune(home, project, "--explain")
+    (project / "daft.yml").write_text(CONFIG.replace("keep_last: 1", "keep_last: 9"))
+    home.daft("hooks", "trust", "-f", cwd=project)
+
+    retried = home.daft("jobs", "retry", "check", "--wait", cwd=project)
+
+    assert "Retried 1 job(s)" in retried.stdout + retried.stderr
+    assert prune(home, project, "--explain") == before
+
+
 def test_all_repositories_are_cleaned_and_a_broken_one_is_told(used: tuple[Any, Path]) -> None:
     home, project = used
     other = home.repository(CONFIG, name="other")
