@@ -268,3 +268,17 @@ def test_a_job_that_still_runs_is_not_retried_and_a_crashed_one_is(home: Any, un
     assert crashed.returncode == 0, crashed.stderr
     done = home.daft("jobs", "--format", "json", cwd=tree)
     assert [row["status"] for row in json.loads(done.stdout)] == ["crashed", "completed"]
+
+
+def test_a_retry_without_a_background_has_done_everything_on_return(
+    failed: tuple[Any, Path, str],
+) -> None:
+    home, tree, out = failed
+    Path(f"{out}.now").touch()
+
+    done = home.daft("jobs", "retry", cwd=tree, OUT=out, DAFT_NO_BACKGROUND_JOBS="")
+
+    assert done.returncode == 0, done.stderr
+    assert "(3 foreground done)" in done.stdout
+    assert Path(f"{out}.c").read_text() == "x\n"
+    assert home.leaders() == []

@@ -110,3 +110,18 @@ def test_a_fire_that_is_skipped_whole_is_in_the_record(stage: Any) -> None:
 
     assert invocation.status is InvocationStatus.SKIPPED
     assert invocation.skip_reason == "skip: true"
+
+
+def test_without_a_leader_the_background_runs_here_and_that_is_said(stage: Any) -> None:
+    stage.repository.commit({"daft.yml": TEXT.replace("exit 3", "exit 0")})
+
+    outcome = fire(stage.event(), load(str(stage.repository.path)), stage.firing(None))
+
+    assert outcome.status is FireStatus.RAN
+    assert outcome.background == ()
+    assert sorted(stage.ran()) == ["first", "later:secret"]
+    ((said,),) = [one for one in stage.watcher.told("notice") if "background" in one[0]]
+    assert said == (
+        "warning: the coordinator cannot be reached: there is no leader here; "
+        "background jobs run in the foreground"
+    )
