@@ -424,3 +424,27 @@ def test_a_run_that_was_skipped_for_want_of_consent_says_so(home: Any) -> None:
     assert "│   (skipped: " in before
     assert "(skipped: " not in after
     assert "✓ completed" in after
+
+
+@pytest.mark.parametrize(
+    "words", [("remove", "-f", "x"), ("remove", "-f", "{tree}"), ("merge", "x", "-r")]
+)
+def test_whatever_takes_a_worktree_away_stops_its_jobs_and_no_other(
+    home: Any, words: tuple[str, ...]
+) -> None:
+    project = home.repository(
+        "hooks: {worktree-post-create: {jobs: [{name: a, run: sleep 300, background: true}]}}\n"
+    )
+    for name in ("x", "y"):
+        home.daft("start", name, cwd=project)
+    tree = home.root / "project.x"
+    (tree / "new").touch()
+    home.git("add", "-A", cwd=tree)
+    home.git("commit", "-qm", "new", cwd=tree)
+
+    done = home.daft(*(word.format(tree=tree) for word in words), cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert not tree.exists()
+    assert home.jobs(project, "--worktree", "x")["a"]["status"] == "cancelled"
+    assert home.jobs(project, "--worktree", "y")["a"]["status"] in ("queued", "running")
