@@ -310,6 +310,21 @@ def test_sampling_leaves_gaps_and_a_failure_keeps_its_end(
         assert numbers == sorted(set(numbers)), "whoever goes on from a number misses nothing"
 
 
+def test_watchers_see_of_a_sampled_job_what_its_log_has(
+    store: Any, fire: Make, job: Make
+) -> None:
+    watcher = Watcher()
+
+    jobs = run(
+        store,
+        fire(job("a", "seq 1 30; exit 1", log=LogPolicy(keep_every_nth=10))),
+        plugins=[watcher],
+    )
+
+    assert watcher.lines == output(store, jobs["a"])
+    assert watcher.lines == ["10", "20", "30", *(str(n) for n in range(1, 31))]
+
+
 def test_a_sampled_log_over_its_limit_keeps_the_end_of_a_failure(
     store: Any, fire: Make, job: Make
 ) -> None:

@@ -117,20 +117,23 @@ class JobLog:
         self._write([line], always=True)
         return line
 
-    def keep_ring(self) -> None:
+    def keep_ring(self) -> list[str]:
         """Write the last lines whole when sampling left some out: the job failed, its end matters.
 
         They get numbers of their own, so that a log is in order, and who follows misses nothing.
+        Returns: the JSON lines that were written.
         """
         if not self._ring or not self._left_out:
-            return
+            return []
         held = list(self._ring)
         self._ring.clear()
         text = f"sampling left lines out; the last {len(held)} of the output, without a gap:"
-        self.status("note", decode_record(held[-1]).ts, text=text)
+        note = self.status("note", decode_record(held[-1]).ts, text=text)
         first = self.next_seq
         self.next_seq += len(held)
-        self._write([_renumbered(line, seq) for seq, line in enumerate(held, first)])
+        lines = [_renumbered(line, seq) for seq, line in enumerate(held, first)]
+        self._write(lines)
+        return [note, *lines]
 
     def close(self) -> None:
         """Join the segments on and let go of the file. Calling it again does nothing."""

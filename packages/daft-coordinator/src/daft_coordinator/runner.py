@@ -339,7 +339,7 @@ class JobRun:
             os.close(self._exit_fd)
             self._exit_fd = None
         self._show(self.log.flush_partial(self._now_ms()))
-        self.log.keep_ring()
+        self._show(self.log.keep_ring())
         self._log_status("crashed", message=ending.detail)
         self.log.close()
         self._outlet.job_ended(self, ending)
@@ -410,7 +410,7 @@ class JobRun:
         if not self._trouble:
             self._show(self.log.flush_partial(self._now_ms()))
         if ending.status is not JobStatus.COMPLETED:
-            self.log.keep_ring()
+            self._show(self.log.keep_ring())
         if self._trouble:
             self.notes.append(ending.detail or self._trouble)
         for note in self.notes:
