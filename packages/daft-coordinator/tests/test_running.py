@@ -310,9 +310,7 @@ def test_sampling_leaves_gaps_and_a_failure_keeps_its_end(
         assert numbers == sorted(set(numbers)), "whoever goes on from a number misses nothing"
 
 
-def test_watchers_see_of_a_sampled_job_what_its_log_has(
-    store: Any, fire: Make, job: Make
-) -> None:
+def test_watchers_see_of_a_sampled_job_what_its_log_has(store: Any, fire: Make, job: Make) -> None:
     watcher = Watcher()
 
     jobs = run(

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from .coordinator import Coordinator
     from .domain.cancel import Selection
     from .domain.retry import RetryRequest
+    from .domain.stopping import StopPolicy
     from .errors import CoordinatorError, CoordinatorUnavailable
     from .hookspecs import hookimpl, hookspec
     from .ports import Clock, JobStore, ProcessControl
-    from .runner import StopPolicy
     from .station import Station
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ _MODULE_OF = {
     "RetryRequest": "domain.retry",
     "Selection": "domain.cancel",
     "Station": "station",
-    "StopPolicy": "runner",
+    "StopPolicy": "domain.stopping",
     "Submission": "client",
     "hookimpl": "hookspecs",
     "hookspec": "hookspecs",

@@ -29,6 +29,7 @@ from .domain.cancel import Manner, Selection
 from .domain.lifecycle import Ending, StopCause
 from .domain.retry import RetryRequest
 from .domain.schedule import Decision, SkipDecision, schedule
+from .domain.stopping import StopPolicy
 from .errors import CoordinatorError, StoreUnavailable
 from .interrupts import Interrupts
 from .joblog import leave_note
@@ -38,7 +39,7 @@ from .observers import Plugins
 from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
-from .runner import JobRun, StopPolicy
+from .runner import JobRun
 from .starting import Batch, Starting, Surroundings
 
 STARTS_WITH_ENDS = 8

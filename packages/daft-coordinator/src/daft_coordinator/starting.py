@@ -12,14 +12,16 @@ from daft_protocol.jobs import Job
 
 from . import changes, runner, seals
 from .domain.lifecycle import could_not_start
+from .domain.stopping import StopPolicy
 from .environment import inheritable, job_environment
 from .errors import SpawnFailed, StoreUnavailable
 from .joblog import JobLog
 from .logfiles import FILE_NAME
+from .outlet import Outlet
 from .ports import Clock, JobChange, JobStore, ProcessControl, changed
 from .reactor import Reactor
 from .roster import Roster
-from .runner import JobRun, Outlet, StopPolicy
+from .runner import JobRun
 from .shortage import Shortage
 
 
