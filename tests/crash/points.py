@@ -62,6 +62,8 @@ SEAMS = (
     # leading
     ("lock", "daft_coordinator.station", "LeaderLock", "describe"),
     ("lock", "daft_coordinator.station", "LeaderLock", "release"),
+    ("lock", "daft_coordinator.station", "LeaderLock", "remove"),
+    ("lock", "daft_coordinator.__main__", None, "clear_left"),
     ("door", "daft_coordinator.door", "Door", "open"),
     ("door", "daft_coordinator.door", "Door", "close"),
     ("recovery", "daft_coordinator.recovery", "Recovery", "run"),

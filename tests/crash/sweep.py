@@ -26,6 +26,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,11 @@ class Place:
         """Open the record."""
         return SqliteJobStore.open(self.state, self.repository)
 
-    def client(self, store: SqliteJobStore) -> CoordinatorClient:
-        """Return a client that may start a leader."""
-        return CoordinatorClient(open_station(self.state, self.repository), store)
+    def client(self, store: SqliteJobStore, *, apart: bool = False) -> CoordinatorClient:
+        """Return a client that may start a leader; `apart`: one for each invocation."""
+        own_station = partial(open_station, self.state, self.repository) if apart else None
+        station = open_station(self.state, self.repository)
+        return CoordinatorClient(station, store, own_station=own_station)
 
     def job(self, name: str, *needs: str, then: str = ":") -> JobSpec:
         """Return a background job that writes down its start and its end."""
@@ -169,6 +172,22 @@ def cancel_in_flight(place: Place) -> None:
         client.wait(Wait(invocation_ids=(f"{1:016x}",), timeout_ms=15_000))
 
 
+def own_leaders(place: Place) -> None:
+    """Submit two invocations that get a leader each, cancel in one, and wait for both."""
+    store = place.store()
+    numbers = (0x1111111100000000, 0x2222222200000000)
+    first = [place.job("long", then="sleep 3"), place.job("after", "long"), place.job("other")]
+    with place.client(store, apart=True) as client:
+        submit(place, client, store, *first, number=numbers[0])
+        submit(place, client, store, place.job("b"), place.job("c", "b"), number=numbers[1])
+        _until(lambda: place.diary.exists() and "long" in place.diary.read_text(), client)
+        answer = client.cancel(CancelMatching(job_name="long", wait=True))
+        for result in answer.results:
+            place.promise(f"cancelled {result.status}")
+        ids = tuple(f"{number:016x}" for number in numbers)
+        client.wait(Wait(invocation_ids=ids, timeout_ms=15_000))
+
+
 def log_over_its_limit(place: Place) -> None:
     """Submit one job that says more than its log may hold."""
     talk = place.job("only", then="seq 1 400; seq 1 400 >&2")
@@ -241,6 +260,7 @@ def clean_up_again(place: Place, _client: CoordinatorClient) -> None:
 SCENARIOS: dict[str, tuple[Callable[[Place], None], Callable[[CoordinatorClient], None]]] = {
     "one-job": (one_job, nothing_more),
     "graph-of-12": (graph_of_12, nothing_more),
+    "own-leaders": (own_leaders, cancel_again),
     "log-over-its-limit": (log_over_its_limit, nothing_more),
     "cancel-in-flight": (cancel_in_flight, cancel_again),
     "retry": (retry, nothing_more),
@@ -538,7 +558,10 @@ def _disorder(jobs: list[Job], lines: list[str]) -> list[str]:
 
 
 def _job_processes(mark: str) -> list[int]:
-    """Return the processes of jobs of a run: those that carry its mark and a job's."""
+    """Return the processes of jobs of a run: those that carry its mark and a job's.
+
+    A leader that was started by another one carries an empty mark, and is no job's.
+    """
     found = []
     for process in psutil.process_iter():
         try:
@@ -546,7 +569,7 @@ def _job_processes(mark: str) -> list[int]:
             alive = process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             continue  # gone, or not ours
-        if alive and environ.get(_MARK) == mark and "DAFT_JOB_ID" in environ:
+        if alive and environ.get(_MARK) == mark and environ.get("DAFT_JOB_ID"):
             found.append(process.pid)
     return found
 

@@ -28,6 +28,7 @@ def test_without_variables_everything_is_as_usual() -> None:
     assert settings.workers({}) is None
     assert settings.requeue_within_s({}) == REQUEUE_WITHIN_S
     assert settings.orphans({}) is Orphans.STOP
+    assert not settings.has_own_leaders({})
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,14 @@ def test_without_variables_everything_is_as_usual() -> None:
 )
 def test_orphans_are_stopped_unless_they_are_to_be_adopted(text: str, meant: Orphans) -> None:
     assert settings.orphans({"DAFT_JOBS_ORPHANS": text}) is meant
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("per-invocation", True), ("PER-INVOCATION", True), ("per-repository", False),
+        ("", False), ("yes", False),
+    ],
+)  # fmt: skip
+def test_invocations_get_leaders_of_their_own_only_where_it_is_said(text: str, meant: bool) -> None:
+    assert settings.has_own_leaders({"DAFT_JOBS_COORDINATOR": text}) is meant

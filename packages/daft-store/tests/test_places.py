@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -144,6 +145,34 @@ def test_a_long_state_directory_gets_a_short_socket(tmp_path: Path) -> None:
     assert len(places.socket({})) < 100
     other = RepositoryPlaces(deep + "x", REPO)
     assert places.socket({}) != other.socket({})
+
+
+def test_a_leader_of_one_invocation_has_names_of_its_own(tmp_path: Path) -> None:
+    places = RepositoryPlaces("/s", REPO)
+    first, second = "0123456789abcdef", "1123456789abcdef"
+
+    assert places.socket({}, first) == f"/s/coordinator-{REPO}-01234567.sock"
+    assert places.own_lock(first) == f"/s/coordinator-{REPO}-01234567.lock"
+    assert places.socket({}, first) != places.socket({}, second)
+    deep = RepositoryPlaces(str(tmp_path / ("d" * 120)), REPO)
+    assert len({deep.socket({}), deep.socket({}, first), deep.socket({}, second)}) == 3
+    for name in ("../../etc/x", "0123", "ABCDEF0123456789"):
+        with pytest.raises(PathOutsideState):
+            places.own_lock(name)
+
+
+def test_the_short_place_is_made_where_only_the_longer_socket_needs_it() -> None:
+    """The name of an invocation's leader may be too long where the repository's is not."""
+    with tempfile.TemporaryDirectory(prefix="d", dir="/tmp") as top:
+        root = f"{top}/{'d' * (44 - len(top))}"
+        places = RepositoryPlaces(root, REPO)
+        short = places.socket({}, "0" * 16)
+        assert places.socket({}).startswith(root)
+        assert not short.startswith(root)
+
+        places.make({})
+
+        assert os.stat(os.path.dirname(short)).st_mode & 0o077 == 0
 
 
 def test_many_processes_agree_on_one_identity(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class SetupStates:
 
     of: worktree label -> pending, running, ok, failed, skipped-untrusted or skipped-user; one
         without a recorded set-up is left out.
-    unfinished: worktree label -> jobs that a living leader still has to do.
+    unfinished: worktree label -> jobs that living leaders still have to do.
     """
 
     def __init__(self, common_dir: str) -> None:
@@ -63,7 +63,7 @@ class SetupStates:
         busy = listing.unfinished_counts(db, repository)
         statuses, left_out = _statuses(db, repository, runs)
         db.close()
-        alive = bool(busy) and _leader_lives(f"{root}/coordinator-{repository}.lock")
+        alive = bool(busy) and _anybody_leads(f"{root}/coordinator-{repository}.lock")
         if alive:
             self.unfinished = dict(busy)
         for label in runs:
@@ -108,10 +108,10 @@ def _state(statuses: set[str], *, alive: bool) -> str:
     return "ok"
 
 
-def _leader_lives(lock: str) -> bool:
-    from daft_coordinator.station import leader_lives
+def _anybody_leads(lock: str) -> bool:
+    from daft_coordinator.station import anybody_leads
 
-    return leader_lives(lock)
+    return anybody_leads(lock)
 
 
 def _skipped(what: str) -> None:

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daft_store.identity import ensure_repository_id, read_repository_id
@@ -119,7 +120,21 @@ class RepositoryJobs:
         """Return a client that starts a leader when it needs one."""
         from daft_coordinator.client import CoordinatorClient
 
-        return CoordinatorClient(self.station(), self.store(), version=__version__)
+        return CoordinatorClient(
+            self.station(), self.store(), own_station=self.own_station(), version=__version__
+        )
+
+    def own_station(self) -> Callable[[str], Station] | None:
+        """Return where the leader of an invocation is met, None where it gets none of its own."""
+        if "DAFT_JOBS_COORDINATOR" not in os.environ:
+            return None  # to ask would load more than the rest of a submission
+        from daft_coordinator.settings import has_own_leaders
+
+        if not has_own_leaders(os.environ):
+            return None
+        from daft_coordinator.adapters.sqlite import open_station
+
+        return partial(open_station, self._root, self._identity())
 
     def repair(self) -> bool:
         """Have the record brought in line with the world; False when nobody could."""
@@ -127,11 +142,11 @@ class RepositoryJobs:
         return known is not None and repair(self._root, known)
 
     def leader_lives(self) -> bool:
-        """True when a leader runs now. Creates nothing."""
-        from daft_coordinator.station import leader_lives
+        """True when a leader runs now, if only that of one invocation. Creates nothing."""
+        from daft_coordinator.station import anybody_leads
 
         known = self.repository
-        return known is not None and leader_lives(RepositoryPlaces(self._root, known).lock)
+        return known is not None and anybody_leads(RepositoryPlaces(self._root, known).lock)
 
     def log_directory(self, job: Job) -> str:
         """Return where a job's log is. Creates nothing."""
@@ -233,7 +248,12 @@ class Engine:
         if self._client is None:
             from daft_coordinator.client import CoordinatorClient
 
-            self._client = CoordinatorClient(self._jobs.station(), store, version=__version__)
+            self._client = CoordinatorClient(
+                self._jobs.station(),
+                store,
+                own_station=self._jobs.own_station(),
+                version=__version__,
+            )
         made = self._client.submit(invocation, environment=environment, confirm=False)
         if made.waits_for is not None:
             warn(made.waits_for)

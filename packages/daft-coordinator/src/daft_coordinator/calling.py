@@ -118,6 +118,11 @@ class Line:
             self._link.close()
             self._link = None
 
+    def reap(self) -> bool:
+        """Hang up, and let go of leaders that have left; False while one that it started lives."""
+        self.drop()
+        return self._finder.reap()
+
     def close(self) -> None:
         """Hang up, and let go of leaders that have left."""
         self.drop()

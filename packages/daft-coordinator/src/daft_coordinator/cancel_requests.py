@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from daft_protocol import messages
 from daft_protocol.messages import (
     Ack,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 def named(leader: Leader, request: CancelJob) -> Response:
     """Stop every unfinished job of one name."""
-    results = leader.coordinator.cancel(Selection(job_name=request.name))
+    results = leader.coordinator.cancel(_of(leader, Selection(job_name=request.name)))
     if not results:
         return Error(
             code=messages.JOB_NOT_FOUND,
@@ -39,7 +41,7 @@ def named(leader: Leader, request: CancelJob) -> Response:
 
 def everything(leader: Leader, request: CancelAll) -> Operation | Response:
     """Stop all there is."""
-    done = leader.coordinator.cancel(Selection(), manner=stops.manner_of(request))
+    done = leader.coordinator.cancel(_of(leader, Selection()), manner=stops.manner_of(request))
     if not request.wait:
         return Ack(message=f"Cancelled {len(done)} job(s)")
     return Cancelling(leader, done, request.grace_ms)
@@ -53,7 +55,8 @@ def matching(leader: Leader, request: CancelMatching) -> Operation | Response:
             message="CancelMatching needs at least one predicate; CancelAll stops everything",
         )
     coordinator = leader.coordinator
-    done = coordinator.cancel(stops.selection_of(request), manner=stops.manner_of(request))
+    wanted = _of(leader, stops.selection_of(request))
+    done = coordinator.cancel(wanted, manner=stops.manner_of(request))
     if request.strict and not done:
         return Error(code=messages.NO_MATCH, message=stops.NO_MATCH)
     if request.strict and stops.is_refused(done):
@@ -62,6 +65,13 @@ def matching(leader: Leader, request: CancelMatching) -> Operation | Response:
     if request.wait and done:
         return Cancelling(leader, done, request.grace_ms, others=others)
     return stops.answer(done, others)
+
+
+def _of(leader: Leader, selection: Selection) -> Selection:
+    """Narrow a selection to what a leader answers for: all there is, or one invocation's."""
+    if leader.station.invocation_id is None:
+        return selection
+    return evolve(selection, owner=leader.coordinator.owner.id)
 
 
 def _kill_failed(leader: Leader, done: tuple[CancelResult, ...]) -> Error:

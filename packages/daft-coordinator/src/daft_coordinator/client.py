@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -51,15 +52,17 @@ from .errors import (
     JobsSurvived,
     LeaderTooOld,
     RequestRefused,
+    StoreUnavailable,
 )
 from .finding import ATTEMPTS, RECONCILE_S, LeaderFinder
 from .link import ANSWER_S, Link
 from .nesting import check_depth
-from .ports import JOB_MARK, Clock, JobStore, Owner, ProcessControl
+from .ports import JOB_MARK, LEADER, OWN_LEADER, Clock, JobStore, Owner, ProcessControl
 from .station import Station
 
 if TYPE_CHECKING:
     from .domain.retry import RetryRequest
+    from .own_leaders import OwnLeaders
 
 HEARTBEAT_MS = 10_000
 SILENCE_S = 30.0
@@ -87,8 +90,12 @@ class Submission:
 class CoordinatorClient:
     """The verbs of a coordinator, over the socket of a repository's leader.
 
+    Leaders that invocations have of their own are asked as well, where there are any.
+
     store: written to by `submit`, before anybody is told.
     start: whether a leader may be started when none answers.
+    own_station: invocation id -> where the leader is met that it gets of its own; None: the
+        repository's leader runs what is submitted.
     """
 
     def __init__(
@@ -97,6 +104,7 @@ class CoordinatorClient:
         store: JobStore,
         *,
         start: bool = True,
+        own_station: Callable[[str], Station] | None = None,
         processes: ProcessControl | None = None,
         clock: Clock | None = None,
         version: str = "",
@@ -106,10 +114,13 @@ class CoordinatorClient:
         self._processes = processes
         self._clock = clock
         self._version = version
+        self._start = start
         finder = LeaderFinder(
             station, may_start=start, version=version, recorded=self._recorded_sockets
         )
         self._line = Line(finder)
+        self._own_station = own_station
+        self._own_lines: list[Line] = []
         self._owner: Owner | None = None
 
     @classmethod
@@ -155,7 +166,7 @@ class CoordinatorClient:
             spec_version=max(job.spec_version for job in waiting),
         )
         try:
-            pid, started = self._line.deliver(request, confirm=confirm)
+            pid, started = self._deliver(request, confirm=confirm)
         except LeaderTooOld as error:
             from . import courier  # hardly ever needed
 
@@ -186,6 +197,8 @@ class CoordinatorClient:
         """
         if request.current is not None:
             raise CoordinatorError("a leader retries what is recorded; submit other jobs as new")
+        if self._own_station is not None:
+            return self._retry_here(request, environment, values)
         asked = Retry(
             invocation_id=request.invocation_id,
             jobs=request.jobs,
@@ -226,6 +239,12 @@ class CoordinatorClient:
         if wait_s is None:
             meant = self._store.unfinished() if request.wait else ()
             wait_s = _longest_grace(meant) + SETTLE_S
+        at_one = partial(self._cancel_at_one, wait_s=wait_s)
+        own = self._own_leaders()
+        done = None if own is None else own.cancel(request, wait_s=wait_s, rest=at_one)
+        return at_one(request) if done is None else done
+
+    def _cancel_at_one(self, request: CancelMatching | CancelAll, *, wait_s: float) -> Cancelled:
         if not self._line.knock():
             done = self._cancel_without_leader(request, wait_s)
             if done is not None:
@@ -277,6 +296,12 @@ class CoordinatorClient:
 
         A leader that dies meanwhile is replaced, and the wait goes on.
         """
+        request = evolve(request, waiter=os.environ.get(JOB_MARK) or None)
+        own = self._own_leaders()
+        done = None if own is None else own.wait(request, rest=self._wait_at_one)
+        return self._wait_at_one(request) if done is None else done
+
+    def _wait_at_one(self, request: Wait) -> tuple[JobEntry, ...]:
         deadline = (
             None if request.timeout_ms is None else time.monotonic() + (request.timeout_ms / 1000)
         )
@@ -285,12 +310,7 @@ class CoordinatorClient:
             left_ms = None
             if deadline is not None:
                 left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            asked = Wait(
-                job_uids=request.job_uids,
-                invocation_ids=request.invocation_ids,
-                timeout_ms=left_ms,
-                waiter=os.environ.get(JOB_MARK) or None,
-            )
+            asked = evolve(request, timeout_ms=left_ms)
             return link.ask(asked, answer_s=None if left_ms is None else left_ms / 1000 + ANSWER_S)
 
         answer = self._line.insist(ask, times=ATTEMPTS)
@@ -321,13 +341,23 @@ class CoordinatorClient:
             heartbeat_ms=HEARTBEAT_MS if follow else None,
             waiter=os.environ.get(JOB_MARK) or None,
         )
+        with ExitStack() as meanwhile:
+            if follow and (own := self._own_leaders()) is not None:
+                meanwhile.enter_context(own.lending(asked.waiter, (job_uid,)))
+            yield from self._stream(asked)
+
+    def _stream(self, asked: TailLogs) -> Iterator[LogRecord]:
+        """Yield records until they end, calling anew as often as it takes."""
         tries = Tries(self._line, ATTEMPTS)
         while True:
+            own: Link | None = None
             try:
-                link = self._line.link()
+                leaders = self._own_leaders()
+                own = None if leaders is None else leaders.reach(asked.job_uid or "")
+                link = own or self._line.link()
                 link.send(asked)
                 while True:
-                    answer = link.receive(SILENCE_S if follow else ANSWER_S)
+                    answer = link.receive(SILENCE_S if asked.follow else ANSWER_S)
                     tries.went_well()
                     if isinstance(answer, StreamEnd):
                         return
@@ -341,6 +371,9 @@ class CoordinatorClient:
                 self._line.drop()
             except (OSError, ProtocolError) as error:
                 tries.failed(error)  # it died, it hangs, or it knows no heartbeat
+            finally:
+                if own is not None:
+                    own.close()
 
     def jobs(self, request: ListJobs | None = None) -> Iterator[JobEntry]:
         """Yield the jobs the leader lists, page by page."""
@@ -377,8 +410,10 @@ class CoordinatorClient:
         return answer
 
     def shutdown(self) -> None:
-        """Have the leader stop all jobs and leave."""
-        self._line.ask(Shutdown())
+        """Have the leader, and every other there is, stop all jobs and leave."""
+        own = self._own_leaders()
+        if own is None or not own.shut_down() or self._line.knock():
+            self._line.ask(Shutdown())
 
     def close(self) -> None:
         """Hang up. Calling it again does nothing."""
@@ -387,6 +422,9 @@ class CoordinatorClient:
             self._store.retire(self._owner.id)
             self._owner = None
         self._line.close()
+        for line in self._own_lines:
+            line.close()
+        self._own_lines.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -399,17 +437,46 @@ class CoordinatorClient:
     ) -> None:
         self.close()
 
+    def _deliver(self, submit: Submit, *, confirm: bool) -> tuple[int, bool]:
+        """Hand over a committed invocation; return the leader's pid and whether we started it."""
+        self._own_lines = [line for line in self._own_lines if not line.reap()]
+        if self._own_station is not None:
+            station = self._own_station(submit.invocation_id)
+            line = Line(LeaderFinder(station, may_start=self._start, version=self._version))
+            self._own_lines.append(line)
+            try:
+                return line.deliver(submit, confirm=confirm)
+            except CoordinatorUnavailable:
+                pass  # the repository's can run it as well, and says why if it cannot be had
+        return self._line.deliver(submit, confirm=confirm)
+
+    def _own_leaders(self) -> OwnLeaders | None:
+        """Return who asks the leaders of single invocations, None where there are none."""
+        if all(owner.kind != OWN_LEADER for owner in self._store.owners()):
+            return None
+        from .own_leaders import OwnLeaders  # hardly ever needed
+
+        return OwnLeaders(self._store, processes=self._processes, clock=self._clock)
+
     def _retry_here(
         self,
         request: RetryRequest,
         environment: Mapping[str, str] | None,
         values: Mapping[str, Mapping[str, str]] | None,
     ) -> Submission:
-        from . import retrying  # hardly ever needed
+        from . import intake, retrying  # hardly ever needed
 
         inherited = dict(os.environ) if environment is None else environment
-        retrial = retrying.prepare(self._store, request, environment=inherited, values=values)
-        return self.submit(retrying.detached(retrial), environment=inherited)
+        try:
+            retrial = retrying.prepare(self._store, request, environment=inherited, values=values)
+            if not retrial.plan.specs:
+                return Submission(invocation_id=request.invocation_id, jobs=())
+            invocation = retrying.detached(retrial)
+        except StoreUnavailable:
+            raise
+        except CoordinatorError as error:
+            raise RequestRefused(intake.why_not_retried(error), str(error)) from error
+        return self.submit(invocation, environment=inherited)
 
     def _cancel_without_leader(
         self, request: CancelMatching | CancelAll, wait_s: float
@@ -484,8 +551,8 @@ class CoordinatorClient:
         return self._owner
 
     def _recorded_sockets(self) -> list[str]:
-        owners = self._store.owners()
-        return [one.socket_path for one in owners if one.socket_path is not None]
+        leaders = [one for one in self._store.owners() if one.kind == LEADER]
+        return [one.socket_path for one in leaders if one.socket_path is not None]
 
     def _now(self) -> datetime:
         clock = self._clock or defaults.system_clock()

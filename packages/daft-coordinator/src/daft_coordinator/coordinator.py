@@ -36,7 +36,7 @@ from .joblog import leave_note
 from .logreader import LogCursor
 from .nesting import Loans, check_depth
 from .observers import Plugins
-from .ports import Clock, JobChange, JobStore, Owner, ProcessControl
+from .ports import LEADING, Clock, JobChange, JobStore, Owner, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun
@@ -190,7 +190,13 @@ class Coordinator:
 
         Returns: the jobs that are ours now.
         """
-        jobs = self.store.claim(invocation_id, self.owner.id)
+        dead = [
+            other.id
+            for other in self.store.owners()
+            if other.kind in LEADING and other.id != self.owner.id
+            if self.processes.is_alive(other.process) is False
+        ]
+        jobs = self.store.claim(invocation_id, self.owner.id, dead=dead)
         mine = tuple(
             job for job in jobs if job.owner == self.owner.id and job.status is JobStatus.QUEUED
         )

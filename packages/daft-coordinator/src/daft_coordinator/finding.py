@@ -143,34 +143,17 @@ class LeaderFinder:
 
     def knock(self) -> Link | None:
         """Connect to the leader that listens, None when there is none."""
-        link = self._knock_at(self._station.socket_path)
+        link = knock(self._station.socket_path)
         if link is None and not self._station.is_met_at_home:
             # It may have been started by somebody with another runtime directory.
             others = (path for path in self._recorded() if path != self._station.socket_path)
-            link = next(filter(None, map(self._knock_at, others)), None)
+            link = next(filter(None, map(knock, others)), None)
         return link
 
-    def _knock_at(self, path: str) -> Link | None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            # A socket with a time-out of Python's own would not wait for a place in the queue of
-            # a leader that many call at once, but fail.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_S, 0))
-            sock.connect(path)
-            check_peer(sock)
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            sock.close()
-            return None
-        except BlockingIOError as error:
-            sock.close()
-            raise CoordinatorUnavailable(f"it took no call for {ANSWER_S} s") from error
-        except OSError as error:
-            sock.close()
-            raise CoordinatorUnavailable(f"its socket: {error}") from error
-        except CoordinatorError:
-            sock.close()
-            raise
-        return Link(sock)
+    def reap(self) -> bool:
+        """Let go of leaders that have left already; True when none of those started is left."""
+        self._started = [pid for pid in self._started if not detaching.has_ended(pid)]
+        return not self._started
 
     def close(self) -> None:
         """Let go of leaders that have left already: none may stay behind as a zombie of ours."""
@@ -219,3 +202,30 @@ class LeaderFinder:
             return False
         self._started.pop()
         return True
+
+
+def knock(socket_path: str) -> Link | None:
+    """Connect to the leader that listens there, None when there is none.
+
+    Raises: CoordinatorUnavailable when it takes no call; PeerNotOurs.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # A socket with a time-out of Python's own would not wait for a place in the queue of
+        # a leader that many call at once, but fail.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_S, 0))
+        sock.connect(socket_path)
+        check_peer(sock)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        sock.close()
+        return None
+    except BlockingIOError as error:
+        sock.close()
+        raise CoordinatorUnavailable(f"it took no call for {ANSWER_S} s") from error
+    except OSError as error:
+        sock.close()
+        raise CoordinatorUnavailable(f"its socket: {error}") from error
+    except CoordinatorError:
+        sock.close()
+        raise
+    return Link(sock)

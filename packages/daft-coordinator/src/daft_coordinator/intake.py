@@ -32,6 +32,12 @@ def submit(leader: Leader, request: Submit) -> Response:
     """Run an invocation whose rows are committed."""
     if leader.is_leaving:
         return _leaving()
+    mine = leader.station.invocation_id
+    if mine is not None and request.invocation_id != mine:
+        return Error(
+            code=messages.FORBIDDEN,
+            message=f"this coordinator runs invocation {mine[:8]} and nothing else",
+        )
     if request.spec_version > SPEC_VERSION:
         return Error(
             code=messages.NEWER_SPEC,
@@ -82,15 +88,22 @@ def retry(leader: Leader, request: Retry) -> Response:
         coordinator.submit(
             retrying.detached(retrial), environment=environment, umask=_umask(request.umask)
         )
-    except (StillRunning, AlreadyRunning) as error:
-        return Error(code=messages.BUSY, message=str(error))
-    except NotRetryable as error:
-        return Error(code=messages.JOB_NOT_FOUND, message=str(error))
     except (StoreUnavailable, JobNotFound):
         raise  # they have codes of their own everywhere
     except CoordinatorError as error:
-        return Error(code=messages.CANNOT_RETRY, message=str(error))
+        return Error(code=why_not_retried(error), message=str(error))
     return Accepted(invocation_id=retrial.invocation.invocation_id, position=position)
+
+
+def why_not_retried(error: CoordinatorError) -> str:
+    """Return the code by which a client is told why jobs cannot be retried."""
+    match error:
+        case StillRunning() | AlreadyRunning():
+            return messages.BUSY
+        case NotRetryable() | JobNotFound():
+            return messages.JOB_NOT_FOUND
+        case _:
+            return messages.CANNOT_RETRY
 
 
 def _queued(leader: Leader) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from datetime import UTC, datetime
@@ -31,12 +32,22 @@ class Journal:
 
     def _put_aside(self) -> None:
         try:
-            os.replace(self._path, f"{self._path}.1")
+            # Several leaders may write it, and each renames only what it writes itself: what is
+            # at the path may be the next file already, which another has begun.
+            fcntl.flock(_STDERR, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._is_current():
+                os.replace(self._path, f"{self._path}.1")
             self._redirect()
         except OSError:
             # Its directory was deleted, or the disk is full: what is open takes the line all the
             # same, and a leader has better things to do than to end for its journal.
             return
+
+    def _is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(_STDERR), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def _redirect(self) -> None:
         flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -25,6 +25,7 @@ from .errors import CoordinatorError
 from .history import JobHistory
 from .reactor import READ, Timer
 from .recovery import Orphans, Recovery
+from .referral import Referral
 from .server import MAX_CONNECTIONS, Connection, Operation, turn_away
 from .station import LeaderLock, Station, check_peer
 
@@ -33,14 +34,15 @@ _LISTEN_AGAIN_S = 1.0  # whatever is in the socket's place is there for longer, 
 
 
 class Leader:
-    """Serves one repository until there is nothing left to do.
+    """Serves one repository, or one invocation, until there is nothing left to do.
 
     lock: held already; given back by `run` at the very end.
     history: the record as clean-up sees it; None: nobody may ask for evictions.
     client: the connection this process was started with, if any.
     begins_with_submit: what comes through it first is a submission, and is there or on its way.
     begun: called once that is taken, if there was one.
-    orphans, requeue_within_s: see `Recovery`.
+    orphans, requeue_within_s, buried: see `Recovery`.
+    repairs: who brings the record in line with the world; None: we do, as who leads a repository.
     """
 
     def __init__(
@@ -56,15 +58,18 @@ class Leader:
         linger_s: float = LINGER_S,
         orphans: Orphans = Orphans.STOP,
         requeue_within_s: float | None = REQUEUE_WITHIN_S,
+        buried: Callable[[], None] = lambda: None,
+        repairs: Referral | None = None,
         version: str = "",
         report: Callable[[str], None] = print,
     ) -> None:
         self.station = station
         self.coordinator = coordinator
-        self.recovery = Recovery(
+        self.recovery = repairs or Recovery(
             coordinator,
             report=report,
             told=self.poll_soon,
+            buried=buried,
             orphans=orphans,
             requeue_within_s=requeue_within_s,
         )
@@ -123,7 +128,10 @@ class Leader:
             self.coordinator.reactor.unwatch(signals_read.fileno())
             restore()
             self.coordinator.close()
-            self._lock.release()
+            if self.station.invocation_id is None:
+                self._lock.release()
+            else:
+                self._lock.remove(self.station.lock_path)
         return not (self.coordinator.has_given_up or self.recovery.has_given_up)
 
     def _take_hand_over(self) -> None:

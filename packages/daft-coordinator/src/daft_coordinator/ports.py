@@ -26,7 +26,8 @@ from .domain.lease import Lease
 class Owner:
     """A process that answers for jobs.
 
-    kind: "leader" of a repository, a "command" running its own foreground, or "embedded".
+    kind: "leader" of a repository, "own-leader" of one invocation, a "command" running its own
+        foreground, or "embedded".
     """
 
     id: str
@@ -34,6 +35,12 @@ class Owner:
     process: ProcessIdentity
     socket_path: str | None = None
     version: str = ""
+
+
+LEADER = "leader"
+OWN_LEADER = "own-leader"
+LEADING = (LEADER, OWN_LEADER)
+"""The kinds of owners that other processes hand jobs over to, and that are met at a socket."""
 
 
 @frozen(kw_only=True)
@@ -140,10 +147,13 @@ class JobStore(Protocol):
         Returns: whether they were made.
         """
 
-    def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
+    def claim(
+        self, invocation_id: str, owner: str, *, dead: Collection[str] = ()
+    ) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs.
 
         Where there was any to give, the invocation goes to `owner` with them.
+        What another leader has that did not retire is left to it, unless it is among the `dead`.
         """
 
     def job(self, uid: str) -> Job | None:

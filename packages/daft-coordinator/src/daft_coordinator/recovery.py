@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import signal as signals
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,13 @@ from .domain.reconcile import (
     ObservedJob,
     Verdict,
     culprit_of,
+    led_apart,
     reconcile,
     why_skipped,
 )
 from .errors import StoreUnavailable
 from .joblog import mend, reopen
-from .ports import Delivery
+from .ports import OWN_LEADER, Delivery, Owner
 from .reactor import READ, Timer
 from .reading import reading
 from .results import remove_result, told_ending
@@ -78,6 +79,7 @@ class Recovery:
     report: told what the store's trouble is. told: called when a pass was made up for.
     orphans: what becomes of processes whose coordinator died. requeue_within_s: for how long what
         waited for one is still started; None: it never is.
+    buried: called when leaders of single invocations were found to have died.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class Recovery:
         *,
         report: Callable[[str], None],
         told: Callable[[], None] = lambda: None,
+        buried: Callable[[], None] = lambda: None,
         orphans: Orphans = Orphans.STOP,
         requeue_within_s: float | None = REQUEUE_WITHIN_S,
     ) -> None:
         self._coordinator = coordinator
         self._report = report
         self._told = told
+        self._buried = buried
         self._wanted = orphans
         self._requeue_within_s = requeue_within_s
         self._overdue: Timer | None = None
@@ -149,9 +153,13 @@ class Recovery:
         jobs: dict[str, Job] = {}
         observed: dict[str, ObservedJob] = {}
         endings: dict[str, Ending] = {}
-        for job in coordinator.store.unfinished():
+        unfinished = coordinator.store.unfinished()
+        apart = led_apart(unfinished, self._own_leaders(owners.values()))
+        for job in unfinished:
             if job.owner == coordinator.owner.id or job.uid in self._orphans:
                 continue
+            if job.status is JobStatus.QUEUED and job.invocation_id in apart:
+                continue  # what it waits for runs there; once that leader is gone it is judged
             owner = owners.get(job.owner) if job.owner is not None else None
             alive = False if owner is None else coordinator.processes.is_alive(owner.process)
             if alive is not False:
@@ -193,10 +201,7 @@ class Recovery:
         requeued = by_verdict.get(Verdict.REQUEUE, [])
         for invocation_id in dict.fromkeys(job.invocation_id for job in requeued):
             coordinator.take_over(invocation_id)
-        for owner in owners.values():
-            # Whoever died could not sign off.
-            if coordinator.processes.is_alive(owner.process) is False:
-                coordinator.store.retire(owner.id)
+        self._retire_dead(owners.values())
         return Repairs(
             crashed=_names(by_verdict.get(Verdict.CRASH, [])),
             repaired=_names(by_verdict.get(Verdict.REPAIR, [])),
@@ -207,6 +212,23 @@ class Recovery:
                 [*by_verdict.get(Verdict.SKIP, []), *by_verdict.get(Verdict.SKIP_DEPENDENT, [])]
             ),
         )
+
+    def _own_leaders(self, owners: Iterable[Owner]) -> frozenset[str]:
+        processes = self._coordinator.processes
+        return frozenset(
+            owner.id
+            for owner in owners
+            if owner.kind == OWN_LEADER and processes.is_alive(owner.process) is not False
+        )
+
+    def _retire_dead(self, owners: Iterable[Owner]) -> None:
+        """Sign off whoever died and could not do so."""
+        coordinator = self._coordinator
+        dead = [one for one in owners if coordinator.processes.is_alive(one.process) is False]
+        for owner in dead:
+            coordinator.store.retire(owner.id)
+        if any(owner.kind == OWN_LEADER for owner in dead):
+            self._buried()
 
     def _observe(self, job: Job, owner_alive: bool | None, *, has_ending: bool) -> ObservedJob:
         coordinator = self._coordinator

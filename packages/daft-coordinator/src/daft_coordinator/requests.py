@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from daft_protocol import messages
-from daft_protocol.jobs import Job
 from daft_protocol.messages import (
     Ack,
     CancelAll,
@@ -16,7 +15,6 @@ from daft_protocol.messages import (
     Evict,
     Evicted,
     Hello,
-    JobEntry,
     Jobs,
     ListJobs,
     Reconcile,
@@ -32,6 +30,7 @@ from daft_protocol.messages import (
 from daft_protocol.status import JobStatus
 
 from . import cancel_requests, intake, tail_requests
+from .entries import entry_of
 from .errors import AmbiguousAddress, CoordinatorError, JobNotFound, StoreUnavailable
 from .nesting import Loan, cannot_end_before
 from .ports import JobQuery
@@ -55,6 +54,13 @@ CAPABILITIES = (
 )
 
 
+_OF_THE_REPOSITORY = (Retry, Reconcile, Evict)
+_OF_ONE_INVOCATION = tuple(
+    one for one in CAPABILITIES if one not in ("retry", "reconcile", "evict")
+)
+"""What a leader of one invocation can do."""
+
+
 def handle(leader: Leader, request: Request) -> Operation | Response:
     """Answer `request`. Trouble becomes an `Error` answer; it never ends the leader."""
     try:
@@ -73,6 +79,12 @@ def handle(leader: Leader, request: Request) -> Operation | Response:
 
 
 def _dispatch(leader: Leader, request: Request) -> Operation | Response:
+    if leader.station.invocation_id is not None and isinstance(request, _OF_THE_REPOSITORY):
+        what = type(request).__name__
+        return Error(
+            code=messages.FORBIDDEN,
+            message=f"{what} is for who leads the repository; this one runs one invocation",
+        )
     match request:
         case Hello():
             return _Greeting(leader)
@@ -121,33 +133,8 @@ def _list(leader: Leader, request: ListJobs) -> Response:
             after=request.cursor,
         )
     )
-    return Jobs(jobs=tuple(entry(leader, job) for job in jobs), cursor=after)
-
-
-def entry(leader: Leader, job: Job) -> JobEntry:
-    """Return `job` as it goes over the wire."""
-    elapsed = None
-    if job.status is JobStatus.RUNNING and job.started_at is not None:
-        now = leader.coordinator.clock.now()
-        # Whole seconds, as plain version 1 reads them; a clock that went back makes none negative.
-        elapsed = max(0, int((now - job.started_at).total_seconds()))
-    return JobEntry(
-        name=job.name,
-        hook_type=job.hook_type,
-        worktree=job.worktree,
-        status=job.status.value,
-        elapsed_secs=elapsed,
-        exit_code=job.exit_code,
-        job_uid=job.uid,
-        invocation_id=job.invocation_id,
-        tags=job.spec.tags,
-        started_at=None if job.started_at is None else job.started_at.isoformat(),
-        finished_at=None if job.finished_at is None else job.finished_at.isoformat(),
-        background=job.spec.background,
-        end_reason=None if job.end_reason is None else job.end_reason.value,
-        end_detail=job.end_detail,
-        term_signal=job.term_signal,
-    )
+    now = leader.coordinator.clock.now()
+    return Jobs(jobs=tuple(entry_of(job, now) for job in jobs), cursor=after)
 
 
 def _wait(leader: Leader, request: Wait) -> Operation | Response:
@@ -165,6 +152,10 @@ def _wait(leader: Leader, request: Wait) -> Operation | Response:
     return _Waiting(leader, uids, request.timeout_ms, waiter=request.waiter)
 
 
+def _capabilities(leader: Leader) -> tuple[str, ...]:
+    return CAPABILITIES if leader.station.invocation_id is None else _OF_ONE_INVOCATION
+
+
 class _Greeting:
     """Answers `Hello` once the record agrees with the world."""
 
@@ -177,7 +168,7 @@ class _Greeting:
         connection.send(
             Welcome(
                 server_version=self._leader.version,
-                capabilities=CAPABILITIES,
+                capabilities=_capabilities(self._leader),
                 pid=os.getpid(),
                 repo_id=self._leader.station.repository,
             )
@@ -222,7 +213,8 @@ class _Waiting(Watching):
             return False
         store = self.leader.coordinator.store
         jobs = [job for uid in self._all if (job := store.job(uid)) is not None]
-        connection.send(Jobs(jobs=tuple(entry(self.leader, job) for job in jobs)))
+        now = self.leader.coordinator.clock.now()
+        connection.send(Jobs(jobs=tuple(entry_of(job, now) for job in jobs)))
         return True
 
     def close(self) -> None:

@@ -8,6 +8,14 @@ from .domain.reconcile import REQUEUE_WITHIN_S
 from .recovery import Orphans
 
 
+def has_own_leaders(environment: Mapping[str, str]) -> bool:
+    """Return whether each invocation gets a leader of its own, as DAFT_JOBS_COORDINATOR says.
+
+    `per-invocation`; anything else is `per-repository`: one leader runs them all.
+    """
+    return environment.get("DAFT_JOBS_COORDINATOR", "").lower() == "per-invocation"
+
+
 def workers(environment: Mapping[str, str]) -> int | None:
     """Return how many jobs may run at once, None where DAFT_JOBS_WORKERS does not say."""
     text = environment.get("DAFT_JOBS_WORKERS", "")

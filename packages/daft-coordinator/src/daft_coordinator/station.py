@@ -19,12 +19,14 @@ _TOLD_BYTES = 16 * 1024
 
 @frozen(kw_only=True)
 class Station:
-    """The meeting place of one repository's leader and its clients.
+    """The meeting place of a leader and its clients.
 
     state_root: passed on to a leader that is started, so that both mean the same place.
-    lock_path: held for life by the leader; never deleted.
+    lock_path: held for life by the leader; never deleted, but for that of an invocation's own
+        leader, which goes with it.
     socket_path: exists only while a leader listens.
     journal_path: takes the leader's own messages.
+    invocation_id: the one that this leader runs and nothing else; None: it leads the repository.
     """
 
     repository: str
@@ -32,6 +34,7 @@ class Station:
     lock_path: str
     socket_path: str
     journal_path: str
+    invocation_id: str | None = None
 
     @property
     def is_met_at_home(self) -> bool:
@@ -41,7 +44,10 @@ class Station:
     @property
     def words(self) -> list[str]:
         """The arguments by which a process of ours finds the same place."""
-        return ["--state-root", self.state_root, "--repository", self.repository]
+        words = ["--state-root", self.state_root, "--repository", self.repository]
+        if self.invocation_id is not None:
+            words += ["--invocation", self.invocation_id]
+        return words
 
 
 def program() -> str:
@@ -62,15 +68,20 @@ class LeaderLock:
     @classmethod
     def try_acquire(cls, path: str) -> LeaderLock | None:
         """Return the lock, or None when somebody else holds it. Never waits."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(fd)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                return None
-            raise
-        return cls(fd)
+        while True:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(fd)
+                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    return None
+                raise
+            lock = cls(fd)
+            if lock.is_at(path):
+                return lock
+            # Deleted between the two steps: it locks nobody out.
+            lock.release()
 
     @classmethod
     def inherit(cls, fd: int, path: str) -> LeaderLock | None:
@@ -128,6 +139,12 @@ class LeaderLock:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, text.encode() + b"\n" + _told_program(), 0)
 
+    def remove(self, path: str) -> None:
+        """Let go of the lock and of its file: nobody is going to lead here again."""
+        if self.is_at(path):
+            os.unlink(path)
+        self.release()
+
     def release(self) -> None:
         """Let somebody else lead. Calling it again does nothing."""
         if self._fd is not None:
@@ -152,6 +169,33 @@ def leader_lives(lock_path: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def own_leaders(lock_path: str) -> dict[str, bool]:
+    """Return which invocations have a leader of their own, by the badge in its lock's name.
+
+    lock_path: of the repository's leader. True: it lives; False: only its lock file is left.
+    """
+    directory, name = os.path.split(lock_path)
+    before, after = name.removesuffix(".lock") + "-", ".lock"
+    return {
+        one[len(before) : -len(after)]: leader_lives(os.path.join(directory, one))
+        for one in os.listdir(directory)
+        if one.startswith(before) and one.endswith(after)
+    }
+
+
+def anybody_leads(lock_path: str) -> bool:
+    """True when the repository, or an invocation in it, has a living leader. Creates nothing.
+
+    lock_path: of the repository's leader.
+    """
+    if leader_lives(lock_path):
+        return True
+    try:
+        return any(own_leaders(lock_path).values())
+    except FileNotFoundError:
+        return False  # nobody has ever led here
 
 
 def wait_until_free(lock_path: str) -> None:

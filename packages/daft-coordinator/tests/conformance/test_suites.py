@@ -105,7 +105,7 @@ class RecordsHalf(MemoryJobStore):
         return super().record(None, jobs, lease=lease)
 
 class ClaimsTheForeground(MemoryJobStore):
-    def claim(self, invocation_id, owner):
+    def claim(self, invocation_id, owner, *, dead=()):
         for job in self.jobs_of(invocation_id):
             self._jobs[job.uid] = evolve(job, owner=owner)
         return self.jobs_of(invocation_id)

@@ -67,9 +67,9 @@ class Watched:
         self._reach()
         return self._store.record(*given, **named)
 
-    def claim(self, *given: Any) -> Any:
+    def claim(self, *given: Any, **named: Any) -> Any:
         self._reach()
-        return self._store.claim(*given)
+        return self._store.claim(*given, **named)
 
     def apply(self, changes: Sequence[JobChange]) -> tuple[bool, ...]:
         self._reach()

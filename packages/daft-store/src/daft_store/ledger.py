@@ -94,7 +94,8 @@ UPDATE jobs SET coordinator_id = :owner
    AND coordinator_id IS NOT :owner
    AND NOT EXISTS (
        SELECT 1 FROM coordinators AS other
-        WHERE other.id = jobs.coordinator_id AND other.kind = 'leader' AND other.ended_at IS NULL
+        WHERE other.id = jobs.coordinator_id AND other.kind IN ('leader', 'own-leader')
+          AND other.ended_at IS NULL
           AND other.id NOT IN (SELECT value FROM json_each(:dead)))
 """
 CLAIM_INVOCATION = """

@@ -25,6 +25,9 @@ Closed = Callable[[str, int], None]
 SOCKET_PATH_LIMIT_BYTES = 100
 """The shortest limit of the systems we run on is 104 bytes, and a temporary name is longer."""
 
+BADGE_DIGITS = 8
+"""Of an invocation's id, in the names of what its own leader has."""
+
 
 @frozen
 class RepositoryPlaces:
@@ -57,23 +60,33 @@ class RepositoryPlaces:
     @property
     def lock(self) -> str:
         """The leader's lock."""
-        return os.path.join(self.root, f"coordinator-{self.repository}.lock")
+        return self._leading(None, "lock")
 
-    def socket(self, environ: Mapping[str, str]) -> str:
+    def own_lock(self, invocation_id: str) -> str:
+        """Return the lock of a leader that one invocation has of its own."""
+        return self._leading(invocation_id, "lock")
+
+    def socket(self, environ: Mapping[str, str], invocation_id: str | None = None) -> str:
         """Return the leader's socket: in the state directory, or at a short path if that is long.
 
         The short path is in `$XDG_RUNTIME_DIR`, else in a private directory of `/tmp`, and the
         same for every process of this user.
+        invocation_id: that of the leader which this invocation has of its own.
         """
-        usual = os.path.join(self.root, f"coordinator-{self.repository}.sock")
+        usual = self._leading(invocation_id, "sock")
         if len(os.fsencode(usual)) <= SOCKET_PATH_LIMIT_BYTES:
             return usual
         # The state directory takes part: two of them must not meet at one socket.
-        mark = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.root}\0{self.repository}").hex[:12]
+        name = f"{self.root}\0{self.repository}{_suffix(invocation_id)}"
+        mark = uuid.uuid5(uuid.NAMESPACE_URL, name).hex[:12]
         runtime = environ.get("XDG_RUNTIME_DIR", "")
         if os.path.isabs(runtime) and len(os.fsencode(runtime)) < 60:
             return os.path.join(runtime, f"daft-{mark}.sock")
         return os.path.join(f"/tmp/daft-{os.getuid()}", f"daft-{mark}.sock")  # noqa: S108
+
+    def _leading(self, invocation_id: str | None, kind: str) -> str:
+        name = f"coordinator-{self.repository}{_suffix(invocation_id)}.{kind}"
+        return os.path.join(self.root, name)
 
     def make(self, environ: Mapping[str, str], *, closed: Closed | None = None) -> None:
         """Create the directories, private from the first moment; close those that are not.
@@ -83,7 +96,8 @@ class RepositoryPlaces:
         private_directory(self.root, closed=closed)
         private_directory(os.path.join(self.root, "jobs"), closed=closed)
         private_directory(self.directory, closed=closed)
-        holder = os.path.dirname(self.socket(environ))
+        # The path of an invocation's own leader is the longer one.
+        holder = os.path.dirname(self.socket(environ, "0" * BADGE_DIGITS))
         if holder.startswith("/tmp/daft-"):  # noqa: S108
             private_directory(holder, closed=closed)
 
@@ -111,6 +125,21 @@ class RepositoryPlaces:
         path = os.path.join(self.root, "jobs", self.repository, invocation_id, dir_name)
         private_directory(path)
         return path
+
+
+def _suffix(invocation_id: str | None) -> str:
+    """Return what tells the leaders of invocations apart; short, as paths of sockets must be."""
+    if invocation_id is None:
+        return ""
+    short = invocation_id[:BADGE_DIGITS]
+    if not is_badge(short):
+        raise PathOutsideState(invocation_id)
+    return f"-{short}"
+
+
+def is_badge(text: str) -> bool:
+    """True for as much of an invocation's id as names of files have of it."""
+    return len(text) == BADGE_DIGITS and _HEX_DIGITS.issuperset(text)
 
 
 def _check_job_names(invocation_id: str, dir_name: str) -> None:

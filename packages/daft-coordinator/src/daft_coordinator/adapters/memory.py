@@ -14,7 +14,7 @@ from daft_protocol.status import JobStatus
 from ..domain.elsewhere import moved_path
 from ..domain.lease import Lease
 from ..errors import RecordConflict, WorktreeLeased
-from ..ports import JobChange, JobQuery, Owner, changed
+from ..ports import LEADING, JobChange, JobQuery, Owner, changed
 from .memory_history import MemoryHistory
 
 
@@ -59,12 +59,17 @@ class MemoryJobStore:
             self._jobs, self._durations_ms = jobs, durations
         return made
 
-    def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
+    def claim(
+        self, invocation_id: str, owner: str, *, dead: Collection[str] = ()
+    ) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
+        others = {one.id for one in self._owners.values() if one.kind in LEADING}
+        kept = others.difference(dead, [owner])
         given = [
             job
             for job in self.jobs_of(invocation_id)
-            if job.status is JobStatus.QUEUED and job.spec.background and job.owner != owner
+            if job.status is JobStatus.QUEUED and job.spec.background
+            if job.owner != owner and job.owner not in kept
         ]
         self._jobs.update((job.uid, evolve(job, owner=owner)) for job in given)
         if given:

@@ -7,7 +7,7 @@ it needed and what never started is lost.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,27 +20,36 @@ from daft_protocol.names import directory_name
 from daft_protocol.records import LogRecord
 from daft_protocol.status import InvocationStatus, JobStatus, Source
 from daft_store import ledger
-from daft_store.places import RepositoryPlaces
+from daft_store.places import BADGE_DIGITS, RepositoryPlaces
 
 from ..logfiles import FILE_NAME, first_record, last_record
 from ..results import told_ending
 from . import rows
 
 
-def take_in(db: apsw.Connection, places: RepositoryPlaces, *, unfinished: bool) -> int:
+def take_in(
+    db: apsw.Connection,
+    places: RepositoryPlaces,
+    *,
+    unfinished: bool,
+    led_apart: Collection[str] = (),
+) -> int:
     """Add to a new store what the logs beside it tell; return the number of jobs.
 
     Invocations that it has already are left as they are.
 
     unfinished: also those whose log has no end. They have no owner, so whoever reconciles next
         finds out what became of them.
+    led_apart: badges of invocations that have a living leader of their own. What is unfinished
+        of them is left to it.
     """
     count = 0
     for invocation_id in _names(places.directory):
         if len(invocation_id) != 16:
             continue
         jobs = list(_jobs(os.path.join(places.directory, invocation_id), invocation_id))
-        jobs = [job for job in jobs if unfinished or job.status.is_final]
+        has_leader = invocation_id[:BADGE_DIGITS] in led_apart
+        jobs = [job for job in jobs if job.status.is_final or (unfinished and not has_leader)]
         if not jobs or ledger.get_invocation(db, places.repository, invocation_id) is not None:
             continue
         invocation = _invocation_of(jobs)

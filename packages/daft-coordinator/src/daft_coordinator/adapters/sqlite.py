@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -32,15 +32,16 @@ Row = TypeVar("Row")
 Value = TypeVar("Value")
 
 
-def open_station(state_root: str, repository: str) -> Station:
+def open_station(state_root: str, repository: str, invocation_id: str | None = None) -> Station:
     """Return where the leader of a repository is met, making its directories.
 
     Its lock and its journal are looked at as well: a link there would end a leader at birth.
-    Raises: StoreError.
+    invocation_id: the leader that this invocation has of its own. Raises: StoreError.
     """
     places = RepositoryPlaces(state_root, repository)
     places.make(os.environ)
-    for path in (places.lock, places.journal):
+    lock = places.lock if invocation_id is None else places.own_lock(invocation_id)
+    for path in (lock, places.journal):
         try:
             check_private_file(path, tighten=True)
         except FileNotFoundError:
@@ -48,9 +49,10 @@ def open_station(state_root: str, repository: str) -> Station:
     return Station(
         repository=repository,
         state_root=state_root,
-        lock_path=places.lock,
-        socket_path=places.socket(os.environ),
+        lock_path=lock,
+        socket_path=places.socket(os.environ, invocation_id),
         journal_path=places.journal,
+        invocation_id=invocation_id,
     )
 
 
@@ -79,6 +81,7 @@ class SqliteJobStore:
         repository: str,
         *,
         leads: bool = False,
+        leads_one: bool = False,
         repairs: bool = True,
         busy_ms: int = bringup.WRITER_BUSY_MS,
         report: Callable[[str], None] = lambda line: None,
@@ -87,13 +90,21 @@ class SqliteJobStore:
 
         A damaged one is set aside when no leader lives, and a new one takes in what logs tell.
         leads: the caller holds the leader's lock, now and for as long as the store is open.
+        leads_one: it leads one invocation instead, holding the lock of that.
         repairs: False leaves a damaged one alone, and raises StoreCorrupt.
         busy_ms: how long a statement may wait for another process.
         report: told one line of whatever had to be left out or put right.
         Raises: StoreError.
         """
         places = RepositoryPlaces(state_root, repository)
-        file = StoreFile(places, report=report, leads=leads, repairs=repairs, busy_ms=busy_ms)
+        file = StoreFile(
+            places,
+            report=report,
+            leads=leads,
+            leads_one=leads_one,
+            repairs=repairs,
+            busy_ms=busy_ms,
+        )
         return cls(file, places, report=report)
 
     @property
@@ -128,21 +139,17 @@ class SqliteJobStore:
         with self._guarded():
             return ledger.move_jobs_together(self._db, [rows.job_move(one) for one in changes])
 
-    def claim(self, invocation_id: str, owner: str) -> tuple[Job, ...]:
+    def claim(
+        self, invocation_id: str, owner: str, *, dead: Collection[str] = ()
+    ) -> tuple[Job, ...]:
         """Give the queued background jobs of an invocation to `owner`; return all its jobs."""
         with self._guarded():
-            # Only the holder of the leader's lock claims; another leader's row is a dead one's.
-            dead = [
-                row.id
-                for row in owners.live(self._db, self._repo)
-                if row.kind == "leader" and row.id != owner
-            ]
             found = ledger.claim_invocation(
                 self._db,
                 self._repo,
                 invocation_id,
                 owner,
-                dead_owners=dead,
+                dead_owners=tuple(dead),
                 skipped=self._skipped,
             )
         return self._jobs_of(found)

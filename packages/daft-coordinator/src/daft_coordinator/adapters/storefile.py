@@ -12,7 +12,7 @@ from daft_store import bringup
 from daft_store.errors import StoreCorrupt
 from daft_store.places import Closed, RepositoryPlaces, closing
 
-from ..station import LeaderLock
+from ..station import LeaderLock, own_leaders
 from . import salvage
 
 
@@ -22,6 +22,8 @@ class StoreFile:
     leads: the caller holds the leader's lock for as long as this lives, so it may set a damaged
         file aside at any moment. Others may do so only when they open it, and only if the lock
         is free: a living leader has it open.
+    leads_one: the caller leads one invocation, and may set the file aside at any moment, too, if
+        nobody leads the repository then.
     repairs: False for who only looks: a damaged file is then told of and left as it is.
     busy_ms: how long one statement may wait for another process.
     """
@@ -32,12 +34,14 @@ class StoreFile:
         *,
         report: Callable[[str], None],
         leads: bool = False,
+        leads_one: bool = False,
         repairs: bool = True,
         busy_ms: int = bringup.WRITER_BUSY_MS,
     ) -> None:
         self._places = places
         self._report = report
         self._leads = leads
+        self._leads_one = leads_one
         self._repairs = repairs
         self._busy_ms = busy_ms
         self.db = self._opened()
@@ -60,9 +64,20 @@ class StoreFile:
 
         Ends that logs tell of are taken in. Raises: StoreError, OSError.
         """
-        if not self._leads:
+        if self._leads:
+            self._replace(lambda: self._made_anew(unfinished=False))
+            return True
+        if not self._leads_one:
             return False
-        self._replace(lambda: self._made_anew(unfinished=False))
+        lock = LeaderLock.try_acquire(self._places.lock)
+        if lock is None:
+            return False  # who leads the repository does it, and we follow
+        try:
+            if _identity_of(self._places.database) != self._identity:
+                return False  # somebody was faster; following opens what is there now
+            self._replace(lambda: self._made_anew(unfinished=False))
+        finally:
+            lock.release()
         return True
 
     def wait_at_most(self, busy_ms: int) -> None:
@@ -123,7 +138,7 @@ class StoreFile:
         for suffix in ("", *bringup.SIDE_FILES):
             _unlink(made + suffix)  # of one that died at this
         db = bringup.open_writer(made, daft_store.COORDINATOR)
-        count = salvage.take_in(db, self._places, unfinished=unfinished)
+        count = self._salvage(db, unfinished=unfinished)
         db.close()
         kept = bringup.set_aside_corrupt(database)
         try:
@@ -131,7 +146,7 @@ class StoreFile:
         except FileExistsError:
             # Somebody found no store between two moments and made one: it has rows already.
             db = self._open()
-            count = salvage.take_in(db, self._places, unfinished=unfinished)
+            count = self._salvage(db, unfinished=unfinished)
             db.close()
         _unlink(made)
         self._report(
@@ -139,6 +154,11 @@ class StoreFile:
             f"with the {count} jobs that their logs tell of"
         )
         return self._open()
+
+    def _salvage(self, db: apsw.Connection, *, unfinished: bool) -> int:
+        # What such a leader runs is neither lost nor ownerless: it adds the rows again itself.
+        apart = [one for one, lives in own_leaders(self._places.lock).items() if lives]
+        return salvage.take_in(db, self._places, unfinished=unfinished, led_apart=apart)
 
 
 def _unlink(path: str) -> None:

@@ -18,7 +18,8 @@ from ..domain.retention import Wishes, may_be_discarded
 from ..errors import CoordinatorError
 from ..evictor import HeldEvictor, RepositoryEvictor
 from ..history import JobHistory
-from ..station import LeaderLock
+from ..station import LeaderLock, own_leaders
+from .clearing import clear_left
 from .clock import SystemClock
 from .processes import PosixProcessControl
 from .sqlite import SqliteJobStore, open_station
@@ -113,6 +114,7 @@ class Sweep:
                     outcome = self._cleaning(repository, history).carry_out(
                         plan, RepositoryEvictor(station, store, history), enough=self._enough
                     )
+                    clear_left(self._root, repository)
                     return Cleaned(repository=repository, outcome=outcome)
             return self._discard(repository)
         except StoreIO as error:
@@ -142,7 +144,7 @@ class Sweep:
     def _clean_full_disk(self, repository: str, wishes: Wishes | None) -> Cleaned:
         """Clean up where a store cannot even be opened for lack of room: alone with it."""
         no_room = Cleaned(repository=repository, error="the disk is full")
-        lock = LeaderLock.try_acquire(RepositoryPlaces(self._root, repository).lock)
+        lock = _alone(RepositoryPlaces(self._root, repository))
         if lock is None:
             return no_room
         try:
@@ -183,14 +185,24 @@ class Sweep:
 
     def _discard(self, repository: str) -> Cleaned:
         places = RepositoryPlaces(self._root, repository)
-        lock = LeaderLock.try_acquire(places.lock)
+        lock = _alone(places)
         if lock is None:
             return Cleaned(repository=repository)  # somebody works there: it is not over
         try:
+            clear_left(self._root, repository)
             discard(places)
         finally:
             lock.release()
         return Cleaned(repository=repository, discarded=True)
+
+
+def _alone(places: RepositoryPlaces) -> LeaderLock | None:
+    """Return the leader's lock, None when anybody leads there, if only one invocation."""
+    lock = LeaderLock.try_acquire(places.lock)
+    if lock is not None and any(own_leaders(places.lock).values()):
+        lock.release()
+        return None
+    return lock
 
 
 def _is_full(path: str) -> bool:

@@ -17,6 +17,7 @@ class Selection:
     """Predicates that must all hold; None does not narrow.
 
     invocation: a prefix of the id. older_than_s: seconds since the start, at least.
+    owner: who answers for them.
     """
 
     job_uids: Collection[str] | None = None
@@ -26,6 +27,7 @@ class Selection:
     tag: str | None = None
     invocation: str | None = None
     older_than_s: float | None = None
+    owner: str | None = None
 
 
 @frozen(kw_only=True)
@@ -60,6 +62,8 @@ def matches(job: Job, selection: Selection, *, now: datetime) -> bool:
     if selection.hook_type is not None and job.hook_type != selection.hook_type:
         return False
     if selection.tag is not None and selection.tag not in job.spec.tags:
+        return False
+    if selection.owner is not None and job.owner != selection.owner:
         return False
     prefix = selection.invocation
     if prefix is not None and not job.invocation_id.startswith(prefix.lower()):

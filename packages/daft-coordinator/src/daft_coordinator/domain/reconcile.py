@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from attrs import frozen
 
+from daft_protocol.jobs import Job
 from daft_protocol.status import JobStatus
 
 REQUEUE_WITHIN_S = 600.0
@@ -102,6 +103,15 @@ def reconcile(
         lost |= {(job.invocation_id, job.name) for job in dependents}
         changed = bool(dependents)
     return {uid: verdict for uid, verdict in verdicts.items() if verdict is not Verdict.LEAVE}
+
+
+def led_apart(jobs: Iterable[Job], own_leaders: Collection[str]) -> frozenset[str]:
+    """Return the invocations of which a living leader of their own runs an unfinished job.
+
+    jobs: the unfinished ones. own_leaders: the ids of such leaders that live. What else of these
+    invocations waits may wait for what runs there, so it is judged when that leader has left.
+    """
+    return frozenset(job.invocation_id for job in jobs if job.owner in own_leaders)
 
 
 _WITHOUT_RESULT = (Verdict.CRASH, Verdict.STOP_ORPHAN, Verdict.FINISH_CANCEL)

@@ -14,9 +14,9 @@ from daft_protocol.status import (
     JobStatus,
 )
 
-from ..ports import JobChange, JobStore, changed
+from ..ports import LEADING, JobChange, JobStore, changed
 from .promises import promised
-from .samples import LATER, a_job, a_process, an_invocation
+from .samples import LATER, a_job, a_process, an_invocation, an_owner
 
 FINAL = tuple(status for status in JobStatus if status.is_final and status is not JobStatus.UNKNOWN)
 
@@ -225,3 +225,21 @@ class ChangingSuite:
         assert store.claim(fire.invocation_id, "leader") == jobs
         assert store.invocation(fire.invocation_id) == fire
         assert store.claim("f" * 16, "leader") == ()
+
+    @promised(
+        JobStore.claim,
+        "What another leader has that did not retire is left to it, unless it is among the `dead`.",
+    )
+    @pytest.mark.parametrize("kind", LEADING)
+    def test_a_claim_takes_nothing_from_another_leader(self, store: JobStore, kind: str) -> None:
+        """Whether it lives is the caller's to know; one that retired has nothing any more."""
+        other, me = an_owner(kind=kind), an_owner(kind=kind)
+        for owner in (other, me):
+            store.register(owner)
+        fire = an_invocation()
+        store.record(fire, [a_job(fire, owner=other.id)])
+
+        assert store.claim(fire.invocation_id, me.id)[0].owner == other.id
+        assert store.claim(fire.invocation_id, me.id, dead=[other.id])[0].owner == me.id
+        store.retire(me.id)
+        assert store.claim(fire.invocation_id, other.id)[0].owner == other.id

@@ -131,7 +131,8 @@ class ReadingSuite:
     @promised(Owner, "A process that answers for jobs.")
     @promised(
         Owner,
-        'kind: "leader" of a repository, a "command" running its own foreground, or "embedded".',
+        'kind: "leader" of a repository, "own-leader" of one invocation, a "command" running its '
+        'own foreground, or "embedded".',
     )
     def test_an_owner_is_known_until_it_retires(self, store: JobStore) -> None:
         """With everything that tells whether it still lives; rows that name it stay."""
