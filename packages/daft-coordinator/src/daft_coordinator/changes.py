@@ -15,13 +15,14 @@ if TYPE_CHECKING:  # adapters ask for changes too, and need nothing that runs jo
     from .runner import JobRun
 
 
-def started(uid: str, process: ProcessIdentity, now: datetime) -> JobChange:
-    """A job's process waits behind its gate."""
+def started(uid: str, process: ProcessIdentity, now: datetime, *, owner: str) -> JobChange:
+    """A job's process waits behind its gate. Only the job's owner may say so."""
     return JobChange(
         job_uid=uid,
         allowed=(JobStatus.QUEUED,),
         to=JobStatus.RUNNING,
         at=now,
+        only_of=owner,
         started_at=now,
         process=process,
     )

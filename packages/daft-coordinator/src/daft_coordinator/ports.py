@@ -48,6 +48,7 @@ class JobChange:
     """One guarded change of a job's row. Fields left at None keep what the row has.
 
     allowed: statuses the row may have before; in any other the change is refused.
+    only_of: the owner it must have before, or the change is refused; None: whoever has it.
     set_owner: give the row to `owner`, which may be None for "nobody".
     """
 
@@ -55,6 +56,7 @@ class JobChange:
     allowed: Collection[JobStatus]
     to: JobStatus
     at: datetime
+    only_of: str | None = None
     set_owner: bool = False
     owner: str | None = None
     process: ProcessIdentity | None = None

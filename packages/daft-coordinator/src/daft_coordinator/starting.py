@@ -124,7 +124,7 @@ class Starting:
                 continue
             self._shortage.passed(uid)
             batch.runs.append(run)
-            batch.starts.append(changes.started(uid, run.identity, now))
+            batch.starts.append(changes.started(uid, run.identity, now, owner=self._owner))
         return batch
 
     def commit_with(self, ends: Sequence[JobChange], batch: Batch) -> bool:

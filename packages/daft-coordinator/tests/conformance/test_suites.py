@@ -87,6 +87,10 @@ class IgnoresGuards(MemoryJobStore):
         every = tuple(JobStatus)
         return super().apply([evolve(change, allowed=every) for change in changes])
 
+class TakesAnybodysWord(MemoryJobStore):
+    def apply(self, changes):
+        return super().apply([evolve(change, only_of=None) for change in changes])
+
 class RevivesTheDead(MemoryJobStore):
     def apply(self, changes):
         done = super().apply(changes)
@@ -297,6 +301,7 @@ for adapter in VirtualClock.__subclasses__():
 """
 NOTICED_BY = {
     "IgnoresGuards": "test_a_change_is_made_only_from_where_it_is_allowed",
+    "TakesAnybodysWord": "test_a_change_may_be_the_owner_s_alone",
     "RevivesTheDead": "test_what_has_ended_never_changes",
     "RecordsHalf": "test_a_conflict_records_nothing",
     "ClaimsTheForeground": "test_a_claim_takes_what_waits_in_the_background",

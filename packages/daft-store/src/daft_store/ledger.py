@@ -68,12 +68,13 @@ UPDATE jobs
        log_dropped = coalesce(:log_dropped, log_dropped)
  WHERE job_uid = :job_uid
    AND instr(:allowed, ' ' || status || ' ')
+   AND (:only_of IS NULL OR coordinator_id = :only_of)
    AND (status = 'queued' OR status = 'waiting' OR status = 'running' OR status = 'cancelling')
 """
 _MOVED = attrgetter(
     "status", "at", "set_owner", "coordinator_id", "started_at", "finished_at", "duration_ms",
     "exit_code", "term_signal", "end_reason", "end_detail", "pid", "pgid", "proc_start", "boot_id",
-    "log_bytes", "log_records", "log_dropped", "job_uid", "allowed",
+    "log_bytes", "log_records", "log_dropped", "job_uid", "allowed", "only_of",
 )  # fmt: skip
 """What `MOVE_JOB` binds, in the order of its parameters: faster than by name."""
 

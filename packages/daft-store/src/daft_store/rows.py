@@ -114,6 +114,7 @@ class JobMove:
     """One guarded change of a job row. None keeps what the row has.
 
     allowed: the statuses it may have before, each between blanks.
+    only_of: the owner it must have before; None: any.
     set_owner: write `coordinator_id` even when it is None.
     """
 
@@ -121,6 +122,7 @@ class JobMove:
     allowed: str
     status: str
     at: str
+    only_of: str | None = None
     set_owner: bool = False
     coordinator_id: str | None = None
     started_at: str | None = None

@@ -201,6 +201,8 @@ class MemoryJobStore:
         job = self._jobs.get(change.job_uid)
         if job is None or job.status.is_final or job.status not in change.allowed:
             return False
+        if change.only_of is not None and job.owner != change.only_of:
+            return False
         self._jobs[job.uid] = job = changed(job, change)
         if change.to is JobStatus.COMPLETED and change.duration_ms is not None:
             key = (job.hook_type, job.name)

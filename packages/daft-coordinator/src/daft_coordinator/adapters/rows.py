@@ -280,6 +280,7 @@ def job_move(change: JobChange) -> JobMove:
         allowed=_allowed(tuple(change.allowed)),
         status=change.to.value,
         at=to_text(change.at),
+        only_of=change.only_of,
         set_owner=change.set_owner,
         coordinator_id=change.owner,
         started_at=_text(change.started_at),

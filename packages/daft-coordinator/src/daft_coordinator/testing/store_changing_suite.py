@@ -61,6 +61,28 @@ class ChangingSuite:
         assert store.apply([]) == ()
 
     @promised(
+        JobChange,
+        "only_of: the owner it must have before, or the change is refused; None: whoever has it.",
+    )
+    def test_a_change_may_be_the_owner_s_alone(self, store: JobStore) -> None:
+        """Neither another owner nor a job of nobody passes for the one that was named."""
+        fire = an_invocation()
+        mine, theirs, free = store.record(
+            fire,
+            [
+                a_job(fire, "mine", owner="me"),
+                a_job(fire, "theirs", position=1, owner="they"),
+                a_job(fire, "free", position=2, owner=None),
+            ],
+        )
+        starts = [a_change(job, JobStatus.RUNNING, only_of="me") for job in (mine, theirs, free)]
+
+        assert store.apply(starts) == (True, False, False)
+        assert not store.apply_together([a_change(mine, JobStatus.FAILED), starts[1]])
+
+        assert store.jobs_of(fire.invocation_id) == (changed(mine, starts[0]), theirs, free)
+
+    @promised(
         JobStore.apply,
         "Make each change whose guard holds, all in one transaction; False: it was refused.",
     )
