@@ -271,6 +271,27 @@ def _read(repository: str, label: str | None, options: Options) -> _Page | int |
         return 4
 
 
+def has_lost_jobs(root: str, repository: str) -> bool:
+    """True when there are unfinished jobs whose owner is gone.
+
+    Raises: ListingError when the record cannot be read.
+    """
+    from daft_store import listing
+
+    try:
+        db = listing.open_jobs(root, repository)
+        if db is None:
+            return False
+        try:
+            return _dead_owners(listing.unfinished_owners(db, repository)) is not None
+        finally:
+            db.close()
+    except Exception as error:
+        if type(error).__module__ != "apsw":
+            raise
+        raise listing.trouble(listing.jobs_path(root, repository), error) from error
+
+
 def _with_size(job: Row, directory: str) -> Row:
     """Return `job` with the size its log has now; a row is told of it only at its end."""
     if job[2] not in ("running", "cancelling"):

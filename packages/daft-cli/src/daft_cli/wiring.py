@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from daft_store.places import RepositoryPlaces, check_repository_id
 from daft_store.roots import state_root
 
 from . import __version__
-from .terminal import warn
+from .terminal import harmless, warn
 
 if TYPE_CHECKING:  # adapters are loaded by the function that builds one: most verbs use none
     from daft_coordinator.adapters.sqlite import SqliteJobStore
@@ -33,6 +34,7 @@ FOREGROUND_WORKERS = max(4, os.cpu_count() or 1)
 def repair(root: str, repository: str) -> bool:
     """Have a leader bring the record of a repository in line with the world.
 
+    On a terminal it is told what that changed.
     Returns: False when no leader could be had; what is shown then says `stale`.
     """
     from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
@@ -47,13 +49,15 @@ def repair(root: str, repository: str) -> bool:
             open_station(root, repository), store, version=__version__
         ) as client:
             client.hello()
-            client.reconcile()
+            told = client.reconcile()
     except (StoreError, CoordinatorError, OSError) as error:
         warn(f"the record could not be repaired: {error}")
         return False
     finally:
         if store is not None:
             store.close()
+    if told and sys.stderr.isatty():
+        sys.stderr.write(f"the record was put right: {harmless(told)}\n")
     return True
 
 

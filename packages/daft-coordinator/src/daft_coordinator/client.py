@@ -393,7 +393,10 @@ class CoordinatorClient:
             )
 
     def reconcile(self) -> str:
-        """Have the leader compare the record with the world now; return its words."""
+        """Have the leader compare the record with the world now.
+
+        Returns: one line about what it has repaired since somebody asked last, "" for nothing.
+        """
         answer = self._line.ask(Reconcile(), answer_s=RECONCILE_S)
         return getattr(answer, "message", "")
 

@@ -72,6 +72,29 @@ class Repairs:
         ended = (self.crashed, self.repaired, self.stopped, self.skipped)
         return any((*ended, self.adopted, self.requeued))
 
+    def __add__(self, later: Repairs) -> Repairs:
+        return Repairs(
+            crashed=self.crashed + later.crashed,
+            repaired=self.repaired + later.repaired,
+            stopped=self.stopped + later.stopped,
+            adopted=self.adopted + later.adopted,
+            requeued=self.requeued + later.requeued,
+            skipped=self.skipped + later.skipped,
+        )
+
+    @property
+    def told(self) -> str:
+        """What was found and done, in one line; "" for nothing."""
+        said = (
+            ("crashed", self.crashed),
+            ("stopped and crashed", self.stopped),
+            ("ended meanwhile", self.repaired),
+            ("going on, unattended", self.adopted),
+            ("queued again", self.requeued),
+            ("skipped", self.skipped),
+        )
+        return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names)
+
 
 class Recovery:
     """Brings a repository's record in line with the world. Only the lock holder may use it.
@@ -100,6 +123,7 @@ class Recovery:
         self._requeue_within_s = requeue_within_s
         self._overdue: Timer | None = None
         self._failing_since: float | None = None
+        self._untold = Repairs()
         self.has_given_up = False
         self._orphans: dict[str, Job] = {}
         self._adopted: set[str] = set()  # of the orphans, those that may go on
@@ -127,7 +151,13 @@ class Recovery:
             self._try_again(error)
             return Repairs()
         self._failing_since = None
+        self._untold += repairs
         return repairs
+
+    def take_untold(self) -> Repairs:
+        """Return what was repaired since somebody asked last: whoever started us wants to know."""
+        untold, self._untold = self._untold, Repairs()
+        return untold
 
     def _try_again(self, error: StoreUnavailable) -> None:
         now = self._coordinator.clock.monotonic()

@@ -184,14 +184,12 @@ class _Reconciling:
 
     def __init__(self, leader: Leader) -> None:
         self._leader = leader
-        self._repairs = leader.recovery.run()
+        leader.recovery.run()
 
     def poll(self, connection: Connection) -> bool:
         if not self._leader.recovery.is_settled:
             return False
-        repairs = self._repairs
-        count = len(repairs.crashed) + len(repairs.repaired) + len(repairs.stopped)
-        connection.send(Ack(message=f"{count} job(s) repaired" if repairs else "all is well"))
+        connection.send(Ack(message=self._leader.recovery.take_untold().told))
         return True
 
     def close(self) -> None:

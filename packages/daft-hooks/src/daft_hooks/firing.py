@@ -174,7 +174,7 @@ def fire(event: Event, loaded: Loaded | None, firing: Firing) -> FireOutcome:
             hook=event.hook, status=FireStatus.FAILED, fail_mode=fail_mode, reason=str(error)
         )
     if made.skip_reason is not None:
-        if not whole:
+        if not whole or _would_be_allowed(event, loaded, firing, found.needs_consent):
             _record_skipped(event, made.skip_reason, firing)
         return FireOutcome(
             hook=event.hook,
@@ -267,6 +267,14 @@ def _record_unallowed(event: Event, consent: Consent, firing: Firing) -> None:
     except RegistryUnavailable as error:
         # The hook is skipped and said to be; only its replay has to be asked for by name.
         firing.observer.notice(f"warning: it cannot be noted for a replay: {error}")
+
+
+def _would_be_allowed(event: Event, loaded: Loaded, firing: Firing, needs_consent: bool) -> bool:
+    """True when only the user's wish kept a hook from running. Nobody is asked."""
+    if firing.consenting is None or not needs_consent:
+        return True
+    seen = loaded.seen_in(files_of(event), (event.source_worktree, event.project_root))
+    return obtain(event, seen, evolve(firing.consenting, ask=None)).allowed
 
 
 def _forget_skipped(event: Event, firing: Firing) -> None:

@@ -14,12 +14,15 @@ from daft_coordinator.adapters.sweep import Cleaned, Looked, Sweep
 from daft_coordinator.domain import policy
 from daft_coordinator.domain.retention import Wishes
 from daft_protocol.status import JobStatus
+from daft_store.listing import ListingError
 
 from ..durations import seconds_of
 from ..failures import FAILED, OK, Trouble
 from ..formats import FORMATS, write_rows
+from ..jobs_list import has_lost_jobs
 from ..terminal import harmless, size, warn
 from ..whereabouts import find_repository, recorded_identity, state_directory
+from ..wiring import repair
 from .clean_logs import living_labels, places_of_living
 from .jobs import Outer
 
@@ -89,6 +92,8 @@ def command(
         return _explain(root, chosen, form)
     if dry_run:
         return _announce([sweep.look(one, wishes) for one in chosen], everywhere, form)
+    for one in chosen:
+        _put_right(root, one)
     cleaned = [sweep.clean(one, wishes) for one in chosen]
     freed = sweep.finish() if everywhere else 0
     return _report(cleaned, freed, everywhere, form)
@@ -103,6 +108,16 @@ def _here() -> dict[str, str]:
             tips=("`daft jobs --all prune` cleans up all repositories",),
         )
     return {recorded_identity(found[0]): found[0]}
+
+
+def _put_right(root: str, repository: str) -> None:
+    """What a dead coordinator left unfinished has ended, before it is judged."""
+    try:
+        is_lost = has_lost_jobs(root, repository)
+    except ListingError:
+        return  # the clean-up meets the same, and tells
+    if is_lost:
+        repair(root, repository)
 
 
 def _statuses(status: str | None, *, failed: bool) -> frozenset[JobStatus] | None:

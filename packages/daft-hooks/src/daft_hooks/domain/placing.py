@@ -86,7 +86,8 @@ def _meant_for_background(
         return set(), notices
     if placement is Placement.BACKGROUND:
         if mode_of(hook) is not RunMode.PARALLEL:
-            notices.append(f"{hook.name} declares an order: its jobs run in the foreground")
+            which = "only jobs with `background` leave" if wanted else "its jobs run in"
+            notices.append(f"{hook.name} declares an order: {which} the foreground")
         else:
             wanted = {spec.name for spec in running}
     attached = {spec.name for spec in running if spec.interactive and spec.name in wanted}
