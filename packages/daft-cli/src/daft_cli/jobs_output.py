@@ -24,6 +24,7 @@ COLUMNS = (
     "invocation_created_at", "name", "status", "stale", "background", "started_at", "finished_at",
     "duration_secs", "exit_code", "end_reason", "end_detail", "command", "size_bytes", "job_uid",
 )  # fmt: skip
+_NO_JOBS = "no jobs declared"  # as a fire of a hook without any is recorded
 _TAIL_LINES = 3
 _TAIL_BYTES = 16 * 1024
 _TAIL_WIDTH = 160
@@ -143,10 +144,10 @@ def write_table(
             words = f"{age(seconds)} ago · {harmless(one[3])} [{one[0][:short]}]"
             out.append(spine)
             out.append(f"{paint('●', 'dim', on=colour)} {words}")
-            if one[5] == "skipped":
+            if one[5] == "skipped" and one[6] != _NO_JOBS:
                 out.append(f"{spine}   (skipped: {harmless(one[6] or 'no reason was recorded')})")
             elif not lines_of[one[0]]:
-                out.append(f"{spine}    (no jobs declared)")
+                out.append(f"{spine}    ({_NO_JOBS})")
             for cells in lines_of[one[0]]:
                 texts = [
                     paint(padded(text, columns), style, on=colour and style != "")
