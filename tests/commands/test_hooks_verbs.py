@@ -194,6 +194,22 @@ def test_what_drives_a_terminal_is_not_shown_to_it(home: Any, project: Path) -> 
     assert "\x9b" not in shown
 
 
+@pytest.mark.parametrize(
+    "words", [("start", "new"), ("hooks", "trust", "-f"), ("run",), ("hooks", "status"), ("jobs",)]
+)
+def test_no_error_about_a_file_lets_it_drive_the_terminal(
+    home: Any, project: Path, words: tuple[str, ...]
+) -> None:
+    (project / "daft.yml").write_text(
+        'hooks: {worktree-post-create: {jobs: [{name: "a\\u001b[31mb", run: ":"}]}}\n'
+        '"key\\u001b[31m": 1\n'
+    )
+
+    done = home.daft(*words, cwd=project)
+
+    assert "\x1b" not in done.stderr + done.stdout
+
+
 def test_a_merge_hook_without_a_merge_says_how_to_name_one(home: Any, project: Path) -> None:
     for words in (["run", "pre-merge"], ["run", "pre-merge", "--dry-run"], ["plan", "pre-merge"]):
         done = home.daft("hooks", *words, cwd=project)

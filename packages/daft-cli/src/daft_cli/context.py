@@ -31,7 +31,7 @@ from daft_worktree.worktrees import Worktree
 
 from .place import data_directory, layout_of, remote_url
 from .questions import notice, question_on_terminal
-from .terminal import harmless, warn, warn_once
+from .terminal import harmless, harmless_lines, warn, warn_once
 from .wiring import Engine, RepositoryJobs
 
 if TYPE_CHECKING:
@@ -299,10 +299,10 @@ class Session:
             sys.stderr.write(f"interrupted: {outcome.hook} was stopped\n")
             return
         if outcome.job is None:
-            what = f"{outcome.hook} hook failed: {outcome.reason}"
+            what = harmless_lines(f"{outcome.hook} hook failed: {outcome.reason}")
         else:
             code = outcome.exit_code
-            why = outcome.reason or f"exit code {code}"
+            why = harmless_lines(outcome.reason or f"exit code {code}")
             command = harmless(" ".join(outcome.command.split()))
             shown = command if len(command) <= 80 else f"{command[:77]}..."
             what = f"{outcome.hook} hook failed: job '{harmless(outcome.job)}' {why}: `{shown}`"

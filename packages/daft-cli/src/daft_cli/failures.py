@@ -19,11 +19,14 @@ INTERRUPTED = 130
 
 def explain(error: Exception) -> int:
     """Say on standard error what happened and what to do; return the exit code."""
+    from daft_cli.terminal import harmless
+
     code, message, tips = _answer(error)
+    # Much of it quotes files, names and output of somebody else's making.
     for line in message.split("\n"):
-        sys.stderr.write(f"error: {line}\n")
+        sys.stderr.write(f"error: {harmless(line)}\n")
     for tip in tips:
-        sys.stderr.write(f"  tip: {tip}\n")
+        sys.stderr.write(f"  tip: {harmless(tip)}\n")
     return code
 
 
@@ -57,9 +60,7 @@ def _answer(error: Exception) -> tuple[int, str, tuple[str, ...]]:
 
 
 def _excerpt(error: BadConfiguration) -> tuple[str, ...]:
-    from daft_cli.terminal import harmless
-
-    line = "" if error.first is None else harmless(error.first.excerpt.strip())
+    line = "" if error.first is None else error.first.excerpt.strip()
     if not line:
         return ()
     return (f"the line reads: {line if len(line) <= 120 else line[:117] + '...'}",)

@@ -16,6 +16,7 @@ from daft_protocol.jobs import Invocation, Job
 from daft_protocol.records import LogRecord, RecordKind
 from daft_protocol.status import JobStatus
 
+from .outcomes import why_ended
 from .terminal import age, duration, harmless
 
 # Bytes that were no UTF-8 are kept as `\xNN`; only they are, so those below 0x80 are plain text.
@@ -143,8 +144,8 @@ def heading(job: Job, invocation: Invocation | None) -> str:
         lines.append(f"started:  {_when(job.started_at)}")
     if job.duration_ms is not None:
         lines.append(f"duration: {duration(job.duration_ms / 1000)}")
-    if job.end_detail:
-        lines.append(f"ended:    {harmless(job.end_detail)}")
+    if why := why_ended(job):
+        lines.append(f"ended:    {why}")
     if job.spec.command:
         lines.append(f"command:  {harmless(' '.join(job.spec.command.split()))}")
     return "\n".join([*lines, "", "--- output ---", ""])
@@ -164,8 +165,9 @@ def run_heading(invocation: Invocation, count: int) -> str:
 def section(job: Job) -> str:
     """Return the line above the output of one of several jobs."""
     took = "" if job.duration_ms is None else f" ({duration(job.duration_ms / 1000)})"
-    why = f": {harmless(job.end_detail)}" if job.end_detail else ""
-    return f"══ {job.status.value.upper()} {harmless(job.name)}{took}{why}\n"
+    why = why_ended(job)
+    ending = f": {why}" if why else ""
+    return f"══ {job.status.value.upper()} {harmless(job.name)}{took}{ending}\n"
 
 
 def _when(moment: datetime) -> str:

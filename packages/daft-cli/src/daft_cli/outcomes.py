@@ -22,6 +22,12 @@ def full_address(job: Job) -> str:
     return f"{job.worktree}@{job.invocation_id[:8]}/{job.name}"
 
 
+def why_ended(job: Job) -> str:
+    """Return why a job ended as it did, empty where its status says it all."""
+    detail = job.end_detail or ""
+    return "" if detail == job.status.value else harmless(detail)
+
+
 def write_outcomes(jobs: Sequence[Job], form: str | None) -> None:
     """Print what became of `jobs`, as lines or in `form`."""
     if form is not None:
@@ -44,6 +50,6 @@ def write_outcomes(jobs: Sequence[Job], form: str | None) -> None:
         return
     width = max((len(harmless(job.name)) for job in jobs), default=0)
     for job in jobs:
-        detail = job.end_detail if job.end_detail != job.status.value else None
-        state = job.status.value + (f" ({harmless(detail)})" if detail else "")
+        why = why_ended(job)
+        state = f"{job.status.value} ({why})" if why else job.status.value
         click.echo(f"{harmless(job.name):{width}}  {state}  {harmless(full_address(job))}")

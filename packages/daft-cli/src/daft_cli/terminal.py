@@ -46,6 +46,11 @@ def harmless(text: str) -> str:
     )
 
 
+def harmless_lines(text: str) -> str:
+    """Return `text` as `harmless` does, with its newlines."""
+    return "\n".join(map(harmless, text.split("\n")))
+
+
 def width(text: str) -> int:
     """Return how many columns of a terminal `text` takes."""
     if text.isascii():
@@ -77,7 +82,7 @@ def show_path(path: str) -> str:
 
 def warn(text: str) -> None:
     """Print a warning on standard error."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"warning: {harmless_lines(text)}\n")
 
 
 _TOLD: set[str] = set()
