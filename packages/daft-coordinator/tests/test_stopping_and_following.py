@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from attrs import evolve
 
 from daft_coordinator import CoordinatorClient
 from daft_coordinator.adapters.clock import SystemClock
@@ -260,18 +261,20 @@ def test_a_stream_may_begin_at_the_end_and_be_of_one_kind(
         uid = made.jobs[0].uid
         running(place, uid, tmp_path / "up")
         place.until(lambda: len(list(read_log(place.store.log_directory(made.jobs[0])))) == 3)
-        late = client.tail(uid, follow=True, from_end=True, kinds=("stdout",))
-        link = other._line.link()
-        link.send(TailLogs(job_uid=uid, follow=True, kinds=("stdout",), heartbeat_ms=1000))
-        first = link.receive(20)
-        second = link.receive(20)
+        whole, late = other._line.link(), client._line.link()
+        asked = TailLogs(job_uid=uid, follow=True, kinds=("stdout",), heartbeat_ms=1000)
+        whole.send(asked)
+        late.send(evolve(asked, from_end=True))
+        first, second = whole.receive(20), whole.receive(20)
+        waits = late.receive(20)
         (tmp_path / "go").touch()
-        rest = [record.data for record in late]
+        rest = [one for one in iter(lambda: late.receive(20), StreamEnd()) if one != Heartbeat()]
 
     assert isinstance(first, StreamFrame)
     assert first.record["data"] == "one"
     assert second == Heartbeat(), "nothing to say, and still there"
-    assert rest == ["two"]
+    assert waits == Heartbeat(), "what was there is not for it"
+    assert [one.record["data"] for one in rest] == ["two"]
 
 
 def test_a_reader_that_takes_nothing_holds_up_nobody(place: Any, fire: Make, job: Make) -> None:
