@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,75 @@ def test_a_line_that_is_half_there_is_read_when_it_is_whole(tmp_path: Path) -> N
 
     assert seen == [(0, "whole"), (1, "whole")]
     assert cursor.bad_lines == 1
+
+
+# --- followed over the limit ------------------------------------------------------------------
+
+
+def numbers(cursor: LogCursor, limit_bytes: int = 4096) -> list[int]:
+    """Read until there is no more for now."""
+    return [one.seq for part in iter(lambda: cursor.read(limit_bytes), []) for one in part]
+
+
+@pytest.mark.parametrize("lines_at_once", [1, 7, 30])
+@pytest.mark.parametrize("limit_bytes", [10, 300, 4096])
+def test_who_keeps_up_with_a_log_over_its_limit_misses_nothing(
+    tmp_path: Path, lines_at_once: int, limit_bytes: int
+) -> None:
+    log = JobLog(str(tmp_path), limit_bytes=20_000)
+    cursor = LogCursor(str(tmp_path))
+    seen: list[int] = []
+    for first in range(0, 1200, lines_at_once):
+        lines = "".join(f"line {n} {'x' * (n % 40)}\n" for n in range(first, first + lines_at_once))
+        log.output("stdout", lines.encode(), 1)
+        seen += numbers(cursor, limit_bytes)
+    log.status("finished", 2, exit_code=0)
+    log.close()
+    seen += numbers(cursor, limit_bytes)
+    cursor.close()
+
+    assert seen == list(range(log.next_seq))
+    assert cursor.bad_lines == 0
+
+
+def test_who_does_not_keep_up_sees_what_is_left_once_and_in_order(tmp_path: Path) -> None:
+    log = JobLog(str(tmp_path), limit_bytes=20_000)
+    cursor = LogCursor(str(tmp_path))
+    seen: list[int] = []
+    for n in range(2000):
+        log.output("stdout", b"a line of some length\n", 1)
+        if n % 3 == 0:
+            seen += [one.seq for one in cursor.read(200)]
+    log.close()
+    seen += numbers(cursor)
+    cursor.close()
+
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 1999
+    assert len(seen) < 2000
+
+
+def test_a_line_more_costs_its_reader_that_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = JobLog(str(tmp_path), limit_bytes=1_000_000)
+    cursor = LogCursor(str(tmp_path))
+    for n in range(12_000):
+        log.output("stdout", b"x" * 40 + b"\n", n)
+    numbers(cursor)
+    taken: list[int] = []
+    read = os.pread
+    monkeypatch.setattr(
+        os, "pread", lambda *given: (part := read(*given), taken.append(len(part)))[0]
+    )
+
+    log.output("stdout", b"one more\n", 1)
+    seen = numbers(cursor)
+
+    assert seen == [12_000]
+    assert 0 < sum(taken) < 2_000, "not all that is there again"
+    log.close()
+    cursor.close()
 
 
 # --- silent jobs ------------------------------------------------------------------------------

@@ -81,18 +81,6 @@ def read_end(path: str, size: int) -> bytes:
         os.close(fd)
 
 
-def read_all(path: str) -> bytes:
-    """Return a whole file, which may grow meanwhile. Raises: OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        parts = []
-        while data := os.read(fd, READ_BYTES):
-            parts.append(data)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
 def whole_lines(path: str) -> Iterator[list[bytes]]:
     """Yield the lines of a segment that end, a piece of the file at a time."""
     torn = b""

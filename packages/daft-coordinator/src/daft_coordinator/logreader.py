@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from daft_protocol.errors import BadRecord
 from daft_protocol.records import LogRecord, decode_record
 
-from .logfiles import FILE_NAME, READ_BYTES, SEGMENT_NAMES, read_all
+from .logfiles import FILE_NAME, READ_BYTES, SEGMENT_NAMES
 from .loglease import hold
+
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_START_BYTES = 32
 
 
 class LogCursor:
@@ -23,7 +26,7 @@ class LogCursor:
         self._directory = directory
         self._since = since_seq
         self._head: int | None = None
-        self._segments: dict[str, tuple[int, int]] = {}  # name -> (descriptor, inode size read)
+        self._segments = [_Segment(os.path.join(directory, name)) for name in SEGMENT_NAMES]
         self._partial = b""
         self._head_until = -1  # the highest number in the head so far
         self._given_until = -1  # the highest number that came out of a segment
@@ -38,17 +41,14 @@ class LogCursor:
         """Return the next records, about `limit_bytes` of them; [] when there are none yet."""
         if self._head is None:
             try:
-                self._head = os.open(
-                    os.path.join(self._directory, FILE_NAME),
-                    os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW,
-                )
+                self._head = os.open(os.path.join(self._directory, FILE_NAME), _OPEN_FLAGS)
             except FileNotFoundError:
                 return []
             hold(self._head)
         while True:
             data = os.read(self._head, limit_bytes)
             if not data:
-                return self._from_segments()
+                return self._from_segments(limit_bytes)
             *lines, self._partial = (self._partial + data).split(b"\n")
             if records := self._decode(lines, behind=self._given_until):
                 self._head_until = max(self._head_until, *(record.seq for record in records))
@@ -60,28 +60,17 @@ class LogCursor:
             os.close(self._head)
             self._head = None
 
-    def _from_segments(self) -> list[LogRecord]:
+    def _from_segments(self, limit_bytes: int) -> list[LogRecord]:
         """Return what a log over its limit holds beyond its head, oldest first."""
-        found: list[LogRecord] = []
-        for name in SEGMENT_NAMES:
-            path = os.path.join(self._directory, name)
-            try:
-                if os.path.getsize(path) == self._seen_size(name):
-                    continue
-                data = read_all(path)
-            except FileNotFoundError:
-                continue
-            self._segments[name] = (0, len(data))
-            # A writer that died while it joined them has left the same records in both.
-            behind = max(self._head_until, self._given_until)
-            found += self._decode(data.split(b"\n")[:-1], behind=behind)
-        found.sort(key=lambda record: record.seq)
-        if found:
-            self._given_until = found[-1].seq
-        return found
-
-    def _seen_size(self, name: str) -> int:
-        return self._segments.get(name, (0, -1))[1]
+        found = [one for one in self._segments if one.is_there()]
+        for segment in sorted(found, key=lambda one: one.first_seq):
+            while lines := segment.read(limit_bytes):
+                # A writer that died while it joined them has left the same records in both.
+                behind = max(self._head_until, self._given_until)
+                if records := self._decode(lines, behind=behind):
+                    self._given_until = records[-1].seq
+                    return records
+        return []
 
     def _decode(self, lines: list[bytes], *, behind: int) -> list[LogRecord]:
         records: list[LogRecord] = []
@@ -97,6 +86,58 @@ class LogCursor:
             if record.seq > behind and record.seq >= self._since:
                 records.append(record)
         return records
+
+
+class _Segment:
+    """One of the two files behind a head, which their writer begins anew in turn.
+
+    It is read on from where reading stopped: who follows must not read it again for each line.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._start = b""  # how it begins; other numbers come with other content
+        self._offset = 0
+
+    @property
+    def first_seq(self) -> int:
+        """The number it begins with, -1 when that cannot be told."""
+        number = self._start.removeprefix(b'{"seq":').partition(b",")[0]
+        return int(number) if number.isdigit() else -1
+
+    def is_there(self) -> bool:
+        """Look how it begins now; False when there is nothing of it."""
+        try:
+            fd = os.open(self._path, _OPEN_FLAGS)
+        except FileNotFoundError:
+            return False
+        try:
+            start = os.pread(fd, _START_BYTES, 0)
+        finally:
+            os.close(fd)
+        if not self._start or not start.startswith(self._start):
+            self._offset = 0
+        self._start = start
+        return bool(start)
+
+    def read(self, limit_bytes: int) -> list[bytes]:
+        """Return whole lines that were not read yet; [] for none, or when it is begun anew."""
+        try:
+            fd = os.open(self._path, _OPEN_FLAGS)
+        except FileNotFoundError:
+            return []
+        try:
+            data = os.pread(fd, limit_bytes, self._offset)
+            while b"\n" not in data and len(data) == limit_bytes:
+                limit_bytes *= 2
+                data = os.pread(fd, limit_bytes, self._offset)
+            if not os.pread(fd, _START_BYTES, 0).startswith(self._start):
+                return []
+        finally:
+            os.close(fd)
+        whole = data.rfind(b"\n") + 1
+        self._offset += whole
+        return data[:whole].split(b"\n")[:-1]
 
 
 def read_log(directory: str, *, since_seq: int = 0) -> Iterator[LogRecord]:
