@@ -208,6 +208,17 @@ def test_all_repositories_are_cleaned_and_a_broken_one_is_told(used: tuple[Any, 
     assert "upgrade daft" in done.stderr
 
 
+def test_what_cannot_be_read_is_not_called_clean(used: tuple[Any, Path]) -> None:
+    home, project = used
+    sql(home, "PRAGMA user_version = 99")
+
+    for words in ((), ("--dry-run",)):
+        done = home.daft("jobs", "prune", *words, cwd=project)
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "upgrade daft" in done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -181,7 +181,7 @@ def _announce_to_people(
     gone = [one.repository for one in looked if one.discard]
     for repository in gone:
         click.echo(f"Would remove the record of {repository}: that repository is gone")
-    if not rows and not gone:
+    if not rows and not gone and not _all_failed(looked):
         click.echo("No candidates for removal.")
 
 
@@ -202,7 +202,7 @@ def _report(cleaned: Sequence[Cleaned], freed: int, everywhere: bool, form: str 
         )
     elif jobs:
         click.echo(f"Removed {jobs} job(s) ({size(freed)} freed).")
-    elif not any(one.discarded for one in cleaned):
+    elif not any(one.discarded for one in cleaned) and not _all_failed(cleaned):
         click.echo("No old logs to clean.")
     if form is None:
         stale = sum(one.stale for one in outcomes)
@@ -251,6 +251,11 @@ def _warn_about(held_back: bool, over_budget_bytes: int) -> None:
             f"the logs are {size(over_budget_bytes)} over their budget, but all that is left is "
             "protected: the newest runs, and what is unfinished, pinned, being read or new"
         )
+
+
+def _all_failed(tried: Sequence[Looked] | Sequence[Cleaned]) -> bool:
+    """True when nothing is known of any of them, so that nothing can be said to be clean."""
+    return bool(tried) and all(one.error is not None for one in tried)
 
 
 def _errors(found: Iterable[tuple[str, str | None]]) -> int:
