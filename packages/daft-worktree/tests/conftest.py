@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,6 +64,51 @@ def tree(tmp_path: Path) -> Callable[[], set[str]]:
         }
 
     return listing
+
+
+# Every change of the file system, every start of git and every library that is looked for is a step.
+# The run dies before step `left`, with all it has started, as by a power cut, or is interrupted.
+_DIES = """
+import os, signal, sys
+*WORDS, left, how = sys.argv[1:]
+left = int(left)
+STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.utime",
+         "os.chmod", "subprocess.Popen", "ctypes.dlopen"}
+def watch(event, words):
+    global left
+    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
+    if event in STEPS or writes:
+        left -= 1
+        if left == 0 and how == "kill":
+            os.killpg(0, signal.SIGKILL)
+        elif left == 0:
+            raise KeyboardInterrupt
+def steps_count_from_here():
+    sys.addaudithook(watch)
+"""
+
+
+@pytest.fixture
+def runs_out() -> Callable[..., bool]:
+    """Run a script that dies before a step of its own; True when it has fewer steps than that.
+
+    The script finds its words in `WORDS`, and says `steps_count_from_here()`. step: 0 for none.
+    how: "kill" or "interrupt".
+    """
+
+    def run(script: str, *words: str, step: int, how: str = "kill") -> bool:
+        done = subprocess.run(
+            [sys.executable, "-c", _DIES + script, *words, str(step), how],
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode in (0, {"kill": -9, "interrupt": -2}[how]), done.stderr
+        return done.returncode == 0
+
+    return run
 
 
 @pytest.fixture(autouse=True)

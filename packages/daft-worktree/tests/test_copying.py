@@ -6,9 +6,8 @@ import os
 import re
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -717,27 +716,15 @@ def test_an_interrupt_leaves_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch
     assert pair.leftovers() == []
 
 
-KILLED = """
-import os, signal, sys
+COPIES = """
 from daft_worktree import discover
 from daft_worktree.copying import Pattern, Rules, copy_into, plan_copies
-here, there, left, how = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-STEPS = {"os.mkdir", "os.rmdir", "os.remove", "os.rename", "os.utime", "os.chmod", "os.link",
-         "ctypes.dlopen"}
-def watch(event, words):
-    global left
-    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
-    if event in STEPS or writes:
-        left -= 1
-        if left == 0 and how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif left == 0:
-            raise KeyboardInterrupt
+here, there = WORDS
 repository = discover(here)
 target = next(one for one in repository.worktrees if one.path == there)
 rules = Rules((Pattern("cache"), Pattern(".env"), Pattern("deep/x/made")))
 plan = plan_copies(repository, rules, target, source=repository.current, force=True)
-sys.addaudithook(watch)
+steps_count_from_here()
 for row in copy_into(repository.common_dir, plan):
     pass
 """
@@ -745,27 +732,28 @@ for row in copy_into(repository.common_dir, plan):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "interrupt"])
-def test_at_every_step_each_path_is_there_as_a_whole_or_as_it_was(pair: Pair, how: str) -> None:
+def test_at_every_step_each_path_is_there_as_a_whole_or_as_it_was(
+    pair: Pair, runs_out: Callable[..., bool], how: str
+) -> None:
     (pair.here / "deep" / "x" / "made").mkdir(parents=True)
     (pair.here / "deep" / "x" / "made" / "file").write_text("x")
     (pair.there / "cache").mkdir()
     (pair.there / "cache" / "own").write_text("mine")
     killed = 0
     for step in range(1, 200):
-        words = [str(pair.here), str(pair.there), str(step), how]
-        done = subprocess.run([sys.executable, "-c", KILLED, *words], capture_output=True)
+        ended = runs_out(COPIES, str(pair.here), str(pair.there), step=step, how=how)
         found = sorted(str(one.relative_to(pair.there)) for one in pair.there.rglob("*"))
         put_right(pair.repository, lambda _: None)
         cache = [one for one in found if one.startswith("cache")]
         assert cache in (["cache", "cache/own"], ["cache", "cache/a", "cache/a/file"]), step
         assert ("deep/x/made" in found) == ("deep/x/made/file" in found), step
         assert pair.leftovers() == []
-        if done.returncode == 0:
+        if ended:
             break
         killed += 1
         _forget(pair)
 
-    assert done.returncode == 0, done.stderr
+    assert ended
     assert killed > 25
     assert (pair.there / ".env").exists()
 
@@ -808,14 +796,18 @@ def test_a_worktree_that_goes_away_meanwhile_is_told(pair: Pair) -> None:
     assert not staging.has_leftovers(pair.repository.common_dir)
 
 
-def test_runs_at_the_same_time_put_each_path_there_once(pair: Pair) -> None:
+def test_runs_at_the_same_time_put_each_path_there_once(
+    pair: Pair, runs_out: Callable[..., bool]
+) -> None:
     for number in range(300):
         (pair.here / "cache" / str(number)).write_text("x")
-    script = KILLED.replace("force=True", "force=False")
-    words = [sys.executable, "-c", script, str(pair.here), str(pair.there), "0", "kill"]
-    running = [subprocess.Popen(words) for _ in range(4)]
+    script = COPIES.replace("force=True", "force=False")
 
-    assert [one.wait(60) for one in running] == [0] * 4
+    def run(_: int) -> bool:
+        return runs_out(script, str(pair.here), str(pair.there), step=0)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4))) == [True] * 4
     assert len(list((pair.there / "cache").iterdir())) == 301
     assert pair.leftovers() == []
 

@@ -27,35 +27,22 @@ from daft_worktree import (
 from daft_worktree.errors import BranchExists, Refused, RemovalUndone
 
 Git = Callable[..., str]
+Killed = Callable[..., bool]
 
-# Every change of the file system and every start of git is a step; the run is killed before step
-# `at`, with all it has started, as by a power cut.
 KILLED = """
-import os, signal, sys
 from daft_worktree import *
-verb, project, name, at, how = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]
+verb, project, name = WORDS
 layout = BUILT_IN["nested"]
-STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "subprocess.Popen"}
-left = at
-def watch(event, words):
-    global left
-    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
-    if event in STEPS or writes:
-        left -= 1
-        if left == 0 and how == "kill":
-            os.killpg(0, signal.SIGKILL)
-        elif left == 0:
-            raise KeyboardInterrupt
 repository = discover(project)
 if verb == "create":
     planned = plan_start(repository, name, layout=layout, data_dir="/n")
-    sys.addaudithook(watch)
+    steps_count_from_here()
     create(planned)
 else:
     (target,) = plan_removal(repository, (name,))
     if verb == "race":
         open(os.path.join(target.worktree.path, "late"), "w").close()
-    sys.addaudithook(watch)
+    steps_count_from_here()
     try:
         remove(repository, target)
     except WorktreeError:
@@ -63,29 +50,27 @@ else:
 """
 
 
-def killed_at(verb: str, project: Path, name: str, step: int, how: str = "kill") -> bool:
+@pytest.fixture
+def killed_at(runs_out: Callable[..., bool], project: Path) -> Killed:
     """Run until step `step`; False when there are fewer."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, verb, str(project), name, str(step), how],
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode in (0, {"kill": -9, "interrupt": -2}[how]), done.stderr
-    return done.returncode != 0
+
+    def run(verb: str, name: str, step: int, how: str = "kill") -> bool:
+        return not runs_out(KILLED, verb, str(project), name, step=step, how=how)
+
+    return run
 
 
 def labels(project: Path) -> list[str]:
     return [one.label for one in discover(str(project)).worktrees]
 
 
-def test_a_removal_killed_anywhere_can_be_finished(project: Path, git: Git) -> None:
+def test_a_removal_killed_anywhere_can_be_finished(
+    project: Path, git: Git, killed_at: Killed
+) -> None:
     for step in range(1, 100):
         name = f"x{step}"
         git("worktree", "add", "-q", "-b", name, f"../{name}", cwd=project)
-        ended = not killed_at("remove", project, name, step)
+        ended = not killed_at("remove", name, step)
         repository = discover(str(project))
         with suppress(Refused):  # nothing was left
             for target in plan_removal(repository, (name,)):
@@ -101,12 +86,14 @@ def test_a_removal_killed_anywhere_can_be_finished(project: Path, git: Git) -> N
     assert list((project / ".git" / ".daft" / "trash").iterdir()) == []
 
 
-def test_what_a_killed_removal_has_taken_with_changes_comes_back(project: Path, git: Git) -> None:
+def test_what_a_killed_removal_has_taken_with_changes_comes_back(
+    project: Path, git: Git, killed_at: Killed
+) -> None:
     undone = 0
     for step in range(1, 100):
         name = f"x{step}"
         git("worktree", "add", "-q", "-b", name, f"../{name}", cwd=project)
-        ended = not killed_at("race", project, name, step)
+        ended = not killed_at("race", name, step)
         reap_trash(str(project / ".git"))
         try:
             found = plan_visit(
@@ -124,10 +111,12 @@ def test_what_a_killed_removal_has_taken_with_changes_comes_back(project: Path, 
     assert undone > 1
 
 
-def test_a_creation_killed_anywhere_can_be_repeated(project: Path, git: Git) -> None:
+def test_a_creation_killed_anywhere_can_be_repeated(
+    project: Path, git: Git, killed_at: Killed
+) -> None:
     for step in range(1, 100):
         name = f"x{step}"
-        ended = not killed_at("create", project, name, step)
+        ended = not killed_at("create", name, step)
         repository = discover(str(project))
         found: Creation | Existing
         try:
@@ -154,13 +143,15 @@ def everything(project: Path, git: Git) -> tuple[str, list[str], set[str]]:
     return git("for-each-ref", cwd=project), labels(project), files
 
 
-def test_a_creation_interrupted_anywhere_makes_all_or_nothing(project: Path, git: Git) -> None:
+def test_a_creation_interrupted_anywhere_makes_all_or_nothing(
+    project: Path, git: Git, killed_at: Killed
+) -> None:
     create(plan_start(discover(str(project)), "first", layout=BUILT_IN["nested"], data_dir="/n"))
     kept = 0
     for step in range(1, 100):
         name = f"deep/x{step}"
         before = everything(project, git)
-        ended = not killed_at("create", project, name, step, "interrupt")
+        ended = not killed_at("create", name, step, "interrupt")
         # Interrupted while it takes back its note, it leaves that.
         put_right(discover(str(project)), pytest.fail)
         if name in labels(project):
@@ -176,13 +167,13 @@ def test_a_creation_interrupted_anywhere_makes_all_or_nothing(project: Path, git
 
 
 def test_a_removal_interrupted_anywhere_removes_all_or_can_be_repeated(
-    project: Path, git: Git
+    project: Path, git: Git, killed_at: Killed
 ) -> None:
     for step in range(1, 100):
         name = f"x{step}"
         git("worktree", "add", "-q", "-b", name, f"../{name}", cwd=project)
         tree = project.parent / name
-        ended = not killed_at("remove", project, name, step, "interrupt")
+        ended = not killed_at("remove", name, step, "interrupt")
         if tree.exists():
             assert git("status", "--short", "--branch", cwd=tree) == f"## {name}"
         elif name in git("branch", "--format=%(refname:short)", cwd=project).split():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,43 +18,29 @@ from daft_worktree.merging.rules import MergeOptions, Style
 
 Git = Callable[..., str]
 
-# Every change of the file system and every start of git is a step; the run is killed before step
-# `at`, with all it has started, as by a power cut.
 KILLED = """
-import os, signal, sys
 from daft_worktree import discover
 from daft_worktree.merging.ending import abandon, resume
 from daft_worktree.merging.notes import find
 from daft_worktree.merging.plan import plan_merge
 from daft_worktree.merging.rules import MergeOptions, Style
 from daft_worktree.merging import merge
-verb, project, style, into, at, how = *sys.argv[1:5], int(sys.argv[5]), sys.argv[6]
-STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "subprocess.Popen"}
-left = at
-def watch(event, words):
-    global left
-    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
-    if event in STEPS or writes:
-        left -= 1
-        if left == 0 and how == "kill":
-            os.killpg(0, signal.SIGKILL)
-        elif left == 0:
-            raise KeyboardInterrupt
+verb, project, style, into = WORDS
 repository = discover(project)
 if verb == "merge":
     plan = plan_merge(repository, ("x",), into=into, options=MergeOptions(style=Style(style)))
-    sys.addaudithook(watch)
+    steps_count_from_here()
     merge(plan, lambda name: f"{project}.{name}")
 else:
     under_way = find(repository)
-    sys.addaudithook(watch)
+    steps_count_from_here()
     resume(under_way) if verb == "resume" else abandon(under_way)
 """
 
 
 class Scene:
-    def __init__(self, project: Path, git: Git) -> None:
-        self.project, self.git = project, git
+    def __init__(self, project: Path, git: Git, runs_out: Callable[..., bool]) -> None:
+        self.project, self.git, self.runs_out = project, git, runs_out
         self.tree = project.parent / "x"
         git("worktree", "add", "-q", "-b", "x", "../x", cwd=project)
         self.commit(self.tree, "of-x")
@@ -81,26 +65,8 @@ class Scene:
 
     def killed_at(self, verb: str, style: Style, into: str, step: int, how: str = "kill") -> bool:
         """Run until step `step`; False when there are fewer."""
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                KILLED,
-                verb,
-                str(self.project),
-                style.value,
-                into,
-                str(step),
-                how,
-            ],
-            capture_output=True,
-            text=True,
-            start_new_session=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode in (0, {"kill": -9, "interrupt": -2}[how]), done.stderr
-        return done.returncode != 0
+        words = (verb, str(self.project), style.value, into)
+        return not self.runs_out(KILLED, *words, step=step, how=how)
 
     def put_right(self) -> None:
         put_right(discover(str(self.project)), lambda _: None)
@@ -132,8 +98,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(project: Path, git: Git) -> Scene:
-    return Scene(project, git)
+def scene(project: Path, git: Git, runs_out: Callable[..., bool]) -> Scene:
+    return Scene(project, git, runs_out)
 
 
 @pytest.mark.parametrize(

@@ -13,62 +13,24 @@ import pytest
 from daft_worktree import Interrupted, discover, put_right
 
 Git = Callable[..., str]
+RunsOut = Callable[..., bool]
 
-# Every change of the file system and every start of git is a step; the run is killed before step
-# `at`, with all it has started, as by a power cut, or interrupted.
-KILLED = """
-import os, signal, sys
+RENAMES = """
 from daft_worktree import *
-root, old, new, at, how = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]
-STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "subprocess.Popen"}
-left = at
-def watch(event, words):
-    global left
-    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
-    if event in STEPS or writes:
-        left -= 1
-        if left == 0 and how == "kill":
-            os.killpg(0, signal.SIGKILL)
-        elif left == 0:
-            raise KeyboardInterrupt
+root, old, new = WORDS
 layout = BUILT_IN["contained"]
 planned = plan_rename(discover(root), old, new, layout=layout, data_dir="/n")
-sys.addaudithook(watch)
+steps_count_from_here()
 with under_way(planned) as begun:
     begun.carry_out()
 """
 
-# The same for the run that puts it right.
-KILLED_AGAIN = """
-import os, signal, sys
+PUTS_RIGHT = """
 from daft_worktree import *
-root, at = sys.argv[1], int(sys.argv[2])
-STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "subprocess.Popen"}
-left = at
-def watch(event, words):
-    global left
-    if event in STEPS:
-        left -= 1
-        if left == 0:
-            os.killpg(0, signal.SIGKILL)
-repository = discover(root)
-sys.addaudithook(watch)
+repository = discover(*WORDS)
+steps_count_from_here()
 put_right(repository, print)
 """
-
-
-def ran_out(script: str, *words: str) -> bool:
-    """Run; True when it got to its end."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words],
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode in (0, -9, -2), done.stderr
-    return done.returncode == 0
 
 
 @pytest.fixture
@@ -103,11 +65,11 @@ def name_of(root: Path, git: Git, *names: str) -> str:
 @pytest.mark.parametrize("new", ["b/new", "a/old/er", "a"])
 @pytest.mark.parametrize("how", ["kill", "interrupt"])
 def test_a_rename_stopped_anywhere_leaves_one_name(
-    root: Path, git: Git, new: str, how: str
+    root: Path, git: Git, runs_out: RunsOut, new: str, how: str
 ) -> None:
     names = set()
     for step in range(1, 100):
-        ended = ran_out(KILLED, str(root), "a/old", new, str(step), how)
+        ended = runs_out(RENAMES, str(root), "a/old", new, step=step, how=how)
         said: list[str] = []
         settled: list[Interrupted] = []
         put_right(discover(str(root)), said.append, settled.append)
@@ -120,7 +82,7 @@ def test_a_rename_stopped_anywhere_leaves_one_name(
         if ended:
             break
         if name == new:
-            assert ran_out(KILLED, str(root), new, "a/old", "0", how)
+            assert runs_out(RENAMES, str(root), new, "a/old", step=0)
 
     assert name == new
     assert names == {"a/old", new}
@@ -128,15 +90,15 @@ def test_a_rename_stopped_anywhere_leaves_one_name(
 
 
 @pytest.mark.parametrize("new", ["b/new", "a/old/er", "a"])
-def test_putting_it_right_may_be_killed_as_well(root: Path, git: Git, new: str) -> None:
+def test_putting_it_right_may_be_killed_as_well(
+    root: Path, git: Git, runs_out: RunsOut, new: str
+) -> None:
     for step in range(4, 12):
-        if ran_out(KILLED, str(root), "a/old", new, str(step), "kill"):
+        if runs_out(RENAMES, str(root), "a/old", new, step=step):
             break
-        for again in range(1, 20):
-            if ran_out(KILLED_AGAIN, str(root), str(again)):
-                break
+        assert any(runs_out(PUTS_RIGHT, str(root), step=again) for again in range(1, 100))
         if name_of(root, git, "a/old", new) == new:
-            assert ran_out(KILLED, str(root), new, "a/old", "0", "kill")
+            assert runs_out(RENAMES, str(root), new, "a/old", step=0)
 
 
 KILLED_WITHIN_GIT = """

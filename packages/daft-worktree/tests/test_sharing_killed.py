@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,25 +12,14 @@ import pytest
 from daft_worktree import BUILT_IN, create, discover, plan_start
 
 Git = Callable[..., str]
+Run = Callable[[str, int, str], bool]
 
-# Every change of the file system and every start of git is a step; the run is killed before step
-# `at`, with all it has started, as by a power cut. `far`: nothing has two names, and the git
-# directory is on another file system than the worktrees.
-KILLED = """
-import errno, os, signal, sys
+# `far`: nothing has two names, and the git directory is on another file system than the worktrees.
+SHARES = """
+import errno
 from daft_worktree import discover, sharing
-verb, project, at, far = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "far"
-STEPS = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink",
-         "subprocess.Popen"}
-left = at
-def watch(event, words):
-    global left
-    writes = event == "open" and isinstance(words[2], int) and words[2] & os.O_ACCMODE
-    if event in STEPS or writes:
-        left -= 1
-        if left == 0:
-            os.killpg(0, signal.SIGKILL)
-if far:
+verb, project, far = WORDS
+if far == "far":
     def refuse(*_, **__):
         raise OSError(errno.EXDEV, "another file system")
     def replace(old, new, really=os.replace):
@@ -42,7 +30,7 @@ if far:
 repository = discover(project)
 main, x, y = repository.worktrees
 import shutil  # loaded when first needed: writing its cache is no step
-sys.addaudithook(watch)
+steps_count_from_here()
 if verb == "add":
     sharing.share(repository, main, ".env")
     for tree in (x, y):
@@ -58,18 +46,14 @@ else:
 """
 
 
-def run(verb: str, project: Path, step: int, far: str) -> bool:
+@pytest.fixture
+def run(project: Path, runs_out: Callable[..., bool]) -> Run:
     """Run until step `step`; False when it was killed there."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, verb, str(project), str(step), far],
-        capture_output=True,
-        text=True,
-        start_new_session=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode == 0
+
+    def run(verb: str, step: int, far: str) -> bool:
+        return runs_out(SHARES, verb, str(project), far, step=step)
+
+    return run
 
 
 @pytest.fixture
@@ -85,7 +69,7 @@ def files(project: Path, git: Git) -> tuple[Path, Path, Path]:
     return main, x, y
 
 
-def begin(verb: str, project: Path, files: tuple[Path, Path, Path]) -> None:
+def begin(verb: str, project: Path, files: tuple[Path, Path, Path], run: Run) -> None:
     """Make everything as it is before `verb`."""
     main, _, y = files
     for file in files:
@@ -97,7 +81,7 @@ def begin(verb: str, project: Path, files: tuple[Path, Path, Path]) -> None:
     for file in (main, y):
         file.chmod(0o600)
     if verb != "add":
-        assert run("add", project, 0, "near")
+        assert run("add", 0, "near")
 
 
 def texts(project: Path) -> list[str]:
@@ -111,12 +95,12 @@ def texts(project: Path) -> list[str]:
 @pytest.mark.parametrize("far", ["near", "far"])
 @pytest.mark.parametrize("verb", ["add", "override", "replace", "materialize", "remove"])
 def test_nothing_is_lost_anywhere_and_the_same_again_finishes_it(
-    project: Path, files: tuple[Path, Path, Path], verb: str, far: str
+    project: Path, files: tuple[Path, Path, Path], run: Run, verb: str, far: str
 ) -> None:
     main, x, y = files
     for step in range(1, 100):
-        begin(verb, project, files)
-        ended = run(verb, project, step, far)
+        begin(verb, project, files, run)
+        ended = run(verb, step, far)
         # At each moment, whoever reads a file by its path finds what it should say.
         shared = {"S=1\n", "S=3\n"} if verb == "replace" else {"S=1\n"}
         assert main.read_text() in shared, step
@@ -126,7 +110,7 @@ def test_nothing_is_lost_anywhere_and_the_same_again_finishes_it(
         modes = [path.stat().st_mode & 0o077 for path in (main, x) if path.exists()]
         assert set(modes) == {0}, step
 
-        assert run(verb, project, 0, far)
+        assert run(verb, 0, far)
 
         links = {"replace": (True, True, True), "add": (True, True, False), "override": (True, True, True),
                  "materialize": (True, False, False), "remove": (False, False, False)}  # fmt: skip
