@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define
-
-# No representation of our own: an exception's shows the same values, and writing one for each
-# class takes half the time that all of them take to load.
+from daft_protocol.facts import FactualError
 
 if TYPE_CHECKING:
     from .domain.lease import Lease
 
 
-class CoordinatorError(Exception):
+class CoordinatorError(FactualError):
     """Base of everything `daft_coordinator` raises on purpose."""
 
 
-@define(repr=False)
 class DuplicateJob(CoordinatorError):
     """Two jobs of one invocation share a name. Nothing was recorded."""
 
@@ -27,7 +23,6 @@ class DuplicateJob(CoordinatorError):
         return f"two jobs are called {self.name!r}; give each job of a hook its own name"
 
 
-@define(repr=False)
 class UnknownDependency(CoordinatorError):
     """A job needs a name that no job of its invocation has. Nothing was recorded."""
 
@@ -40,7 +35,6 @@ class UnknownDependency(CoordinatorError):
         return f"job {self.name!r} needs {self.needs!r}, which does not exist (jobs: {listed})"
 
 
-@define(repr=False)
 class DependencyCycle(CoordinatorError):
     """Jobs wait for each other. Nothing was recorded.
 
@@ -53,7 +47,6 @@ class DependencyCycle(CoordinatorError):
         return f"jobs wait for each other: {' -> '.join(self.cycle)}; remove one of these needs"
 
 
-@define(repr=False)
 class CoordinatorUnavailable(CoordinatorError):
     """No leader answers and none could be started. Committed rows stay `queued`.
 
@@ -67,7 +60,6 @@ class CoordinatorUnavailable(CoordinatorError):
         return f"the coordinator cannot be reached: {self.reason}"
 
 
-@define(repr=False)
 class LeaderTooOld(CoordinatorError):
     """The leader is of an older version, and does not know what some job wants."""
 
@@ -77,7 +69,6 @@ class LeaderTooOld(CoordinatorError):
         return self.reason
 
 
-@define(repr=False)
 class RequestRefused(CoordinatorError):
     """The leader answered with an error.
 
@@ -92,7 +83,6 @@ class RequestRefused(CoordinatorError):
         return self.message
 
 
-@define(repr=False)
 class PeerNotOurs(CoordinatorError):
     """The other end of the socket belongs to another user. Nothing was sent."""
 
@@ -103,7 +93,6 @@ class PeerNotOurs(CoordinatorError):
         return f"the coordinator's socket is served by uid {self.uid}, not by {self.expected}"
 
 
-@define(repr=False)
 class JobNotFound(CoordinatorError):
     """No recorded job fits the address.
 
@@ -119,7 +108,6 @@ class JobNotFound(CoordinatorError):
         return f"no job {self.address!r}: {self.reason}{nearby}"
 
 
-@define(repr=False)
 class AmbiguousAddress(CoordinatorError):
     """Several recorded jobs fit the address equally well."""
 
@@ -130,7 +118,6 @@ class AmbiguousAddress(CoordinatorError):
         return f"{self.address!r} could be any of: {', '.join(self.candidates)}"
 
 
-@define(repr=False)
 class StoreUnavailable(CoordinatorError):
     """The job store did not take a change. The caller keeps it and tries again."""
 
@@ -140,7 +127,6 @@ class StoreUnavailable(CoordinatorError):
         return f"the job store cannot be written: {self.reason}"
 
 
-@define(repr=False)
 class NestedTooDeep(CoordinatorError):
     """A job inside of jobs wanted to run more jobs. Nothing was recorded."""
 
@@ -154,7 +140,6 @@ class NestedTooDeep(CoordinatorError):
         )
 
 
-@define(repr=False)
 class RecordConflict(CoordinatorError):
     """What was to be added to a job store is there already, or what it belongs to is not.
 
@@ -168,7 +153,6 @@ class RecordConflict(CoordinatorError):
         return f"invocation {self.invocation_id} cannot be recorded: {self.reason}"
 
 
-@define(repr=False)
 class StoreFull(StoreUnavailable):
     """The disk has no room for a change. Nothing was changed."""
 
@@ -176,7 +160,6 @@ class StoreFull(StoreUnavailable):
         return f"the job store cannot grow: {self.reason}"
 
 
-@define(repr=False)
 class SpawnFailed(CoordinatorError):
     """A process could not be started. `code` is what a shell would exit with.
 
@@ -191,7 +174,6 @@ class SpawnFailed(CoordinatorError):
         return self.reason
 
 
-@define(repr=False)
 class StillRunning(CoordinatorError):
     """Jobs of the invocation have not ended, so it cannot be retried. Nothing was recorded."""
 
@@ -202,7 +184,6 @@ class StillRunning(CoordinatorError):
         return f"Cannot retry: {len(self.names)} job(s) still running ({listed})"
 
 
-@define(repr=False)
 class NotRetryable(CoordinatorError):
     """A job was named that did not fail, or that the invocation does not have.
 
@@ -217,7 +198,6 @@ class NotRetryable(CoordinatorError):
         return f"No failed job named '{self.name}' in that invocation: {why}"
 
 
-@define(repr=False)
 class NothingRecorded(CoordinatorError):
     """There is no command to run for some jobs. Nothing was recorded.
 
@@ -234,7 +214,6 @@ class NothingRecorded(CoordinatorError):
         return f"no command was recorded for: {listed}"
 
 
-@define(repr=False)
 class MissingValues(CoordinatorError):
     """Variables of a job were never stored, and nobody knows them now. Nothing was recorded."""
 
@@ -249,7 +228,6 @@ class MissingValues(CoordinatorError):
         )
 
 
-@define(repr=False)
 class DirectoryGone(CoordinatorError):
     """Jobs ran in a directory that is no longer there. Nothing was recorded."""
 
@@ -261,7 +239,6 @@ class DirectoryGone(CoordinatorError):
         return f"working directory {self.path} no longer exists (of {listed})"
 
 
-@define(repr=False)
 class AlreadyRunning(CoordinatorError):
     """Jobs of these names run for the same worktree now, and the caller wanted to be alone."""
 
@@ -271,7 +248,6 @@ class AlreadyRunning(CoordinatorError):
         return f"already running for this worktree: {', '.join(self.names)}"
 
 
-@define(repr=False)
 class NoSuchRun(CoordinatorError):
     """Nothing recorded fits what was asked to be retried."""
 
@@ -281,7 +257,6 @@ class NoSuchRun(CoordinatorError):
         return self.reason
 
 
-@define(repr=False)
 class WorktreeLeased(CoordinatorError):
     """Somebody removes or moves the worktree now. Nothing was recorded."""
 
@@ -294,7 +269,6 @@ class WorktreeLeased(CoordinatorError):
         )
 
 
-@define(repr=False)
 class JobsSurvived(CoordinatorError):
     """Jobs of a worktree could not be stopped, so it is not free to be removed."""
 

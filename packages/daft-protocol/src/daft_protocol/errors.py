@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import define
-
-# No representation of our own: an exception's shows the same values, and writing one for each
-# class takes half the time that all of them take to load.
+from .facts import FactualError
 
 
-class ProtocolError(Exception):
+class ProtocolError(FactualError):
     """Base of everything `daft_protocol` raises on purpose."""
 
 
-@define(repr=False)
 class FrameTooLarge(ProtocolError):
     """A frame is longer than both ends agreed to carry. Nothing was sent or kept."""
 
@@ -26,7 +22,6 @@ class FrameTooLarge(ProtocolError):
         )
 
 
-@define(repr=False)
 class TruncatedFrame(ProtocolError):
     """The peer closed in the middle of a frame."""
 
@@ -36,7 +31,6 @@ class TruncatedFrame(ProtocolError):
         return f"the connection closed {self.missing_bytes} bytes before the end of a frame"
 
 
-@define(repr=False)
 class BadEnvelope(ProtocolError):
     """A frame holds no envelope of ours: not JSON, no object, or a field of the wrong type."""
 
@@ -46,7 +40,6 @@ class BadEnvelope(ProtocolError):
         return f"not a valid message: {self.detail}"
 
 
-@define(repr=False)
 class WrongVersion(ProtocolError):
     """The peer speaks another wire version."""
 
@@ -60,7 +53,6 @@ class WrongVersion(ProtocolError):
         )
 
 
-@define(repr=False)
 class UnknownMessage(ProtocolError):
     """The envelope is sound, but names a message this program does not know."""
 
@@ -70,7 +62,6 @@ class UnknownMessage(ProtocolError):
         return f"unknown message {self.name!r}; the other side is probably newer"
 
 
-@define(repr=False)
 class BadPayload(ProtocolError):
     """A known message whose fields do not fit."""
 
@@ -81,7 +72,6 @@ class BadPayload(ProtocolError):
         return f"{self.name}: {self.detail}"
 
 
-@define(repr=False)
 class BadRecord(ProtocolError):
     """A line of a log is not a log record."""
 
@@ -91,7 +81,6 @@ class BadRecord(ProtocolError):
         return f"not a log record: {self.detail}"
 
 
-@define(repr=False)
 class BadJobName(ProtocolError):
     """A job name nobody could store, show or address."""
 
@@ -102,7 +91,6 @@ class BadJobName(ProtocolError):
         return f"job name {self.name!r} {self.reason}; choose another name"
 
 
-@define(repr=False)
 class BadAddress(ProtocolError):
     """A text that cannot address a job in any reading."""
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import define
-
-# No representation of our own: an exception's shows the same values, and writing one for each
-# class takes half the time that all of them take to load.
+from .facts import FactualError
 
 
-class StoreError(Exception):
+class StoreError(FactualError):
     """Base of everything `daft_store` raises on purpose."""
 
 
-@define(repr=False)
 class BadDirectoryVariable(StoreError):
     """A directory variable does not hold an absolute path. Nothing was created."""
 
@@ -23,7 +19,6 @@ class BadDirectoryVariable(StoreError):
         return f"{self.variable} is {self.value!r}; it must be an absolute path"
 
 
-@define(repr=False)
 class PathOutsideState(StoreError):
     """A name would lead out of the state directory. Nothing was touched."""
 
@@ -33,7 +28,6 @@ class PathOutsideState(StoreError):
         return f"{self.name!r} does not name anything inside the state directory"
 
 
-@define(repr=False)
 class NotOurs(StoreError):
     """A file or directory in the way is a link, of another kind, or another user's.
 
@@ -47,7 +41,6 @@ class NotOurs(StoreError):
         return f"{self.path} {self.reason}; move it away, or set DAFT_STATE_DIR to another place"
 
 
-@define(repr=False)
 class PermissionsTooOpen(StoreError):
     """Others may read what is ours alone, and the file system would not let us change that."""
 
@@ -61,7 +54,6 @@ class PermissionsTooOpen(StoreError):
         )
 
 
-@define(repr=False)
 class WritableByOthers(StoreError):
     """Others may have written what only its owner may decide. Nothing was read or changed."""
 
@@ -75,7 +67,6 @@ class WritableByOthers(StoreError):
         )
 
 
-@define(repr=False)
 class ForeignFile(StoreError):
     """The file belongs to another program. It was left alone."""
 
@@ -90,7 +81,6 @@ class ForeignFile(StoreError):
         )
 
 
-@define(repr=False)
 class SchemaTooNew(StoreError):
     """The file was written by a newer program. Nothing in it was changed."""
 
@@ -102,7 +92,6 @@ class SchemaTooNew(StoreError):
         return f"{self.path}: schema {self.found} is newer than {self.expected}; upgrade daft"
 
 
-@define(repr=False)
 class MigrationMismatch(StoreError):
     """A step the file has taken is not the step this program knows by that number."""
 
@@ -118,7 +107,6 @@ class MigrationMismatch(StoreError):
         )
 
 
-@define(repr=False)
 class StoreCorrupt(StoreError):
     """SQLite cannot make sense of the file. It was not changed."""
 
@@ -132,7 +120,6 @@ class StoreCorrupt(StoreError):
         )
 
 
-@define(repr=False)
 class UnreadableRow(StoreError):
     """A row holds what no program of ours wrote. It was left as it is."""
 
@@ -142,7 +129,6 @@ class UnreadableRow(StoreError):
         return f"a row of the store cannot be read: {self.reason}"
 
 
-@define(repr=False)
 class StoreBusy(StoreError):
     """Another process held the store for longer than we wait. Nothing was changed."""
 
@@ -152,7 +138,6 @@ class StoreBusy(StoreError):
         return f"{self.path} is in use by another process; try again"
 
 
-@define(repr=False)
 class StoreIO(StoreError):
     """The system refused to read or write the store."""
 
@@ -163,7 +148,6 @@ class StoreIO(StoreError):
         return f"{self.path}: {self.reason}"
 
 
-@define(repr=False)
 class BadIdentity(StoreError):
     """A repository's identity file holds something else. It was not changed."""
 
@@ -176,7 +160,6 @@ class BadIdentity(StoreError):
         )
 
 
-@define(repr=False)
 class BadName(StoreError):
     """What cannot name a repository. Nothing was changed."""
 
@@ -187,7 +170,6 @@ class BadName(StoreError):
         return f"{self.name!r} cannot name a repository: {self.reason}"
 
 
-@define(repr=False)
 class NameTaken(StoreError):
     """Another repository of the catalog has the name. Nothing was changed."""
 

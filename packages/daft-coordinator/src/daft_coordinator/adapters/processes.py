@@ -12,9 +12,7 @@ import os
 import signal as signals
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from daft_protocol.jobs import ProcessIdentity
 
@@ -25,6 +23,9 @@ from .reserve import with_reserve
 
 SHELL = "/bin/sh"
 _HAS_PROC = sys.platform.startswith("linux")
+if TYPE_CHECKING or not _HAS_PROC:
+    # As long as the rest of a command needs to load, and Linux never asks it.
+    import psutil
 _HAS_PIDFD = hasattr(os, "pidfd_open")
 
 # The gate stands in front of the job's command, in the same shell and on the same line, so that
@@ -363,9 +364,17 @@ def _carries(pid: int, mark: str) -> bool:
             environ = with_reserve(lambda: _read_proc(f"/proc/{pid}/environ"))
             return mark.encode() in environ.split(b"\0")
         name, _, value = mark.partition("=")
-        return psutil.Process(pid).environ().get(name) == value
-    except (OSError, psutil.Error):
+        return _environment_of(pid).get(name) == value
+    except OSError:
         return False  # gone, or not ours to read: then it is no job of ours either
+
+
+def _environment_of(pid: int) -> Mapping[str, str]:
+    try:
+        found: Mapping[str, str] = psutil.Process(pid).environ()
+    except psutil.Error as error:
+        raise ProcessLookupError(f"process {pid}: {error}") from error
+    return found
 
 
 def _group_exists(pgid: int) -> bool:
