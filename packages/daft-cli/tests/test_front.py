@@ -93,8 +93,36 @@ def test_going_and_looking_load_no_hooks_and_no_models(tmp_path: Path) -> None:
     listed = modules_of(["list"], tmp_path)
     visited = modules_of(["go", "main"], tmp_path)
 
-    assert not listed & HOOKS_AND_JOBS
-    assert not visited & HOOKS_AND_JOBS
+    unwanted = HOOKS_AND_JOBS | {
+        "click",
+        "inspect",
+        "logging",
+        "concurrent.futures",
+        "daft_store.errors",
+    }
+    assert not listed & unwanted
+    assert not visited & unwanted
+
+
+def test_words_without_options_mean_what_they_mean_with_them(tmp_path: Path) -> None:
+    for words in (["init", "-q", "."], ["commit", "-q", "--allow-empty", "-m", "x"]):
+        who = ["-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=main"]
+        long_ago = {**os.environ, "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z"}
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, env=long_ago)
+
+    for plain, parsed in (
+        (["list"], ["list", "--"]),
+        (["go", "main"], ["go", "--", "main"]),
+        (["go", "nowhere"], ["go", "--", "nowhere"]),
+        (["go", "-"], ["go", "--", "-"]),
+    ):
+        short, long = daft(*plain, cwd=tmp_path), daft(*parsed, cwd=tmp_path)
+        assert (short.returncode, short.stdout, short.stderr) == (
+            long.returncode,
+            long.stdout,
+            long.stderr,
+        )
+    assert daft("go", "", cwd=tmp_path).returncode == daft("go", "--", "", cwd=tmp_path).returncode
 
 
 @pytest.mark.parametrize("words", [["list", "-h"], ["jobs", "cancel", "--help"], ["hooks", "-h"]])

@@ -31,6 +31,13 @@ VERBS = {
     "completions": "daft_cli.commands.completions",
 }
 
+PLAIN = {
+    "list": ("daft_cli.worktree_list:show", 0),
+    "go": ("daft_cli.going:go", 1),
+}
+"""Verb -> what it does, and how many words it takes while no option is given: then nothing is
+loaded that reads options, which would take longer than all the rest."""
+
 HELP = """\
 daft: a worktree for every branch, made ready by itself
 
@@ -124,9 +131,7 @@ def _dispatch(args: list[str]) -> int:
         from daft_cli import jobs_list
 
         return jobs_list.run(rest)
-    from daft_cli.launch import launch
-
-    code = launch(verb, VERBS[verb], rest)
+    code = _run(verb, rest)
     if verb not in _WITHOUT_CHORES:
         from daft_cli import announcing, tidying
 
@@ -136,6 +141,26 @@ def _dispatch(args: list[str]) -> int:
         if not any(word.startswith("__") for word in rest):
             tidying.start_if_due()
     return code
+
+
+def _run(verb: str, rest: list[str]) -> int:
+    if verb in PLAIN and _is_plain(rest, PLAIN[verb][1]):
+        import gc
+        from importlib import import_module
+
+        place, _, name = PLAIN[verb][0].partition(":")
+        act = getattr(import_module(place), name)
+        gc.freeze()
+        gc.enable()
+        code: int = act(*rest)
+        return code
+    from daft_cli.launch import launch
+
+    return launch(verb, VERBS[verb], rest)
+
+
+def _is_plain(rest: list[str], words: int) -> bool:
+    return len(rest) == words and all(word == "-" or word[:1] not in ("", "-") for word in rest)
 
 
 def _hidden(verb: str, rest: list[str]) -> int:

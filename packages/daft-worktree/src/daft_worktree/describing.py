@@ -53,6 +53,8 @@ def describe(
         return []
     commits = _last_commits(repository, worktrees)
     against = _comparable(repository, default)
+    if len(worktrees) == 1:
+        return [_describe(repository, worktrees[0], against, commits)]
     from concurrent.futures import ThreadPoolExecutor
 
     workers = max(1, min(len(worktrees), os.cpu_count() or 1, 8))
