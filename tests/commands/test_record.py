@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,43 @@ def test_the_state_directory_is_used_as_it_is(home: Any) -> None:
     assert home.daft(*RUN, cwd=project, DAFT_STATE_DIR="").returncode == 0
     usual = home.root / ".local" / "state" / "daft"
     assert (usual / "jobs" / identity / "coordinator.db").is_file()
+
+
+@pytest.mark.parametrize(
+    ("mode", "behind"),
+    [("piped: true", ("skipped", "dep-failed")), ("parallel: false", ("completed", "exit"))],
+)
+def test_a_time_limit_in_a_sequence_is_recorded_like_any_other(
+    home: Any, mode: str, behind: tuple[str, str]
+) -> None:
+    project = home.repository(
+        f"tasks: {{t: {{{mode}, jobs: [{{name: slow, run: sleep 60, timeout: 100ms}},"
+        "{name: next, run: ':'}]}}\n"
+    )
+
+    done = home.daft("run", "t", cwd=project)
+
+    assert done.returncode == 124
+    jobs = home.jobs(project)
+    assert (jobs["slow"]["status"], jobs["slow"]["end_reason"]) == ("failed", "timeout")
+    assert (jobs["next"]["status"], jobs["next"]["end_reason"]) == behind
+
+
+def test_what_ctrl_c_stops_is_cancelled_in_the_record(home: Any, until: Any) -> None:
+    project = home.repository(
+        "tasks: {t: {jobs: [{name: long, run: 'touch up; sleep 60'}, {name: s, run: ':'}]}}\n"
+    )
+    running = home.start_daft("run", "t", cwd=project)
+    until(lambda: (project / "up").exists(), "the job runs")
+    (before,) = rows(home, "SELECT status, pid, exit_code FROM jobs WHERE name = 'long'")
+
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert (before["status"], before["pid"] > 0, before["exit_code"]) == ("running", True, None)
+    (row,) = rows(
+        home, "SELECT status, end_reason, exit_code, term_signal FROM jobs WHERE name = 'long'"
+    )
+    # The command ends with 130. The job ended by the signal it was sent, and that is kept.
+    assert tuple(row.values()) == ("cancelled", "cancel", None, signal.SIGTERM)
