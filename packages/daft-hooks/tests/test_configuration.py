@@ -407,7 +407,7 @@ def test_durations(text: str, value: float) -> None:
     assert seconds(text) == value
 
 
-@pytest.mark.parametrize("text", ["60", "5y", "-5m", "", "1h 30m", "1.5h"])
+@pytest.mark.parametrize("text", ["60", "5y", "-5m", "", "1h 30m", "1.5h", "9223372036854775808s"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         seconds(text)
@@ -417,6 +417,6 @@ def test_sizes() -> None:
     assert [size_bytes(text) for text in ("500", "1KB", "10mb", "2GB", " 1 KiB ")] == [
         500, 1024, 10 * 1024**2, 2 * 1024**3, 1024,
     ]  # fmt: skip
-    for text in ("abc", "10XB", "", "-1KB"):
+    for text in ("abc", "10XB", "", "-1KB", "9223372036854775808"):
         with pytest.raises(ValueError, match="size"):
             size_bytes(text)
