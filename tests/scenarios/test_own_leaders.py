@@ -43,6 +43,10 @@ def test_worktrees_whose_hooks_have_a_leader_each(home: Any, until: Any) -> None
     for branch in "xyz":
         assert statuses(home, project, branch) == {"hold": "running", "after": "queued"}
 
+    assert (
+        "before it" not in home.daft("jobs", "--all", cwd=project).stdout
+    )  # in no queue of its own
+
     removed = home.daft("remove", "x", cwd=project)
     assert removed.returncode == 0, removed.stderr
     assert statuses(home, project, "x") == {"hold": "cancelled", "after": "cancelled"}

@@ -121,7 +121,11 @@ def write_table(
     colour = has_colour(sys.stdout)
     short = _short_length([one[0] for one in invocations])
     now = time.time()
-    waiting = sorted(job[15] or "" for job in jobs if job[2] == "queued") if is_whole else []
+    # Whoever answers for jobs has a queue of its own; usually that is one leader for all.
+    waiting: dict[str | None, list[str]] = {}
+    for job in jobs if is_whole else ():
+        if job[2] == "queued":
+            waiting.setdefault(job[16], []).append(job[15] or "")
     by_id: dict[str, Rows] = {}
     for job in jobs:
         by_id.setdefault(job[0], []).append(job)
@@ -163,14 +167,15 @@ def write_table(
     sys.stdout.write("\n".join(out) + "\n")
 
 
-def _cells(job: Row, stale: Stale, now: float, waiting: list[str]) -> Cells:
+def _cells(job: Row, stale: Stale, now: float, waiting: dict[str | None, list[str]]) -> Cells:
     status, background = job[2], job[3]
     glyph, style = _GLYPHS.get(status, ("✗", "red"))
     words = f"{glyph} {status}"
     if _is_stale(job, stale):
         words += " (stale)"
     elif status == "queued":
-        before = waiting.index(job[15] or "") if waiting else 0
+        since = job[15] or ""
+        before = sum(other < since for other in waiting.get(job[16], ()))
         words += f" ({before} before it)" if before else ""
     elif status not in ("completed", "running", "cancelling", "cancelled") and job[10]:
         words += f" ({harmless(job[10])})"

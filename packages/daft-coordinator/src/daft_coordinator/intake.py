@@ -107,7 +107,11 @@ def why_not_retried(error: CoordinatorError) -> str:
 
 
 def _queued(leader: Leader) -> int:
-    return sum(job.status is JobStatus.QUEUED for job in leader.coordinator.store.unfinished())
+    """Return how many jobs wait here: of the whole repository, for who leads that."""
+    jobs = leader.coordinator.store.unfinished()
+    if leader.station.invocation_id is not None:
+        jobs = tuple(job for job in jobs if job.owner == leader.coordinator.owner.id)
+    return sum(job.status is JobStatus.QUEUED for job in jobs)
 
 
 def _umask(given: int | None) -> int:
