@@ -262,8 +262,14 @@ def test_the_record_of_a_repository_that_is_gone_goes_after_ninety_days(
     sql(home, make_older_place, home.root / "elsewhere")
     make_older(home, 91, home.root / "elsewhere")
     look = home.daft("jobs", "--all", "prune", "-n", cwd=keeper)
+    lock = home.root / "state" / f"coordinator-{identity}-01234567.lock"
+    with open(lock, "w", encoding="ascii") as led:  # one of its invocations has a leader
+        fcntl.flock(led, fcntl.LOCK_EX)
+        home.daft("jobs", "--all", "prune", cwd=keeper)
+        assert (home.root / "state" / "jobs" / identity).exists()
     done = home.daft("jobs", "--all", "prune", cwd=keeper)
 
+    assert not lock.exists()
     assert young.returncode == 0, young.stderr
     assert f"Would remove the record of {identity}: that repository is gone" in look.stdout
     assert f"Removed the record of {identity}: that repository is gone." in done.stdout

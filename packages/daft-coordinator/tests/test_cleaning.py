@@ -567,10 +567,12 @@ def test_a_disk_without_a_byte_left_is_cleaned_up(full: Path, is_open: bool) -> 
         store.close()
 
 
-def test_a_full_disk_whose_leader_lives_is_told(full: Path) -> None:
+@pytest.mark.parametrize("led", [None, "0123456789abcdef"])
+def test_a_full_disk_whose_leader_lives_is_told(full: Path, led: str | None) -> None:
+    """Whether it leads the repository or one invocation."""
     root, repository = str(full / "state"), str(uuid.uuid4())
     SqliteJobStore.open(root, repository).close()
-    lock = LeaderLock.try_acquire(open_station(root, repository).lock_path)
+    lock = LeaderLock.try_acquire(open_station(root, repository, led).lock_path)
     assert lock is not None
     with open(full / "filler", "wb", buffering=0) as filler:
         try:

@@ -18,9 +18,11 @@ import pytest
 from daft_coordinator import CoordinatorClient, RetryRequest
 from daft_coordinator.adapters.sqlite import open_station
 from daft_coordinator.errors import RequestRefused
+from daft_coordinator.evictor import RepositoryEvictor
 from daft_coordinator.finding import knock
 from daft_coordinator.ports import OWN_LEADER, Owner
 from daft_coordinator.station import LeaderLock, anybody_leads, leader_lives, own_leaders
+from daft_protocol.departures import Departure
 from daft_protocol.jobs import Job
 from daft_protocol.messages import (
     CancelAll,
@@ -648,3 +650,34 @@ for line in sys.stdin:
     assert "a" * 3000 in (tmp_path / "journal.1").read_text()
     said = [line.rpartition("] ")[2] for line in path.read_text().splitlines()]
     assert said == ["b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("is_led", [False, True])
+def test_rows_are_evicted_beside_leaders_of_their_own(
+    place: Place, fire: Make, job: Make, apart: Clients, gate: Make, is_led: bool
+) -> None:
+    """By whoever holds the repository's lock: who cleans up, or the leader, which is asked."""
+    waits, let = gate()
+    with apart() as client, place.client() as usual:
+        over = client.submit(fire(background(job, "over")))
+        client.wait(Wait(invocation_ids=(over.invocation_id,)))
+        led = client.submit(fire(background(job, "led", waits)))
+        until_running(place, "led")
+        place.until(lambda: len(place.leaders()) == 1)
+        if is_led:
+            usual.submit(fire(background(job, "other", "sleep 60")))
+        evictor = RepositoryEvictor(place.station, place.store, place.store.history())
+
+        done = evictor.evict(
+            [Departure(invocation_id=one.invocation_id, expected=1) for one in (over, led)]
+        )
+
+        assert list(done) == [True, False]
+        assert leader_lives(place.station.lock_path) is is_led
+        assert place.store.invocation(over.invocation_id) is None
+        let()
+        (ended,) = client.wait(Wait(invocation_ids=(led.invocation_id,)))
+        assert ended.status == "completed"
+        if is_led:
+            usual.shutdown()
+    until_nothing_is_left(place)
