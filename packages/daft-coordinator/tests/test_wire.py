@@ -272,23 +272,31 @@ def test_an_answer_that_cannot_be_said_is_an_answer_all_the_same(answer: Any, co
     reactor.close()
 
 
-def test_a_page_is_of_five_hundred_where_nothing_is_asked_for(
+def test_a_page_has_five_hundred_at_most_and_plain_version_one_gets_what_matters(
     place: Place, fire: Make, job: Make, call: Callable[[], Caller]
 ) -> None:
     off = Skip(kind=SkipKind.CONDITION, reason="off")
-    with leading(place, job("a", "sleep 60", background=True), fire=fire):
-        record(
-            place.store, fire(*(job(f"j{n}", skip=off) for n in range(500))), owner=None,
-            clock=SystemClock(),
-        )  # fmt: skip
+    with leading(place, job("runs", "sleep 60", background=True), fire=fire) as (made, client):
+        for part in range(51):
+            record(
+                place.store, fire(*(job(f"{part}-{n}", skip=off) for n in range(10))), owner=None,
+                clock=SystemClock(),
+            )  # fmt: skip
+        late = client.submit(fire(job("late", "sleep 60", background=True)))
         caller = call()
-        first = caller.ask('{"v":1,"req":"ListJobs"}')
-        more = caller.ask('{"v":1,"req":"ListJobs","payload":{"limit":9999}}')
+        first = caller.ask('{"v":1,"req":"ListJobs","payload":{"limit":9999}}')
         cursor = json.dumps(first["cursor"])
         rest = caller.ask('{"v":1,"req":"ListJobs","payload":{"cursor":' + cursor + "}}")
+        plain = caller.ask('{"v":1,"req":"ListJobs"}')
+        every = [one.job_uid for one in client.jobs()]
 
-    assert [len(one["payload"]) for one in (first, more, rest)] == [500, 500, 1]
-    assert "cursor" not in rest
+    names = [one["name"] for one in plain["payload"]]
+    assert [len(one["payload"]) for one in (first, rest)] == [500, 12]
+    assert "cursor" not in plain
+    assert len(names) == 492
+    assert (names[0], names[-3:]) == ("2-0", ["50-9", "runs", "late"])
+    assert len(set(every)) == 512
+    assert {made.jobs[0].uid, late.jobs[0].uid} <= set(every)
 
 
 # --- who is let in ----------------------------------------------------------------------------

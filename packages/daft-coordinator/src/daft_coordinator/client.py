@@ -68,6 +68,7 @@ HEARTBEAT_MS = 10_000
 SILENCE_S = 30.0
 """How long a followed log may be silent, heartbeats included, before the leader is called anew."""
 KILL_AFTER_S = 5.0
+_PAGE = 500
 SETTLE_S = 30.0
 """How long after a SIGKILL an answer may take: a leader may have to be started first."""
 
@@ -378,19 +379,15 @@ class CoordinatorClient:
     def jobs(self, request: ListJobs | None = None) -> Iterator[JobEntry]:
         """Yield the jobs the leader lists, page by page."""
         asked = request or ListJobs()
+        if asked.limit is None:
+            asked = evolve(asked, limit=_PAGE)  # without a word of pages it is an older request
         while True:
             answer = self._line.ask(asked)
             assert isinstance(answer, Jobs)
             yield from answer.jobs
             if answer.cursor is None:
                 return
-            asked = ListJobs(
-                worktree=asked.worktree,
-                statuses=asked.statuses,
-                invocation_id=asked.invocation_id,
-                limit=asked.limit,
-                cursor=answer.cursor,
-            )
+            asked = evolve(asked, cursor=answer.cursor)
 
     def reconcile(self) -> str:
         """Have the leader compare the record with the world now.

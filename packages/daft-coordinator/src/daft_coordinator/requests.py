@@ -38,6 +38,8 @@ from .server import Connection, Operation
 from .watching import Watching
 
 if TYPE_CHECKING:
+    from daft_protocol.jobs import Job
+
     from .leader import Leader
 
 PAGE = 500
@@ -133,8 +135,23 @@ def _list(leader: Leader, request: ListJobs) -> Response:
             after=request.cursor,
         )
     )
+    if after is not None and request == ListJobs():
+        jobs, after = _newest(leader), None
     now = leader.coordinator.clock.now()
     return Jobs(jobs=tuple(entry_of(job, now) for job in jobs), cursor=after)
+
+
+def _newest(leader: Leader) -> tuple[Job, ...]:
+    """Return the one page that plain version 1 knows: what has not ended, behind the newest."""
+    store = leader.coordinator.store
+    unfinished = store.unfinished()[-PAGE:]
+    ended: list[Job] = []
+    for invocation in store.recent_invocations():
+        more = [job for job in store.jobs_of(invocation.invocation_id) if job.status.is_final]
+        if len(ended) + len(more) > PAGE - len(unfinished):
+            break
+        ended = [*more, *ended]
+    return (*ended, *unfinished)
 
 
 def _wait(leader: Leader, request: Wait) -> Operation | Response:

@@ -94,6 +94,8 @@ class ListJobs:
 
     limit: entries per page; None is the server's page size.
     cursor: the `cursor` of the page before.
+    A request that says nothing at all is one of plain version 1, which knows no pages: where one
+    page does not hold all, it gets what has not ended, and of the rest the newest.
     """
 
     worktree: str | None = None
