@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 CONFIG = """\
 hooks:
@@ -82,6 +84,43 @@ def test_hooks_are_told_what_is_merged_and_what_became_of_it(scene: Scene) -> No
         **before, "RESULT": "success", "COMMIT_SHA": merged, "CONFLICTED_FILES": "",
         "PROMOTED_FROM_EPHEMERAL": "false",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "yaml"])
+def test_what_became_of_a_merge_can_be_read_by_programs(scene: Scene, form: str) -> None:
+    done = scene.merge("x", "--format", form)
+
+    assert done.returncode == 0, done.stderr
+    found = yaml.safe_load(done.stdout)
+    jobs = found.pop("jobs")
+    assert found == {
+        "target": "main", "sources": ["x"], "mode": "merge", "result": "success",
+        "commit": scene.oid("main"), "path": None, "conflicts": [],
+    }  # fmt: skip
+    listed = json.loads(scene.home.daft("jobs", "--format", "json", cwd=scene.project).stdout)
+    assert [row["hook_type"] for row in jobs] == ["pre-merge", "post-merge"]
+    assert sorted(listed, key=str) == sorted(jobs, key=str)
+    assert "Merged 'x' into 'main'" in done.stderr
+
+
+def test_a_merge_that_was_not_made_is_told_to_programs_as_well(scene: Scene) -> None:
+    shut = scene.merge("x", "--format", "json", GATE="false")
+    for where in (scene.project, scene.tree):
+        scene.commit(where, "same", f"{where}\n")
+    stopped = scene.merge("x", "--format", "json")
+    taken_back = scene.merge("--abort", "--format", "json")
+    nothing = scene.merge("t", "--format", "json")
+
+    def told(done: Any) -> tuple[int, str | None, list[str], list[str]]:
+        found = json.loads(done.stdout)
+        states = [f"{row['name']} {row['status']}" for row in found["jobs"]]
+        return done.returncode, found["result"], found["conflicts"], states
+
+    assert told(shut) == (1, None, [], ["gate failed"])
+    assert told(stopped) == (1, "conflict", ["same"], ["gate completed", "after completed"])
+    assert told(taken_back) == (0, "aborted", [], ["after completed"])
+    assert told(nothing) == (0, "already-up-to-date", [], [])
+    assert scene.merge("x", "--format", "json", "--dry-run").returncode == 2
 
 
 def test_without_a_worktree_hooks_run_where_the_user_stands(scene: Scene) -> None:

@@ -42,6 +42,8 @@ class Session:
     """One command at work in one repository: hooks, jobs, messages.
 
     skip_hooks, placement: from `--skip-hooks` and `--hooks`.
+    fired: the hook runs of this command that were recorded, in their order.
+    says_aside: standard output is for something else, so results are told on standard error.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class Session:
         self._remote_asked = False
         self._warned: set[str] = set()
         self.is_unreadable = False
+        self.fired: list[str] = []
+        self.says_aside = False
         for line in (*repository.settings.warnings, *self.settings.warnings):
             warn_once(line)  # a command may look at two repositories
 
@@ -206,6 +210,7 @@ class Session:
         outcome = fire(event, loaded, self.firing(consenting, narrowing))
         if outcome.invocation_id is not None:
             self._unmatched.append(frozenset(outcome.unmatched))
+            self.fired.append(outcome.invocation_id)
         if outcome.consent is not None and outcome.seen is not None:
             self.tell_untrusted(outcome.seen, outcome, event)
         elif not outcome.ok:
@@ -326,8 +331,9 @@ class Session:
     def say(self, text: str) -> None:
         """Print a result."""
         if not self.quiet:
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+            stream = sys.stderr if self.says_aside else sys.stdout
+            stream.write(text + "\n")
+            stream.flush()
 
 
 def _own_settings(repository: Repository) -> Mapping[str, str]:

@@ -64,10 +64,23 @@ def write_structured(
     """Write a row per job, in `form` or by `template`. No rows is a valid document."""
     from daft_cli.formats import write_rows
 
+    rows = rows_of(invocations, jobs, stale)
+    if template is not None:
+        sys.stdout.write(template.text(rows))
+        return
+    assert form is not None
+    write_rows(form, rows, COLUMNS, headers=headers)
+
+
+def rows_of(invocations: Rows, jobs: Rows, stale: Stale) -> list[dict[str, Any]]:
+    """Return a row per job as programs read it, with the keys of COLUMNS in their order.
+
+    invocations: those of the jobs, in the order wanted. stale: owners of jobs that are gone.
+    """
     short = _short_length([one[0] for one in invocations])
     by_id = {one[0]: one for one in invocations}
     order = {one[0]: place for place, one in enumerate(invocations)}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for job in sorted(jobs, key=lambda job: order[job[0]]):
         invocation = by_id[job[0]]
         rows.append(
@@ -93,11 +106,7 @@ def write_structured(
                 "job_uid": job[13],
             }
         )
-    if template is not None:
-        sys.stdout.write(template.text(rows))
-        return
-    assert form is not None
-    write_rows(form, rows, COLUMNS, headers=headers)
+    return rows
 
 
 def _is_stale(job: Row, stale: Stale) -> bool:

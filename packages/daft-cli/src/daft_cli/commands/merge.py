@@ -21,6 +21,7 @@ from daft_worktree.worktrees import Worktree
 from ..context import Session
 from ..failures import FAILED, INTERRUPTED, OK, Trouble
 from ..merge_hooks import MergeHooks
+from ..merge_report import FORMATS, MergeReport
 from ..merge_sequel import plan_to_remove, remove_sources, take_over
 from ..merge_telling import foretell, tell, tell_setup, tell_unended
 from ..options import hooking, speaking
@@ -48,6 +49,9 @@ _IS_THERE = (MergeResult.SUCCESS, MergeResult.UP_TO_DATE)
 @click.option("--continue", "go_on", is_flag=True, help="Go on once conflicts are resolved.")
 @click.option("--abort", is_flag=True, help="Take a merge that has stopped back.")
 @click.option("--quit", "give_up", is_flag=True, help="Forget it, and leave the files as they are.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="What became of it, for programs."
+)
 @hooking
 @speaking
 def command(
@@ -66,6 +70,7 @@ def command(
     go_on: bool,
     abort: bool,
     give_up: bool,
+    form: str | None,
     skip_hooks: tuple[str, ...],
     placement: str,
     quiet: bool,
@@ -84,13 +89,18 @@ def command(
         raise click.UsageError("only one of the styles, or of --continue, --abort, --quit alone")
     if not ending and not sources:
         raise click.UsageError("Missing argument 'SRC'.")
+    if form is not None and dry_run:
+        raise click.UsageError("--format tells what was done: not with --dry-run")
     repository = discover(to_change=True)
     _refuse_inside_a_gate(repository.common_dir)
-    with Session(
-        repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
-    ) as session:
+    with (
+        Session(
+            repository, quiet=quiet, verbose=verbose, skip_hooks=skip_hooks, placement=placement
+        ) as session,
+        MergeReport(session, form) as report,
+    ):
         if ending:
-            return _end(session, ending[0], into)
+            return _end(session, report, ending[0], into)
         options = MergeOptions(
             style=styles[0] if styles else None,
             strategy=strategy,
@@ -99,7 +109,7 @@ def command(
             verify=not no_verify,
             remove_sources=repository.settings.merge_removes if remove is None else remove,
         )
-        return _begin(session, sources, into, options, dry_run=dry_run)
+        return _begin(session, report, sources, into, options, dry_run=dry_run)
 
 
 def _refuse_inside_a_gate(common_dir: str) -> None:
@@ -110,6 +120,7 @@ def _refuse_inside_a_gate(common_dir: str) -> None:
 
 def _begin(
     session: Session,
+    report: MergeReport,
     words: tuple[str, ...],
     into: str | None,
     options: MergeOptions,
@@ -120,17 +131,20 @@ def _begin(
     with _alone(session):
         # What another merge has changed while we waited for it counts.
         plan = merging.plan_merge(session.repository.refreshed(), words, into=into, options=options)
+        report.plan = plan
         if plan.is_up_to_date:
             tell_unended(session, plan)
             merged = Merged(MergeResult.UP_TO_DATE, plan.target.oid)
         else:
             plan, hooks = _checked(session, plan)
+            report.plan = plan
             if dry_run:
                 return foretell(session, plan)
             code = _pass(hooks)
             if code is not None:
                 return code
             merged = merging.merge(plan, lambda name: _place(session, name))
+    report.merged = merged
     # Without the lock: what runs after a merge may merge on.
     return _after(session, plan, merged, hooks, dry_run=dry_run)
 
@@ -172,11 +186,11 @@ def _pass(hooks: MergeHooks) -> int | None:
     return None
 
 
-def _end(session: Session, how: str, into: str | None) -> int:
+def _end(session: Session, report: MergeReport, how: str, into: str | None) -> int:
     """Go on with a merge that has stopped, take it back, or forget it."""
     with _alone(session):
         under_way = merging.find_merge(session.repository.refreshed(), into)
-        plan = under_way.plan
+        plan = report.plan = under_way.plan
         target = plan.target.name
         if how == "--quit":
             merging.forget_merge(under_way)
@@ -189,6 +203,7 @@ def _end(session: Session, how: str, into: str | None) -> int:
             session.say(f"Took the merge into '{target}' back")
         else:
             merged = merging.resume_merge(under_way)
+    report.merged = merged
     hooks = MergeHooks.of(session, plan, lenient=True)
     if how == "--abort":
         return _fired(hooks, merged)
