@@ -44,6 +44,10 @@ class Referral:
             self._start()
         return Repairs()
 
+    def take_untold(self) -> Repairs:
+        """Nothing was repaired by us; whoever did it tells."""
+        return Repairs()
+
     def stop_adopted(self) -> None:
         """Nothing was adopted."""
 
