@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -179,6 +181,23 @@ def test_names_in_wide_characters_take_their_place(capsys: pytest.CaptureFixture
 
     first, second = [line for line in capsys.readouterr().out.splitlines() if "completed" in line]
     assert first.index("✓") + 2 == second.index("✓"), "two characters, four columns"
+
+
+def test_our_own_signs_are_measured_without_looking_anything_up() -> None:
+    code = (
+        "import sys\n"
+        "from daft_cli.terminal import width\n"
+        "assert [width(text) for text in ('→ a', '✓ completed', '—', '構')] [:3] == [3, 11, 1]\n"
+        "print('unicodedata' in sys.modules)\n"
+    )
+    plain = code.replace(", '構'", "")
+
+    loaded = [
+        subprocess.run([sys.executable, "-c", one], capture_output=True, text=True, check=True)
+        for one in (plain, code)
+    ]
+
+    assert [one.stdout for one in loaded] == ["False\n", "True\n"]
 
 
 @pytest.mark.parametrize(

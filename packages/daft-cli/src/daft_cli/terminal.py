@@ -20,6 +20,10 @@ _STYLES = {
 }
 
 
+_NARROW = dict.fromkeys(map(ord, "→↪✓✗⟳—·…●│"), " ")
+"""Signs of our own, which need no looking up."""
+
+
 def has_colour(stream: TextIO) -> bool:
     """True when `stream` is a terminal and the user does not forbid colour."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
@@ -53,7 +57,7 @@ def harmless_lines(text: str) -> str:
 
 def width(text: str) -> int:
     """Return how many columns of a terminal `text` takes."""
-    if text.isascii():
+    if text.isascii() or text.translate(_NARROW).isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
 
