@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+from daft_coordinator.adapters.sqlite import SqliteJobStore
+
 POST = "hooks: {{worktree-post-create: {{jobs: [{}]}}}}\n"
 
 
@@ -201,6 +203,89 @@ def test_a_job_that_waited_for_a_dead_coordinator_is_not_run_without_its_secret(
     assert "crashed: first" in said
     assert "queued again: third" in said
     assert "skipped: second" in said
+
+
+def test_a_time_limit_is_named_where_jobs_are_listed(home: Any) -> None:
+    project = home.repository(
+        POST.format(
+            "{name: a, run: 'sleep 60 & sleep 60', background: true, timeout: 200ms},"
+            "{name: b, run: sleep 0.5, background: true, timeout: none},"
+            "{name: c, run: 'true', background: true}"
+        )
+    )
+    home.daft("start", "x", cwd=project)
+    tree = home.root / "project.x"
+    home.daft("jobs", "wait", cwd=tree)
+
+    jobs = home.jobs(tree)
+    assert (jobs["a"]["status"], jobs["a"]["end_reason"]) == ("failed", "timeout")
+    assert jobs["b"]["status"] == "completed"
+    assert "timed out after 0.2 s; raise it with `timeout:`" in home.daft("jobs", cwd=tree).stdout
+    limits = {one.name: one.spec.timeout_s for one in recorded(home, tree)}
+    assert limits == {"a": 0.2, "b": None, "c": 300}
+
+
+def test_a_task_has_all_the_time_there_is(home: Any) -> None:
+    project = home.repository("tasks: {t: {jobs: [{name: a, run: echo}, {name: b, run: echo}]}}\n")
+
+    done = home.daft("run", "t", cwd=project)
+
+    assert done.returncode == 0, done.stderr
+    assert {one.spec.timeout_s for one in recorded(home, project)} == {None}
+
+
+def recorded(home: Any, cwd: Path) -> list[Any]:
+    """Return the newest run's jobs with all that is stored of them."""
+    (directory,) = (home.root / "state" / "jobs").iterdir()
+    store = SqliteJobStore.open(str(home.root / "state"), directory.name)
+    try:
+        (newest,) = store.recent_invocations(limit=1)
+        return list(store.jobs_of(newest.invocation_id))
+    finally:
+        store.close()
+
+
+# --- cancelling -------------------------------------------------------------------------------
+
+
+def test_a_cancel_waits_for_the_end_unless_it_is_not_to(home: Any, until: Any) -> None:
+    deaf = "{{name: {0}, run: \"trap '' TERM; touch $HOME/{0}; sleep 60; sleep 60\","
+    deaf += " background: true, cancel_grace_period: {1}}}"
+    project = home.repository(
+        POST.format(f"{deaf.format('a', '200ms')}, {deaf.format('b', '30s')}")
+    )
+    home.environment["DAFT_JOBS_WORKERS"] = "4"
+    home.daft("start", "x", cwd=project)
+    tree = home.root / "project.x"
+    until(lambda: (home.root / "a").exists() and (home.root / "b").exists(), "both run")
+
+    waited = home.daft("jobs", "cancel", "a", cwd=tree)
+    at_once = home.daft("jobs", "cancel", "b", "--no-wait", cwd=tree)
+    between = home.jobs(tree)["b"]["status"]
+    again = home.daft("jobs", "cancel", "b", cwd=tree)
+
+    assert (waited.returncode, at_once.returncode, again.returncode) == (0, 0, 0)
+    assert between == "cancelling"
+    assert {one["status"] for one in home.jobs(tree).values()} == {"cancelled"}
+    killed = [one for one in recorded(home, tree) if one.term_signal == signal.SIGKILL]
+    assert [one.name for one in killed] == ["a", "b"]
+
+
+def test_ctrl_c_asks_and_the_second_kills(home: Any) -> None:
+    project = home.repository(
+        POST.format(
+            "{name: deaf, run: \"trap '' TERM INT; echo ready; sleep 60 & wait; wait; sleep 60\"}"
+        )
+    )
+
+    code, shown = home.on_terminal(
+        "hooks", "run", "worktree-post-create", cwd=project,
+        typed=(("ready", "\x03"), ("Ctrl+C again kills them", "\x03")),
+    )  # fmt: skip
+
+    assert code == 130, shown
+    (job,) = recorded(home, project)
+    assert (job.status.value, job.term_signal) == ("cancelled", signal.SIGKILL)
 
 
 # --- after a death ----------------------------------------------------------------------------

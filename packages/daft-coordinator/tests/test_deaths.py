@@ -359,3 +359,29 @@ def test_an_interrupted_leader_stops_its_jobs_and_leaves_in_good_order(
         JobStatus.SKIPPED,
     }
     assert place.store.owners() == ()
+
+
+def test_what_waited_in_a_directory_that_is_gone_is_not_started_by_the_next(
+    place: Place, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAFT_JOBS_WORKERS", "1")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with place.client() as client:
+        made = client.submit(
+            fire(
+                job("holds it", "sleep 60", background=True),
+                job("waits", ":", background=True, working_dir=str(gone)),
+                job("after", ":", "waits", background=True),
+            )
+        )
+        place.until(lambda: place.store.job(made.jobs[0].uid).status is JobStatus.RUNNING)
+        os.kill(client.hello().pid, signal.SIGKILL)
+    gone.rmdir()
+
+    with place.client() as client:
+        client.hello()
+        entries = client.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+    assert [entry.status for entry in entries] == ["crashed", "skipped", "skipped"]
+    assert "its directory is gone" in (place.store.job(made.jobs[1].uid).end_detail or "")

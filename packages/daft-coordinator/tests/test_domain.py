@@ -236,6 +236,8 @@ def test_a_cancel_means_what_fits_every_predicate() -> None:
     assert names(invocation="AB", job_name="new") == ["new"]
     assert names(invocation="ff") == []
     assert names(tag="other") == []
+    assert names(hook_type=old.hook_type) == ["old", "new", "future"]
+    assert names(hook_type="another") == []
     assert names(job_uids={"new", "old"}, worktree="v") == ["new"]
 
 
