@@ -688,3 +688,21 @@ def test_a_leader_is_found_where_it_says_that_it_is_met(
     psutil.Process(leader).wait(30)
     store.close()
     runtime.cleanup()
+
+
+def test_nothing_in_a_worktree_is_taken_for_part_of_the_leader(
+    place: Place, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("attrs", "apsw", "json", "sitecustomize", "usercustomize", "daft_protocol"):
+        (tree / f"{name}.py").write_text("raise SystemExit('of the worktree')\n")
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("PYTHONPATH", str(tree))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tree / "json.py"))
+
+    with place.client() as client:
+        made = client.submit(fire(background(job, "a", f'test "$PYTHONPATH" = {tree}')))
+        (entry,) = client.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+    assert (made.started_leader, entry.status) == (True, "completed")
