@@ -422,6 +422,33 @@ def test_nothing_is_left_of_a_crash_but_the_truth(place: Any, fire: Make, job: M
 # --- orphans ----------------------------------------------------------------------------------
 
 
+def test_an_orphan_with_a_terminal_takes_nothing_along_that_shares_its_group(
+    place: Any, tmp_path: Path
+) -> None:
+    command = f"sleep 60 & echo $! > {tmp_path}/child; wait"
+    script = subprocess.Popen(
+        # Whatever a script runs is in one group, also what it runs after a death.
+        ["sh", "-c", f'"$@"; touch {tmp_path}/next; exec sleep 60', "sh", sys.executable, "-c",
+         FOREGROUND, place.root, place.repository, command, "True"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert script.stdout is not None
+    uid = script.stdout.readline().strip()
+    running(place, uid, tmp_path / "child")
+    (owner,) = place.store.owners()
+
+    os.kill(owner.process.pid, signal.SIGKILL)
+    place.until(lambda: (tmp_path / "next").exists())
+    with place.client() as client:
+        client.hello()
+
+    assert place.store.job(uid).status is JobStatus.CRASHED
+    place.until(lambda: is_gone(int((tmp_path / "child").read_text())))
+    assert script.poll() is None
+    script.kill()
+    script.communicate()
+
+
 def test_an_orphan_may_be_adopted_and_is_told_as_what_it_is(
     place: Any, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
