@@ -142,9 +142,13 @@ def test_every_name_has_a_log_of_its_own_in_the_run_s_directory(home: Any) -> No
 def test_a_job_without_a_name_is_called_by_its_place(home: Any) -> None:
     project = home.repository(POST.format("{name: a, run: ':'}, {run: ':'}, {run: ':'}"))
 
-    checked = home.daft("hooks", "validate", cwd=project)
+    checked = home.daft("hooks", "validate", "--strict", cwd=project)
+    listed = home.daft("hooks", "validate", "--format", "json", cwd=project)
 
-    assert checked.returncode == 0, checked.stdout
+    assert (checked.returncode, checked.stdout) == (0, "Configuration is valid.\n")
+    assert "daft.yml:1:60: note: " in checked.stderr
+    assert "has no name; it is called 'job-2'" in checked.stderr
+    assert [one["severity"] for one in json.loads(listed.stdout)] == ["note", "note"]
     assert home.daft(*RUN, cwd=project).returncode == 0
     assert set(home.jobs(project)) == {"a", "job-2", "job-3"}
 

@@ -110,7 +110,9 @@ def test_a_group_that_needs_itself_waits_for_ever_and_is_told() -> None:
 
 
 def test_what_means_nothing_on_a_group_is_told() -> None:
-    text = "hooks: {post-clone: {jobs: [{name: g, timeout: 5s, group: {jobs: [{run: x}]}}]}}"
+    text = (
+        "hooks: {post-clone: {jobs: [{name: g, timeout: 5s, group: {jobs: [{name: a, run: x}]}}]}}"
+    )
     loaded = load_from({"daft.yml": text.encode()}.get)
     assert loaded is not None
 

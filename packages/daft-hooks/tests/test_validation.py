@@ -218,6 +218,7 @@ ROWS: dict[str, tuple[str, str | bytes | Mapping[str, str], str, str]] = {
     "no-job-map": ("fatal", jobs("just text"), "4:9", "expected a job: a map with `run:`"),
     "job-name": ("fatal", jobs('{name: "a\\nb", run: x}'), "4:16", "control character"),
     "job-name-is-long": ("fatal", jobs(f"{{name: {'n' * 300}, run: x}}"), "4:16", "longer than"),
+    "job-without-a-name": ("note", jobs("{run: x}"), "4:9", "has no name; it is called 'job-1'"),
     "job-twice": (
         "fatal",
         jobs("{name: a, run: x}", "{name: a, run: y}"),

@@ -79,6 +79,8 @@ def _job(
     needs, needs_marks = reader.texts(get("needs"), f"{path}.needs")
     if needs and own_name is None:
         reader.note(node.mark, path, "has `needs` and no `name`; name it", Severity.ERROR)
+    elif not own_name:
+        reader.note(node.mark, path, f"has no name; it is called '{name}'", Severity.NOTE)
     timeout, has_timeout = reader.timeout(get("timeout"), f"{path}.timeout")
     background_output = reader.choice(
         get("background_output"),

@@ -27,6 +27,7 @@ class Severity(enum.Enum):
     ERROR = "error"  # told whenever the file is read; what is wrong counts as absent
     WARNING = "warning"  # told whenever the file is read: it does not do what it seems to
     HINT = "hint"  # worth a thought
+    NOTE = "note"  # how it is understood; nothing is wrong
 
 
 @frozen(kw_only=True)
@@ -46,7 +47,12 @@ class Problem:
     @property
     def is_error(self) -> bool:
         """True when `daft hooks validate` fails for it; otherwise it only warns."""
-        return self.severity not in (Severity.WARNING, Severity.HINT)
+        return self.severity not in (Severity.WARNING, Severity.HINT, Severity.NOTE)
+
+    @property
+    def is_warning(self) -> bool:
+        """True when `daft hooks validate --strict` fails for it as well."""
+        return self.severity in (Severity.WARNING, Severity.HINT)
 
     @property
     def is_told_when_read(self) -> bool:

@@ -41,7 +41,7 @@ def validate(file: str | None, strict: bool, form: str | None) -> int:
         for one in found:
             _show(one)
     errors = sum(one.is_error for one in found)
-    warnings = len(found) - errors
+    warnings = sum(one.is_warning for one in found)
     if errors or (strict and warnings):
         sys.stderr.write(f"Configuration has errors ({errors} error(s), {warnings} warning(s))\n")
         return 1
@@ -88,7 +88,7 @@ def _bytes_of(path: str) -> bytes:
 
 def _row(one: Problem) -> dict[str, object]:
     return {
-        "severity": "error" if one.is_error else "warning",
+        "severity": _weight(one)[0],
         "file": one.mark.file,
         "line": one.mark.line,
         "column": one.mark.column,
@@ -97,9 +97,16 @@ def _row(one: Problem) -> dict[str, object]:
     }
 
 
+def _weight(one: Problem) -> tuple[str, str]:
+    """Return the word for how much a problem weighs, and its colour."""
+    if one.is_error:
+        return "error", "red"
+    return ("warning", "yellow") if one.is_warning else ("note", "blue")
+
+
 def _show(one: Problem) -> None:
     colour = has_colour(sys.stderr)
-    word, style = ("error", "red") if one.is_error else ("warning", "yellow")
+    word, style = _weight(one)
     where = f"{one.path}: " if one.path else ""
     sys.stderr.write(
         f"{one.mark}: {paint(word, style, on=colour)}: {harmless(where + one.message)}\n"
