@@ -323,6 +323,28 @@ def test_one_more_than_there_is_room_for_is_told_so(
     assert rest is None
 
 
+def test_who_wants_nothing_now_makes_room_for_who_does(
+    place: Place, fire: Make, job: Make, call: Callable[[], Caller]
+) -> None:
+    with leading(place, job("a", "sleep 60", background=True), fire=fire) as (made, _):
+        waits = call()
+        waits.say('{"v":1,"req":"Hello"}')
+        assert waits.hear()["kind"] == "Welcome"
+        waits.say('{"v":1,"req":"Wait","payload":{"job_uids":["' + made.jobs[0].uid + '"]}}')
+        idle: list[Caller] = []
+        heard: set[str] = set()
+        for _ in range(MAX_CONNECTIONS + 9):
+            idle.append(call())
+            heard.add(idle[-1].ask('{"v":1,"req":"Hello"}')["kind"])
+        with place.client() as other:
+            other.cancel(CancelAll(wait=True))
+        ended = waits.hear()
+
+    assert heard == {"Welcome"}
+    assert idle[0].hear() is None, "the first to go, and it may call again"
+    assert [one["status"] for one in ended["payload"]] == ["cancelled"]
+
+
 def test_a_client_that_found_no_room_comes_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,11 +189,15 @@ class Leader:
         self._greet(sock)
 
     def _make_room(self) -> bool:
-        """Hang up on who has said nothing for longest; False when all have spoken."""
-        for connection in self._connections:
-            if connection.is_silent:
-                connection.close()
-                return True
+        """Hang up on who has said nothing for longest, else on who wants nothing now.
+
+        False when all of them wait for something.
+        """
+        silent = (one for one in self._connections if one.is_silent)
+        idle = (one for one in self._connections if not (one.is_busy or one.is_patient))
+        for connection in (*silent, *idle):
+            connection.close()
+            return True
         return False
 
     def _lost(self) -> None:
