@@ -411,6 +411,41 @@ def test_a_job_that_submits_jobs_waits_for_another_leader(
     until_nothing_is_left(place)
 
 
+def test_a_job_that_waits_lends_a_worker_of_its_own_leader(
+    place: Place, fire: Make, job: Make, apart: Clients, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """What it waits for, by another leader, may itself wait for what its own has not begun."""
+    monkeypatch.setenv("DAFT_JOBS_WORKERS", "1")
+    out, opened, script = tmp_path / "out", tmp_path / "opened", tmp_path / "nested.py"
+    inner = f"until test -e {opened}; do sleep 0.02; done"
+    script.write_text(NESTED.replace('f"echo $DAFT_HOOK_DEPTH >> {out}"', repr(inner)))
+    command = f"exec {sys.executable} {script} {place.root} {place.repository} {out}"
+    with apart() as client:
+        made = client.submit(
+            fire(background(job, "outer", command), background(job, "second", f"touch {opened}"))
+        )
+        answer = client.wait(Wait(invocation_ids=(made.invocation_id,), timeout_ms=60_000))
+
+    assert [entry.status for entry in answer] == ["completed", "completed"]
+    until_nothing_is_left(place)
+
+
+def test_a_leader_that_is_never_born_leaves_no_file(
+    place: Place, fire: Make, job: Make, apart: Clients, monkeypatch: Any
+) -> None:
+    """Its lock was taken for it before it was to be born."""
+    import daft_coordinator.detaching as detaching
+    from daft_coordinator.errors import CoordinatorUnavailable
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise CoordinatorUnavailable("no process can be started")
+
+    monkeypatch.setattr(detaching, "start", refuse)
+    with apart() as client, pytest.raises(CoordinatorUnavailable):
+        client.submit(fire(background(job, "a")))
+    assert own_leaders(place.station.lock_path) == {}
+
+
 def test_a_retry_gets_a_leader_of_its_own(
     place: Place, fire: Make, job: Make, apart: Clients, gate: Make, tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever started us runs the jobs itself, and shows this line.
         journal.note(f"cannot lead: {type(error).__name__}: {error}")
         _refuse(client, messages.INTERNAL, f"{type(error).__name__}: {error}")
-        lock.release()  # the file may stay: somebody clears up after it
+        lock.leave(station)
         return 1
     gc.collect()
     gc.freeze()

@@ -191,6 +191,9 @@ class LeaderFinder:
                 lock_fd=lock.fileno(),
                 first=frame(request, 1),
             )
+        except CoordinatorUnavailable:
+            lock.leave(self._station)
+            raise
         finally:
             lock.release()
         self._started.append(started.pid)

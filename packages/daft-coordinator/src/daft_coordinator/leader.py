@@ -128,10 +128,7 @@ class Leader:
             self.coordinator.reactor.unwatch(signals_read.fileno())
             restore()
             self.coordinator.close()
-            if self.station.invocation_id is None:
-                self._lock.release()
-            else:
-                self._lock.remove(self.station.lock_path)
+            self._lock.leave(self.station)
         return not (self.coordinator.has_given_up or self.recovery.has_given_up)
 
     def _take_hand_over(self) -> None:

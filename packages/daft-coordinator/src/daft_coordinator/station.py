@@ -139,6 +139,13 @@ class LeaderLock:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, text.encode() + b"\n" + _told_program(), 0)
 
+    def leave(self, station: Station) -> None:
+        """Let go of it; its file stays only where somebody is going to lead again."""
+        if station.invocation_id is None:
+            self.release()
+        else:
+            self.remove(station.lock_path)
+
     def remove(self, path: str) -> None:
         """Let go of the lock and of its file: nobody is going to lead here again."""
         if self.is_at(path):
