@@ -119,6 +119,30 @@ def test_a_line_that_is_not_finished_is_written_after_a_second_of_quiet(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("lasts_s", "is_forced"), [(0.9, False), (1, True), (3600, True)])
+def test_the_end_of_a_job_that_lasted_is_on_the_disk(
+    fire: Make,
+    job: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lasts_s: float,
+    is_forced: bool,
+) -> None:
+    forced: list[bytes] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: forced.append(Path(f"/proc/self/fd/{fd}").read_bytes())
+    )
+    with VirtualWorld() as world:
+        world.script("works", lasts_s=lasts_s, says=(Says(b"x\n"),))
+        coordinator = world.coordinator(MemoryJobStore(str(tmp_path)))
+        spec = fire(job("a", "works", timeout_s=None))
+        coordinator.submit(spec)
+        coordinator.wait(spec.invocation_id)
+
+    ends = [decode_record(one.splitlines()[-1]).event for one in forced]
+    assert ends == ["finished"] * is_forced
+
+
 def test_a_long_line_comes_in_parts_and_reads_as_one(tmp_path: Path) -> None:
     log = JobLog(str(tmp_path), limit_bytes=10**7)
     log.output("stdout", b"x" * 65536 + b"y" * 10 + b"\nz\rz\r\n", 5)

@@ -135,11 +135,19 @@ class JobLog:
         self._write(lines)
         return [note, *lines]
 
-    def close(self) -> None:
-        """Join the segments on and let go of the file. Calling it again does nothing."""
+    def close(self, *, sync: bool = False) -> None:
+        """Join the segments on and let go of the file. Calling it again does nothing.
+
+        sync: wait until the disk has it, so that a power cut does not take it.
+        """
         if self._segment is not None:
             self._join_segments()
         if self._fd is not None:
+            try:
+                if sync:
+                    os.fsync(self._fd)
+            except OSError as error:
+                self._note_trouble(error)
             os.close(self._fd)
             self._fd = None
 

@@ -29,6 +29,11 @@ from .reactor import READ, Reactor, Timer
 LOOK_S = 0.05
 """How often a process is looked at on a system that has no descriptor for its end."""
 
+LASTING_MS = 1000
+"""A job that took this long is not done again for nothing: its end is forced to the disk, where a
+later coordinator finds it after a power cut. To do so for every small job would take longer than
+they do."""
+
 _POLITELY = Manner()
 
 
@@ -364,7 +369,7 @@ class JobRun:
         if silent and ending.status is JobStatus.COMPLETED and self.job.spec.background:
             self.log.remove()
         else:
-            self.log.close()
+            self.log.close(sync=self.elapsed_ms >= LASTING_MS)
 
     # --- what the system says -----------------------------------------------------------------
 
