@@ -57,6 +57,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "hook.piped": (HOOK % "", HOOK % ", piped: true"),
     "hook.follow": (HOOK % "", HOOK % ", follow: true"),
     "hook.background": (HOOK % "", HOOK % ", background: true"),
+    "hook.timeout": (HOOK % "", HOOK % ", timeout: 5m1s"),
     "hook.fail_mode": (HOOK % "", HOOK % ", fail_mode: warn"),
     "hook.skip": (HOOK % "", HOOK % ", skip: true"),
     "hook.only": (HOOK % "", HOOK % ", only: false"),

@@ -138,6 +138,25 @@ def test_placements() -> None:
 
 
 @pytest.mark.parametrize(
+    ("extra", "limits"),
+    [
+        ("", [7, None, 300]),
+        ("timeout: 2s, ", [7, None, 2]),
+        ("timeout: none, ", [7, None, None]),
+    ],
+)
+def test_a_time_limit_is_the_jobs_own_else_its_hooks(
+    extra: str, limits: list[float | None]
+) -> None:
+    made = planned(
+        "{name: a, run: x, timeout: 7s}, {name: b, run: x, timeout: none}, {name: c, run: x}",
+        extra=extra,
+    )
+
+    assert [spec.timeout_s for spec in made.foreground] == limits
+
+
+@pytest.mark.parametrize(
     ("extra", "mode"),
     [("", RunMode.PARALLEL), ("parallel: false, ", RunMode.ORDERED), ("follow: true, ", RunMode.ORDERED),
      ("piped: true, ", RunMode.PIPED)],

@@ -165,6 +165,7 @@ def _hook(reader: Reader, name: str, node: Node, mark: Mark, path: str) -> HookC
     fail_mode = reader.choice(
         get("fail_mode"), f"{path}.fail_mode", tuple(mode.value for mode in FailMode)
     )
+    timeout, has_timeout = reader.timeout(get("timeout"), f"{path}.timeout")
     hook = HookConfig(
         name=name,
         mark=mark,
@@ -173,6 +174,8 @@ def _hook(reader: Reader, name: str, node: Node, mark: Mark, path: str) -> HookC
         piped=reader.flag(get("piped"), f"{path}.piped") or False,
         follow=reader.flag(get("follow"), f"{path}.follow") or False,
         background=reader.flag(get("background"), f"{path}.background") or False,
+        timeout_s=timeout,
+        has_timeout=has_timeout,
         fail_mode=None if fail_mode is None else FailMode(fail_mode),
         skip=read_condition(reader, get("skip"), f"{path}.skip"),
         only=read_condition(reader, get("only"), f"{path}.only"),

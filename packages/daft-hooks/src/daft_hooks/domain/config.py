@@ -137,6 +137,7 @@ class JobConfig:
 class HookConfig:
     """One hook or task.
 
+    timeout_s: for jobs that set none; None for no limit; only meaningful with `has_timeout`.
     faults: why it cannot run as it is written; it fails when it fires, other hooks do not.
     """
 
@@ -147,6 +148,8 @@ class HookConfig:
     piped: bool = False
     follow: bool = False
     background: bool = False
+    timeout_s: float | None = None
+    has_timeout: bool = False
     fail_mode: FailMode | None = None
     skip: Condition | None = None
     only: Condition | None = None

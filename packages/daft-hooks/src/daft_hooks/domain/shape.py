@@ -190,6 +190,7 @@ HOOK = (
     Field("piped", Flag(), "One at a time, in order; the first failure skips the rest."),
     Field("follow", Flag(), "The same as `parallel: false`."),
     Field("background", Flag(), "Whether jobs that do not say so run on after the command."),
+    Field("timeout", Quantity("duration", or_none=True), "For jobs that set none of their own."),
     Field(
         "fail_mode",
         Choice(tuple(mode.value for mode in FailMode)),

@@ -56,7 +56,7 @@ def making(
         configuration=configuration,
         hook=hook,
         facts=facts,
-        timeout_s=timeout_s,
+        timeout_s=hook.timeout_s if hook.has_timeout else timeout_s,
         environment=environment,
         values=placeholder_values(event),
         arguments=arguments,
