@@ -17,8 +17,12 @@ from .domain.lease import Lease, holds
 from .errors import CoordinatorError, WorktreeLeased
 from .ports import JobStore, ProcessControl
 
-LEASE_S = 600.0
-"""How long a removal may take before others may submit jobs again, its holder hanging."""
+LEASE_S = 3600.0
+"""How long a removal may take before others may submit jobs again, its holder hanging.
+
+Longer than hooks take that keep to usual time limits: a removal that is still under way must not
+find new jobs in its worktree. One whose holder died is over at once.
+"""
 
 
 def record(
