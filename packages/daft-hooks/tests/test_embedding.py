@@ -125,3 +125,16 @@ def test_without_a_leader_the_background_runs_here_and_that_is_said(stage: Any) 
         "warning: the coordinator cannot be reached: there is no leader here; "
         "background jobs run in the foreground"
     )
+
+
+def test_jobs_are_recorded_in_the_order_they_are_written_in(stage: Any) -> None:
+    jobs = "{name: a, run: ':'}, {name: b, run: ':', skip: true}, {name: c, run: ':'}"
+    text = (
+        f"hooks: {{worktree-post-create: {{jobs: [{jobs}, {{name: d, run: ':', skip: true}}]}}}}\n"
+    )
+    stage.repository.commit({"daft.yml": text})
+
+    outcome = fire(stage.event(), load(str(stage.repository.path)), stage.firing(None))
+
+    recorded = stage.engine.coordinator.jobs(outcome.invocation_id)
+    assert [job.name for job in recorded] == ["a", "b", "c", "d"]

@@ -320,6 +320,14 @@ def carry_out(
     return _Run(made, invocation, firing, fail_mode).carry_out()
 
 
+def _as_declared(made: Plan) -> tuple[JobSpec, ...]:
+    """Return what is recorded before anything runs, in the order it is written in."""
+    place = {name: number for number, name in enumerate(made.origins)}
+    last = len(place)
+    specs = (*made.skipped, *made.foreground)
+    return tuple(sorted(specs, key=lambda spec: place.get(spec.name, last)))
+
+
 class _Run:
     """Carries out one plan."""
 
@@ -340,7 +348,7 @@ class _Run:
         engine = firing.engine()
         if made.foreground:
             firing.observer.hook_started(made.hook, self._invocation.worktree, len(made.foreground))
-        foreground = evolve(self._invocation, jobs=(*made.skipped, *made.foreground))
+        foreground = evolve(self._invocation, jobs=_as_declared(made))
         engine.submit(foreground, environment=firing.environment)
         jobs = engine.wait(self._invocation.invocation_id)
         interrupted = any(job.status is JobStatus.CANCELLED for job in jobs)
