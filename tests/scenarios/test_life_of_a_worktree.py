@@ -170,7 +170,9 @@ def test_a_foreground_job_whose_command_was_killed_is_not_called_running(
     process.kill()
     process.communicate(timeout=10)
 
-    assert home.jobs(project, "--worktree", "x")["hang"]["status"] == "crashed"
+    job = home.jobs(project, "--worktree", "x")["hang"]
+    assert job["status"] == "crashed"
+    assert job["end_detail"] == "the program that ran it died; what still ran of it was stopped"
     assert is_gone(int((home.root / "pid").read_text()))
 
 

@@ -454,6 +454,8 @@ def test_a_leader_holds_nothing_of_where_it_was_started(
         (leader,) = place.leaders()
 
         assert leader.cwd() == "/"
+        if sys.platform == "linux":
+            assert "Umask:\t0077\n" in Path(f"/proc/{leader.pid}/status").read_text()
         names = {
             os.readlink(f"/proc/{leader.pid}/fd/{fd}")
             for fd in os.listdir(f"/proc/{leader.pid}/fd")

@@ -95,7 +95,9 @@ def test_background_jobs_of_failed_needs_are_hopeless_with_all_behind_them() -> 
     assert specs["c"].skip is None
 
 
-@pytest.mark.parametrize("hook", ["worktree-pre-create", "worktree-pre-remove", "post-clone"])
+@pytest.mark.parametrize(
+    "hook", ["worktree-pre-create", "worktree-pre-remove", "pre-merge", "post-clone"]
+)
 def test_what_must_finish_first_is_never_detached(hook: str) -> None:
     made = planned("{name: a, run: x, background: true}", hook=hook)
 

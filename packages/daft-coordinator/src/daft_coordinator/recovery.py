@@ -304,7 +304,8 @@ class Recovery:
         if directory is not None:
             remove_result(directory)
 
-    def _crash(self, job: Job, detail: str = "its coordinator died") -> None:
+    def _crash(self, job: Job, detail: str | None = None) -> None:
+        detail = detail or f"{_who_ran(job)} died"
         now = self._coordinator.clock.now()
         # Log record before row: whoever sees the row must find the reason in the log.
         self._append(job, "crashed", message=detail)
@@ -313,7 +314,7 @@ class Recovery:
 
     def _finish_cancel(self, job: Job) -> None:
         now = self._coordinator.clock.now()
-        detail = "cancelled; its coordinator died meanwhile"
+        detail = f"cancelled; {_who_ran(job)} died meanwhile"
         self._append(job, "crashed", message=detail)
         ending = Ending(status=JobStatus.CANCELLED, reason=EndReason.CANCEL, detail=detail)
         self._coordinator.save(changes.found_ended(job, ending, now))
@@ -337,7 +338,7 @@ class Recovery:
         )
         if not all(taken):
             return  # it has ended meanwhile, or somebody wants it stopped: the next pass sees
-        self._append(job, "note", text=f"its coordinator died; adopted. {_UNTOLD}")
+        self._append(job, "note", text=f"{_who_ran(job)} died; adopted. {_UNTOLD}")
         self._orphans[job.uid] = job
         self._adopted.add(job.uid)
         if job.spec.timeout_s is not None:
@@ -416,7 +417,7 @@ class Recovery:
             why = "its processes do not react to SIGKILL"
             if job.uid in self._forbidden:
                 why = f"what runs of it as another user was left: {_group(job)}"
-            self._crash(job, f"its coordinator died, and {why}")
+            self._crash(job, f"{_who_ran(job)} died, and {why}")
 
     def _ended(self, job: Job) -> None:
         self._orphans.pop(job.uid, None)
@@ -429,7 +430,7 @@ class Recovery:
         elif was_adopted:
             self._crash(now, f"adopted; {_UNTOLD}")
         else:
-            self._crash(now, "its coordinator died; what still ran of it was stopped")
+            self._crash(now, f"{_who_ran(now)} died; what still ran of it was stopped")
 
     def _append(self, job: Job, event: str, /, **fields: object) -> None:
         directory = self._coordinator.store.log_directory(job)
@@ -438,6 +439,11 @@ class Recovery:
         log = reopen(directory, limit_bytes=job.spec.log.limit_bytes)
         log.status(event, int(self._coordinator.clock.now().timestamp() * 1000), **fields)
         log.close()
+
+
+def _who_ran(job: Job) -> str:
+    """Return who answered for a job, as its user knows it."""
+    return "its coordinator" if job.spec.background else "the program that ran it"
 
 
 def _group(job: Job) -> str:
