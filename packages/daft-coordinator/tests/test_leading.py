@@ -506,7 +506,7 @@ def test_a_leader_that_nobody_can_reach_does_what_it_was_born_with(
         entries = other.wait(Wait(invocation_ids=(made.invocation_id,)))
 
     assert [one.status for one in entries] == ["completed", "completed"]
-    assert f"cannot listen at {in_the_way}: Is a directory" in said
+    assert said.count(f"cannot listen at {in_the_way}: ") == 1
     assert "Traceback" not in said
     assert list(in_the_way.parent.glob(f"{in_the_way.name}*")) == [in_the_way]
 

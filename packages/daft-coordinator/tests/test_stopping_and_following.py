@@ -669,6 +669,29 @@ def test_a_socket_that_vanished_is_put_back(place: Any, fire: Make, job: Make, h
 
 
 @tells
+def test_a_socket_whose_place_was_taken_is_put_back_when_that_is_free(
+    place: Any, fire: Make, job: Make
+) -> None:
+    path = Path(place.station.socket_path)
+    with place.client() as client:
+        made = client.submit(fire(job("a", "sleep 60", background=True)))
+        running(place, made.jobs[0].uid)
+        leader = client.hello().pid
+
+    path.unlink()
+    path.mkdir()
+    journal = Path(place.station.journal_path)
+    place.until(lambda: "cannot listen at" in journal.read_text())
+    path.rmdir()
+    place.until(path.is_socket)
+
+    with place.client() as client:
+        assert client.hello().pid == leader
+        client.cancel(CancelAll(wait=True))
+    assert list(path.parent.glob(f"{path.name}.*")) == []
+
+
+@tells
 def test_who_has_lost_the_lock_takes_nothing_more_and_finishes(
     place: Any, fire: Make, job: Make, tmp_path: Path
 ) -> None:

@@ -54,11 +54,6 @@ class Door:
         self._watched: list[int] = []
         self._settling: Timer | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """True while it listens."""
-        return self._listener is not None
-
     def open(self) -> None:
         """Listen, in place of whatever is there. Raises: OSError."""
         self._let_go()

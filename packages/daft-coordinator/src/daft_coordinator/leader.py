@@ -96,6 +96,7 @@ class Leader:
         self._connections: dict[Connection, None] = {}  # the oldest first
         self._poll_planned = False
         self._finished = False
+        self._is_shut = False
         self._begun = begun
         self._starter: Connection | None = None
         coordinator.on_change(self._changed)
@@ -165,12 +166,19 @@ class Leader:
         try:
             self._door.open()
         except OSError as error:
-            self._report(f"cannot listen at {self.station.socket_path}: {error.strerror}")
-            self.coordinator.reactor.call_after(_LISTEN_AGAIN_S, self._try_door)
+            self._shut_out(error)
+
+    def _shut_out(self, error: OSError) -> None:
+        """Say once that nobody can come in, and look again until somebody can."""
+        if not self._is_shut:
+            self._report(f"cannot listen at {self.station.socket_path}: {error}; trying again")
+        self._is_shut = True
+        self.coordinator.reactor.call_after(_LISTEN_AGAIN_S, self._try_door)
 
     def _try_door(self) -> None:
-        if not (self._finished or self.is_leaving or self._door.is_open):
-            self._open_door()
+        # The place was not watched meanwhile, and the lock may be as lost as the socket.
+        if self._is_shut and not (self._finished or self.is_leaving):
+            self._lost()
 
     def _admit(self, sock: socket.socket) -> None:
         try:
@@ -210,8 +218,9 @@ class Leader:
                 return
             self._door.open()
         except OSError as error:
-            self._report(f"the socket is gone and cannot be put back: {error}")
+            self._shut_out(error)
             return
+        self._is_shut = False
         self._report("the socket had vanished and was put back")
 
     def _greet(self, sock: socket.socket, *, patient: bool = False) -> Connection:
