@@ -388,8 +388,9 @@ def test_a_job_sees_the_environment_it_was_given(store: Any, fire: Make, job: Ma
 
 @pytest.mark.parametrize("background", [True, False])
 def test_a_job_is_told_who_it_is_and_where_its_log_lies(
-    store: Any, fire: Make, job: Make, background: bool
+    store: Any, fire: Make, job: Make, background: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("DAFT_HOOK_DEPTH", raising=False)  # of a test that runs in a job
     command = (
         'echo "$DAFT_JOB_ID $DAFT_INVOCATION_ID $DAFT_BACKGROUND $DAFT_HOOK_DEPTH '
         '$DAFT_IS_COORDINATOR"; grep -c "$DAFT_JOB_ID" "$DAFT_JOB_LOG"'
