@@ -553,6 +553,21 @@ def test_a_record_nobody_can_read_is_replaced(tidy: tuple[Any, Path]) -> None:
     assert "Last clean-up" in home.daft("jobs", "--all", cwd=project).stdout
 
 
+def test_the_record_tells_of_the_last_fifty(tidy: tuple[Any, Path]) -> None:
+    home, project = tidy
+    earlier = [{"at": f"{number}", "removed_jobs": number} for number in range(60)]
+    record(home).write_text(json.dumps({"version": 1, "history": earlier}))
+
+    home.daft("__clean-logs", cwd=project)
+
+    found = json.loads(record(home).read_text())
+    assert (found["version"], len(found["history"])) == (1, 50)
+    assert found["history"][1:] == earlier[:49]
+    assert {"removed_invocations", "removed_jobs", "freed_bytes", "reason"} <= set(
+        found["last_summary"]
+    )
+
+
 HOLDS_THE_LOCK = """
 import fcntl, sys, time
 lock = open(sys.argv[1], "w")
