@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from daft_protocol import messages
 from daft_protocol.jobs import Job
 from daft_protocol.messages import (
@@ -52,9 +54,10 @@ def tail(leader: Leader, request: TailLogs) -> Operation | Response:
 def _resolve(leader: Leader, target: TailTarget) -> str | None:
     """Return the uid of a job as plain version 1 names it."""
     store = leader.coordinator.store
-    jobs, after = store.find_jobs(JobQuery(name=target.job_name))
+    query = JobQuery(name=target.job_name, worktree=target.worktree)
+    jobs, after = store.find_jobs(query)
     while after is not None:
-        more, after = store.find_jobs(JobQuery(name=target.job_name, after=after))
+        more, after = store.find_jobs(evolve(query, after=after))
         jobs += more
     known = [
         KnownJob(
