@@ -146,7 +146,11 @@ def test_the_list_tells_what_is_where(home: Any) -> None:
     }
     text = home.daft("list", cwd=project)
 
+    home.git("commit", "-q", "--allow-empty", "-m", "a \x1b[31mred subject", cwd=project)
+    driven = home.daft("list", cwd=project)
+
     assert rows["x"]["setup_state"] == "failed"
+    assert "a \\x1b[31mred subject" in driven.stdout, "a commit does not drive the terminal"
     assert rows["x"]["untracked"] == 1
     assert rows["main"]["is_current"]
     assert rows["main"]["is_default_branch"]

@@ -20,7 +20,7 @@ _STYLES = {
 }
 
 
-_NARROW = dict.fromkeys(map(ord, "→↪✓✗⟳—·…●│"), " ")
+_NARROW = dict.fromkeys(map(ord, "→↪✓✗⟳—·…●│✦⇡⇣"), " ")
 """Signs of our own, which need no looking up."""
 
 

@@ -14,7 +14,7 @@ from daft_worktree.worktrees import Worktree, same_path
 
 from .setup_state import SetupStates
 from .sighting import sight
-from .terminal import age, has_colour, paint, show_path, warn
+from .terminal import age, harmless, has_colour, in_columns, paint, show_path, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # nothing of this exists at run time
@@ -143,11 +143,11 @@ def _print(rows: list[dict[str, Any]]) -> None:
             row["last_commit_subject"] or "",
         ]
         table.append(cells)
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    for line, row in zip(table, rows, strict=True):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        line_shown = paint(text.rstrip(), "bold", on=colour and bool(row["is_current"]))
-        sys.stdout.write(f"{line_shown}\n")
+    # A subject is of whoever made the commit, and a lock's reason of whoever locked.
+    lines = in_columns([tuple(map(harmless, cells)) for cells in table])
+    for line, row in zip(lines, rows, strict=True):
+        shown = paint(line, "bold", on=colour and bool(row["is_current"]))
+        sys.stdout.write(f"{shown}\n")
 
 
 def _pair(ahead: int | None, behind: int | None, up: str, down: str) -> str:
