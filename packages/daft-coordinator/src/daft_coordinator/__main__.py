@@ -8,6 +8,11 @@ Started by clients, never by hand. This is the program's one wiring module.
 from __future__ import annotations
 
 import gc
+
+if __name__ == "__main__":
+    # Nothing is garbage while modules load; see `provisions`.
+    gc.disable()
+
 import os
 import socket
 import sys
@@ -91,8 +96,6 @@ def main(argv: list[str] | None = None) -> int:
         _refuse(client, messages.INTERNAL, f"{type(error).__name__}: {error}")
         lock.leave(station)
         return 1
-    gc.collect()
-    gc.freeze()
     try:
         return 0 if leader.run() else 1
     finally:
@@ -117,7 +120,7 @@ def _leader(
         station,
         lock,
         coordinator,
-        history=store.history(),
+        history=store.history,
         orphans=settings.orphans(os.environ),
         requeue_within_s=settings.requeue_within_s(os.environ),
         buried=partial(_clear_left, station, usual["report"]),

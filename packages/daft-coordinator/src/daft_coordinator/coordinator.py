@@ -10,12 +10,11 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from selectors import BaseSelector
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from daft_protocol.jobs import InvocationSpec, Job
 from daft_protocol.messages import CancelResult
@@ -23,11 +22,10 @@ from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord, decode_record
 from daft_protocol.status import HAS_PROCESS, JobStatus
 
-from . import changes, defaults, retrying, submission
+from . import changes, defaults, submission
 from .cancellation import Cancellation
 from .domain.cancel import Manner, Selection
 from .domain.lifecycle import Ending, StopCause
-from .domain.retry import RetryRequest
 from .domain.schedule import Decision, SkipDecision, schedule
 from .domain.stopping import StopPolicy
 from .errors import CoordinatorError, StoreUnavailable
@@ -41,6 +39,9 @@ from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun
 from .starting import Batch, Starting, Surroundings
+
+if TYPE_CHECKING:
+    from .domain.retry import RetryRequest
 
 STARTS_WITH_ENDS = 8
 """Most processes made before the ends that made room for them are committed."""
@@ -234,6 +235,8 @@ class Coordinator:
         environment, values: as `retrying.prepare`.
         Returns: the new jobs; () when there was nothing to retry. Raises as `retrying.prepare`.
         """
+        from . import retrying  # most jobs are never retried
+
         inherited = dict(os.environ) if environment is None else environment
         retrial = retrying.prepare(self.store, request, environment=inherited, values=values)
         for job in retrial.plan.overlapping:
@@ -403,6 +406,8 @@ class Coordinator:
 
     def job_troubled(self, job: Job, error: Exception) -> None:
         """Tell what failed over a job, with its trace (called by a run)."""
+        import traceback  # hardly ever needed
+
         trace = "".join(traceback.format_exception(error))
         self._report(f"trouble with job {job.name}, which is stopped for it: {trace}")
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from daft_protocol import messages
 from daft_protocol.jobs import SPEC_VERSION
 from daft_protocol.messages import Accepted, Error, Response, Retry, Submit
 from daft_protocol.status import JobStatus
 
-from . import retrying
-from .domain.retry import RetryRequest
 from .errors import (
     AlreadyRunning,
+    AmbiguousAddress,
     CoordinatorError,
     JobNotFound,
     NotRetryable,
@@ -24,8 +24,32 @@ from .errors import (
 if TYPE_CHECKING:
     from .leader import Leader
 
+Answer = TypeVar("Answer")
+
 DEFAULT_UMASK = 0o022
 NOTHING_TO_RETRY = "nothing to retry: no job of that invocation ended badly"
+
+
+def handle(leader: Leader, request: Submit) -> Response:
+    """Answer a submission; see `answered`."""
+    return answered(lambda: submit(leader, request))
+
+
+def answered(act: Callable[[], Answer]) -> Answer | Error:
+    """Return what `act` answers. Trouble becomes an `Error` answer; it never ends the leader."""
+    try:
+        return act()
+    except AmbiguousAddress as error:
+        return Error(code=messages.AMBIGUOUS, message=str(error))
+    except JobNotFound as error:
+        return Error(code=messages.JOB_NOT_FOUND, message=str(error))
+    except StoreUnavailable as error:
+        return Error(code=messages.BUSY, message=str(error))
+    except CoordinatorError as error:
+        return Error(code=messages.INTERNAL, message=str(error))
+    except (ValueError, OverflowError) as error:
+        # JSON has half characters and numbers beyond any column; the store has neither.
+        return Error(code=messages.BAD_PAYLOAD, message=f"a value cannot be used: {error}")
 
 
 def submit(leader: Leader, request: Submit) -> Response:
@@ -61,6 +85,9 @@ def submit(leader: Leader, request: Submit) -> Response:
 
 def retry(leader: Leader, request: Retry) -> Response:
     """Record a retry and run it. Asked again under the same id, it is only confirmed."""
+    from . import retrying  # a leader is started for what is new
+    from .domain.retry import RetryRequest
+
     if leader.is_leaving:
         return _leaving()
     coordinator = leader.coordinator

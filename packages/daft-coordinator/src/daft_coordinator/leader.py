@@ -11,23 +11,25 @@ from __future__ import annotations
 import os
 import signal as signals
 import socket
-import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from daft_protocol import messages
-from daft_protocol.messages import Request, Response
+from daft_protocol.messages import Request, Response, Submit
 
-from . import door, requests
+from . import door, intake, provisions
 from .coordinator import Coordinator
 from .domain.reconcile import REQUEUE_WITHIN_S
 from .door import Door
 from .errors import CoordinatorError
-from .history import JobHistory
 from .reactor import READ, Timer
 from .recovery import Orphans, Recovery
 from .referral import Referral
 from .server import MAX_CONNECTIONS, Connection, Operation, turn_away
 from .station import LeaderLock, Station, check_peer
+
+if TYPE_CHECKING:
+    from .history import JobHistory
 
 LINGER_S = 2.0
 _LISTEN_AGAIN_S = 1.0  # whatever is in the socket's place is there for longer, or goes soon
@@ -37,7 +39,7 @@ class Leader:
     """Serves one repository, or one invocation, until there is nothing left to do.
 
     lock: held already; given back by `run` at the very end.
-    history: the record as clean-up sees it; None: nobody may ask for evictions.
+    history: opens the record as clean-up sees it; None: nobody may ask for evictions.
     client: the connection this process was started with, if any.
     begins_with_submit: what comes through it first is a submission, and is there or on its way.
     begun: called once that is taken, if there was one.
@@ -51,7 +53,7 @@ class Leader:
         lock: LeaderLock,
         coordinator: Coordinator,
         *,
-        history: JobHistory | None = None,
+        history: Callable[[], JobHistory] | None = None,
         client: socket.socket | None = None,
         begins_with_submit: bool = False,
         begun: Callable[[], None] = lambda: None,
@@ -120,6 +122,8 @@ class Leader:
             if repairs:
                 self._report(f"repaired the record: {repairs}")
             self._changed()
+            # In the order they were planned: what was handed over starts first.
+            self.coordinator.reactor.call_soon(provisions.load)
             while not self._finished:
                 self.coordinator.reactor.wait()
         finally:
@@ -237,9 +241,16 @@ class Leader:
         return connection
 
     def _handle(self, connection: Connection, request: Request) -> Operation | Response:
+        if isinstance(request, Submit):
+            # What comes first of all, most often; it can do without all the others.
+            return intake.handle(self, request)
+        from . import requests
+
         return requests.handle(self, request)
 
     def _troubled(self, error: Exception) -> None:
+        import traceback  # hardly ever needed
+
         trace = "".join(traceback.format_exception(error))
         self._report(f"trouble over a client, whose connection is closed for it: {trace}")
 

@@ -31,7 +31,7 @@ from daft_protocol.status import JobStatus
 
 from . import cancel_requests, intake, tail_requests
 from .entries import entry_of
-from .errors import AmbiguousAddress, CoordinatorError, JobNotFound, StoreUnavailable
+from .intake import answered
 from .nesting import Loan, cannot_end_before
 from .ports import JobQuery
 from .server import Connection, Operation
@@ -65,19 +65,7 @@ _OF_ONE_INVOCATION = tuple(
 
 def handle(leader: Leader, request: Request) -> Operation | Response:
     """Answer `request`. Trouble becomes an `Error` answer; it never ends the leader."""
-    try:
-        return _dispatch(leader, request)
-    except AmbiguousAddress as error:
-        return Error(code=messages.AMBIGUOUS, message=str(error))
-    except JobNotFound as error:
-        return Error(code=messages.JOB_NOT_FOUND, message=str(error))
-    except StoreUnavailable as error:
-        return Error(code=messages.BUSY, message=str(error))
-    except CoordinatorError as error:
-        return Error(code=messages.INTERNAL, message=str(error))
-    except (ValueError, OverflowError) as error:
-        # JSON has half characters and numbers beyond any column; the store has neither.
-        return Error(code=messages.BAD_PAYLOAD, message=f"a value cannot be used: {error}")
+    return answered(lambda: _dispatch(leader, request))
 
 
 def _dispatch(leader: Leader, request: Request) -> Operation | Response:
@@ -91,7 +79,7 @@ def _dispatch(leader: Leader, request: Request) -> Operation | Response:
         case Hello():
             return _Greeting(leader)
         case Submit():
-            return intake.submit(leader, request)
+            return intake.handle(leader, request)
         case Retry():
             return intake.retry(leader, request)
         case ListJobs():
@@ -118,7 +106,7 @@ def _dispatch(leader: Leader, request: Request) -> Operation | Response:
 def _evict(leader: Leader, request: Evict) -> Response:
     if leader.history is None:
         return Error(code=messages.FORBIDDEN, message="something else looks after this record")
-    return Evicted(done=leader.history.evict(request.departures))
+    return Evicted(done=leader.history().evict(request.departures))
 
 
 def _list(leader: Leader, request: ListJobs) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
@@ -25,8 +25,10 @@ from ..errors import RecordConflict, StoreUnavailable, WorktreeLeased
 from ..ports import JobChange, JobQuery, Owner
 from ..station import Station
 from . import rows
-from .sqlite_history import SqliteHistory
 from .storefile import StoreFile
+
+if TYPE_CHECKING:
+    from .sqlite_history import SqliteHistory
 
 Row = TypeVar("Row")
 Value = TypeVar("Value")
@@ -306,6 +308,8 @@ class SqliteJobStore:
 
     def history(self) -> SqliteHistory:
         """Return the same record as clean-up sees it; it closes with this store."""
+        from .sqlite_history import SqliteHistory  # most commands clean up nothing
+
         return SqliteHistory(lambda: self._db, self._places, report=self._report)
 
     def wait_at_most(self, busy_ms: int) -> None:

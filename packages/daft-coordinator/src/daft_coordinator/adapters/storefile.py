@@ -13,7 +13,6 @@ from daft_store.errors import StoreCorrupt
 from daft_store.places import Closed, RepositoryPlaces, closing
 
 from ..station import LeaderLock, own_leaders
-from . import salvage
 
 
 class StoreFile:
@@ -158,6 +157,8 @@ class StoreFile:
     def _salvage(self, db: apsw.Connection, *, unfinished: bool) -> int:
         # What such a leader runs is neither lost nor ownerless: it adds the rows again itself.
         apart = [one for one, lives in own_leaders(self._places.lock).items() if lives]
+        from . import salvage  # hardly ever needed
+
         return salvage.take_in(db, self._places, unfinished=unfinished, led_apart=apart)
 
 
