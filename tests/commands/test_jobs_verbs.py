@@ -108,10 +108,16 @@ def test_a_job_that_runs_has_the_size_its_log_has_by_now(home: Any, until: Any) 
         "      - {name: a, run: 'echo hello; sleep 300', background: true}\n"
     )
     home.daft("hooks", "run", "worktree-post-create", cwd=project)
-    until(lambda: home.jobs(project)["a"]["size_bytes"], "what it printed is counted")
+    logs = home.root / "state" / "jobs"
+    until(
+        lambda: (
+            [b"hello" in path.read_bytes() for path in logs.glob("*/*/a/output.jsonl")] == [True]
+        ),
+        "it has printed what it prints",
+    )
 
     row = home.jobs(project)["a"]
-    (log,) = (home.root / "state").glob("jobs/*/*/a/output.jsonl")
+    (log,) = logs.glob("*/*/a/output.jsonl")
     line = next(
         line for line in home.daft("jobs", cwd=project).stdout.splitlines() if " a " in line
     )
