@@ -316,6 +316,27 @@ def test_a_log_goes_through_the_pager_on_a_terminal_alone(recorded: tuple[Any, P
     assert "\none\n" in missing
 
 
+def test_an_interrupt_is_for_the_pager_alone(recorded: tuple[Any, Path]) -> None:
+    home, project = recorded
+    pager = home.root / "pager"
+    pager.write_text(
+        "#!/bin/sh\ntrap 'echo caught' INT\ncat\necho ready\n"
+        "until read line </dev/tty; do :; done\necho left\n"
+    )
+    pager.chmod(0o755)
+
+    code, shown = home.on_terminal(
+        *("jobs", "logs", "x:bad"),
+        cwd=project,
+        typed=(("ready", "\x03"), ("caught", "\n")),
+        PAGER=str(pager),
+    )
+
+    assert code == 0, shown
+    assert shown.rstrip().endswith("left")
+    assert "interrupted" not in shown
+
+
 def test_a_log_that_is_damaged_or_gone_is_shown_as_far_as_it_is_there(
     recorded: tuple[Any, Path],
 ) -> None:

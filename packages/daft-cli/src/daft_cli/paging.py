@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ def paged(*, enabled: bool) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         return
     assert process.stdin is not None
+    # Ctrl+C is the pager's: who leaves it ends this. Without us it would be left with a terminal
+    # that the shell has as well.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield process.stdin
     except BrokenPipeError:
@@ -32,3 +36,4 @@ def paged(*, enabled: bool) -> Iterator[IO[bytes]]:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         process.wait()
+        signal.signal(signal.SIGINT, before)
