@@ -23,6 +23,7 @@ from daft_coordinator.adapters.clock import SystemClock
 from daft_coordinator.adapters.memory import MemoryJobStore
 from daft_coordinator.adapters.sqlite import SqliteJobStore, open_station
 from daft_coordinator.errors import CoordinatorUnavailable, RequestRefused
+from daft_coordinator.link import Link
 from daft_coordinator.reactor import READ, Reactor
 from daft_coordinator.station import leader_lives
 from daft_protocol.frames import encode_frame
@@ -664,6 +665,45 @@ def test_a_leader_that_does_not_answer_is_not_waited_for_for_ever(
 
     # What it was told meanwhile, it was told.
     place.until(lambda: place.store.jobs_of(mine.invocation_id)[0].status is JobStatus.COMPLETED)
+
+
+def test_a_long_wait_is_made_of_stretches(
+    place: Place, fire: Make, job: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daft_coordinator.client.STRETCH_S", 0.05)
+    command = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
+    asked, ask = [], Link.ask
+
+    def counted(link: Link, request: Any, **given: Any) -> Any:
+        asked.append(request)
+        if len(asked) == 4:
+            (tmp_path / "go").touch()
+        return ask(link, request, **given)
+
+    with place.client() as client:
+        made = client.submit(fire(background(job, "a", command)))
+        monkeypatch.setattr(Link, "ask", counted)
+        (entry,) = client.wait(Wait(invocation_ids=(made.invocation_id,)))
+        over = client.wait(Wait(invocation_ids=(made.invocation_id,)))
+
+    assert (entry.status, len(asked) > 4) == ("completed", True)
+    assert over == (entry,)
+
+
+def test_whoever_waits_learns_that_a_leader_hangs(
+    place: Place, fire: Make, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.client() as client:
+        made = client.submit(fire(background(job, "a", "sleep 300")))
+        leader = psutil.Process(client.hello().pid)
+        monkeypatch.setattr("daft_coordinator.client.STRETCH_S", 0.05)
+        monkeypatch.setattr("daft_coordinator.client.ANSWER_S", 0.2)
+        leader.suspend()
+        try:
+            with pytest.raises(CoordinatorUnavailable, match="did not answer"):
+                client.wait(Wait(invocation_ids=(made.invocation_id,)))
+        finally:
+            leader.resume()
 
 
 def test_a_leader_is_found_where_it_says_that_it_is_met(

@@ -67,6 +67,10 @@ if TYPE_CHECKING:
 HEARTBEAT_MS = 10_000
 SILENCE_S = 30.0
 """How long a followed log may be silent, heartbeats included, before the leader is called anew."""
+STRETCH_S = 60.0
+"""How long a leader is waited for at a time: one that hangs answers none of them."""
+_ROUNDED_S = 0.001
+"""How much earlier than it was told a leader may see the end of a stretch."""
 KILL_AFTER_S = 5.0
 _PAGE = 500
 SETTLE_S = 30.0
@@ -296,6 +300,7 @@ class CoordinatorClient:
         """Return the jobs of `request` when all are final, or as they are when time is up.
 
         A leader that dies meanwhile is replaced, and the wait goes on.
+        Raises: CoordinatorUnavailable when it hangs.
         """
         request = evolve(request, waiter=os.environ.get(JOB_MARK) or None)
         own = self._own_leaders()
@@ -307,16 +312,23 @@ class CoordinatorClient:
             None if request.timeout_ms is None else time.monotonic() + (request.timeout_ms / 1000)
         )
 
-        def ask(link: Link) -> Response:
-            left_ms = None
-            if deadline is not None:
-                left_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            asked = evolve(request, timeout_ms=left_ms)
-            return link.ask(asked, answer_s=None if left_ms is None else left_ms / 1000 + ANSWER_S)
+        until = 0.0  # the end of the present stretch
 
-        answer = self._line.insist(ask, times=ATTEMPTS)
-        assert isinstance(answer, Jobs)
-        return answer.jobs
+        def ask(link: Link) -> Response:
+            nonlocal until
+            now = time.monotonic()
+            until = now + STRETCH_S if deadline is None else min(deadline, now + STRETCH_S)
+            left_s = max(0.0, until - now)
+            asked = evolve(request, timeout_ms=int(left_s * 1000))
+            return link.ask(asked, answer_s=left_s + ANSWER_S)
+
+        while True:
+            answer = self._line.insist(ask, times=ATTEMPTS)
+            assert isinstance(answer, Jobs)
+            # An answer before its time says that there is nothing left to wait for.
+            is_over = time.monotonic() < until - _ROUNDED_S or until == deadline
+            if is_over:
+                return answer.jobs
 
     def tail(
         self,
