@@ -257,9 +257,14 @@ def test_a_read_only_state_directory_stops_no_hook(home: Any, until: Any, small_
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
 
     listed = home.daft("jobs", "--all", cwd=project)
+    shown = home.daft("jobs", "logs", "front", cwd=home.root / "project.first")
     done = home.daft("start", "second", cwd=project)
 
-    assert "Traceback" not in listed.stderr + done.stderr
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "completed" in listed.stdout
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "finished exit_code=0" in shown.stdout
+    assert "Traceback" not in done.stderr
     assert done.returncode == 0, done.stderr
     assert warnings(done), done.stderr
     assert (home.root / "project.second" / "front").exists()

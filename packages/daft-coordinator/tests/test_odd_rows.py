@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from daft_coordinator import Coordinator
 from daft_coordinator.adapters import rows
 from daft_coordinator.adapters.sqlite import SqliteJobStore
+from daft_coordinator.errors import StoreUnavailable
 from daft_coordinator.ports import JobQuery
 from daft_coordinator.submission import record
 from daft_protocol.status import InvocationStatus, JobStatus, Source
@@ -159,3 +160,48 @@ def test_pages_go_on_behind_rows_that_cannot_be_read(
             break
 
     assert names == ["j1", "j2", "j4", "j5"]
+
+
+def test_who_only_looks_changes_nothing_and_is_told_what_it_cannot_do(
+    sqlite: SqliteJobStore, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    with Coordinator(sqlite) as coordinator:
+        (made,) = record(sqlite, fire(job("a")), owner=None, clock=coordinator.clock)
+    places = sqlite._places
+    os.chmod(places.database, 0o644)
+    before = os.stat(places.database)
+
+    seen = SqliteJobStore.read(places.root, places.repository)
+
+    assert seen is not None
+    assert seen.job(made.uid) == sqlite.job(made.uid)
+    (later,) = record(sqlite, fire(job("b")), owner=None, clock=coordinator.clock)
+    assert seen.job(later.uid) == sqlite.job(later.uid)
+    with pytest.raises(StoreUnavailable, match="readonly"):
+        seen.claim(made.invocation_id, "me")
+    assert os.stat(places.database).st_mode == before.st_mode
+    seen.close()
+
+
+def test_who_looks_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
+    assert SqliteJobStore.read(str(tmp_path / "state"), str(uuid.uuid4())) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_looks_follows_a_store_that_is_replaced(
+    sqlite: SqliteJobStore, fire: Make, job: Make
+) -> None:
+    places = sqlite._places
+    seen = SqliteJobStore.read(places.root, places.repository)
+    assert seen is not None
+    assert seen.recent_invocations() == ()
+    for name in os.listdir(places.directory):
+        os.unlink(os.path.join(places.directory, name))
+    assert seen.recent_invocations() == ()
+
+    with Coordinator(sqlite) as coordinator:
+        spec = fire(job("a"))
+        record(sqlite, spec, owner=None, clock=coordinator.clock)
+
+    assert [one.invocation_id for one in seen.recent_invocations()] == [spec.invocation_id]
+    seen.close()

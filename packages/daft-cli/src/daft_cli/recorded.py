@@ -75,11 +75,14 @@ class Recorded:
                 )
             common, self.worktree = here
             identity = read_repository_id(common)
-        if identity is None or not RepositoryJobs.of(identity).has_history:
+        if identity is None:
             raise NoHistory
         self._places = RepositoryPlaces(state_directory(), identity)
         self.jobs = RepositoryJobs.of(identity)
-        self.store = self.jobs.store()
+        store = self.jobs.seen()
+        if store is None:
+            raise NoHistory
+        self.store = store
 
     def __enter__(self) -> Recorded:
         return self

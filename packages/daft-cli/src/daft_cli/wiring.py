@@ -72,6 +72,7 @@ class RepositoryJobs:
         self._known: str | None = None
         self._root = state_root(os.environ)
         self._store: SqliteJobStore | None = None
+        self._seen: SqliteJobStore | None = None
 
     @classmethod
     def of(cls, repository: str) -> RepositoryJobs:
@@ -113,6 +114,14 @@ class RepositoryJobs:
                 self._root, self._identity(), repairs=repairs, report=warn
             )
         return self._store
+
+    def seen(self) -> SqliteJobStore | None:
+        """Open the store to look at only; None when there is none. Raises: StoreError."""
+        if self._seen is None and self.repository is not None:
+            from daft_coordinator.adapters.sqlite import SqliteJobStore
+
+            self._seen = SqliteJobStore.read(self._root, self.repository, report=warn)
+        return self._seen
 
     def station(self) -> Station:
         """Return where the leader is met, making the directories. Raises: StoreError."""
@@ -160,9 +169,10 @@ class RepositoryJobs:
 
     def close(self) -> None:
         """Let go of the store."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        for store in (self._store, self._seen):
+            if store is not None:
+                store.close()
+        self._store = self._seen = None
 
 
 class Engine:

@@ -100,16 +100,19 @@ def open_reader(path: str, lineage: Lineage) -> apsw.Connection | None:
 
     Creates, migrates and tightens nothing. Raises as `open_writer`.
     """
+    from .listing import to_read  # a leader, which only writes, need not carry it
+
     try:
         check_private_directory(os.path.dirname(path))
         check_private_file(path, tighten=False)
         if os.path.getsize(path) == 0:
             return None
+        name, flags = to_read(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreIO(path, error.strerror or str(error)) from error
-    db = _connect(path, apsw.SQLITE_OPEN_READONLY, READER_BUSY_MS)
+    db = _connect(path, flags, READER_BUSY_MS, name=name)
     try:
         check_header(db, path, lineage)
         if int(db.pragma("user_version")) == 0:
@@ -209,10 +212,10 @@ def _switch_to_wal(db: apsw.Connection) -> None:
         _run(db, "ROLLBACK")
 
 
-def _connect(path: str, flags: int, busy_ms: int) -> apsw.Connection:
+def _connect(path: str, flags: int, busy_ms: int, *, name: str | None = None) -> apsw.Connection:
     try:
         # Extension loading is off unless asked for; we never ask.
-        db = apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_NOMUTEX)
+        db = apsw.Connection(name or path, flags=flags | apsw.SQLITE_OPEN_NOMUTEX)
     except apsw.Error as error:
         raise translated(error, path) from error
     # First of all, and without a Python-level handler, which would hold the interpreter.

@@ -236,7 +236,8 @@ def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Con
     if found.st_mode & _KIND_OF_FILE != _REGULAR_FILE or found.st_uid != os.geteuid():
         raise ListingError("foreign", f"{path} is not a regular file of yours; move it away")
     try:
-        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX)
+        name, flags = to_read(path)
+        db = apsw.Connection(name, flags=flags | apsw.SQLITE_OPEN_NOMUTEX)
         db.set_busy_timeout(BUSY_MS)
         # In this order: both appear in one commit, so a version is never seen without its owner.
         version = db.pragma("user_version")
@@ -244,6 +245,8 @@ def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Con
         fresh = version == 0 and application == 0 and not db.execute(_HAS_TABLES).get
     except apsw.Error as error:
         raise trouble(path, error) from error
+    except OSError as error:
+        raise ListingError("unreadable", f"{path}: {error.strerror}") from error
     if fresh:
         db.close()
         return None
@@ -253,6 +256,27 @@ def open_listing(path: str, *, schema_version: int = SCHEMA_VERSION) -> apsw.Con
         db.close()
         raise
     return db
+
+
+def to_read(path: str) -> tuple[str, int]:
+    """Return what to open a store by when it is only read: a name, and SQLite's flags for it.
+
+    On a read-only file system SQLite cannot make what readers share, so it must be told that
+    nobody else can change the file. That is true there, but only when nothing waits in the
+    journal: what does has no way into the file, and then it is opened as anywhere else.
+    Raises: OSError.
+    """
+    if os.statvfs(path).f_flag & os.ST_RDONLY and not _has_journal(path):
+        escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        return f"file:{escaped}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return path, apsw.SQLITE_OPEN_READONLY
+
+
+def _has_journal(path: str) -> bool:
+    try:
+        return os.stat(f"{path}-wal").st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _looked_at(path: str) -> os.stat_result | None:

@@ -171,9 +171,9 @@ def _hook_row(session: Session, hook: HookConfig) -> dict[str, object]:
 
 def _last_result(session: Session, hook: str) -> str | None:
     """Return how the newest fire of a hook went, None when there was none."""
-    if not session.jobs.has_history:
+    store = session.jobs.seen()
+    if store is None:
         return None
-    store = session.jobs.store()
     for invocation in store.recent_invocations(limit=200):
         if invocation.hook_type == hook and invocation.worktree:
             if invocation.skip_reason is not None:

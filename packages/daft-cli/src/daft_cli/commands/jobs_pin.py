@@ -29,7 +29,7 @@ def pinning(name: str, *, pinned: bool) -> click.Command:
             target = here.target(
                 address, worktree=worktree or outer.worktree, invocation=invocation, job=job
             )
-            here.store.history().pin(target.invocation_id, pinned=pinned)
+            here.jobs.store().history().pin(target.invocation_id, pinned=pinned)
         short = target.invocation_id[:4]
         done = "is kept until it is unpinned" if pinned else "may be cleaned up again"
         click.echo(f"The run [{short}] of {harmless(target.worktree)} {done}.")

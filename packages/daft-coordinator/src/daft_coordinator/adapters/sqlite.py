@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
+import daft_store
 from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_store import bringup, leases, ledger, owners, pages
 from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.moments import to_text
-from daft_store.places import RepositoryPlaces, check_private_file
+from daft_store.places import RepositoryPlaces, check_private_directory, check_private_file
 from daft_store.rows import CoordinatorRow, InvocationRow, JobRow
 from daft_store.texts import storable
 from daft_store.transactions import writing
@@ -25,7 +26,7 @@ from ..errors import RecordConflict, StoreUnavailable, WorktreeLeased
 from ..ports import JobChange, JobQuery, Owner
 from ..station import Station
 from . import rows
-from .storefile import StoreFile
+from .storefile import SeenFile, StoreFile
 
 if TYPE_CHECKING:
     from .sqlite_history import SqliteHistory
@@ -63,7 +64,7 @@ class SqliteJobStore:
 
     def __init__(
         self,
-        file: StoreFile,
+        file: StoreFile | SeenFile,
         places: RepositoryPlaces,
         *,
         report: Callable[[str], None] = lambda line: None,
@@ -108,6 +109,25 @@ class SqliteJobStore:
             busy_ms=busy_ms,
         )
         return cls(file, places, report=report)
+
+    @classmethod
+    def read(
+        cls,
+        state_root: str,
+        repository: str,
+        *,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> SqliteJobStore | None:
+        """Open the store of a repository to look at only; None when there is none.
+
+        Creates, migrates and changes nothing, so it serves where nothing can be written. Whatever
+        would write raises StoreUnavailable. Raises: StoreError.
+        """
+        places = RepositoryPlaces(state_root, repository)
+        for place in (state_root, os.path.join(state_root, "jobs")):
+            check_private_directory(place)
+        db = bringup.open_reader(places.database, daft_store.COORDINATOR)
+        return None if db is None else cls(SeenFile(places, db), places, report=report)
 
     @property
     def _db(self) -> apsw.Connection:

@@ -162,6 +162,45 @@ class StoreFile:
         return salvage.take_in(db, self._places, unfinished=unfinished, led_apart=apart)
 
 
+class SeenFile:
+    """A store that is only looked at: never made, brought up to date, closed to others, set aside.
+
+    db: a reader's connection to the file of `places`.
+    """
+
+    def __init__(self, places: RepositoryPlaces, db: apsw.Connection) -> None:
+        self._places = places
+        self.db = db
+        self._identity = _identity_of(places.database)
+
+    def follow(self) -> bool:
+        """Open what is at the path now if that is another file; True when it is open.
+
+        What was deleted is read to its end. Raises: StoreError.
+        """
+        there = _identity_of(self._places.database)
+        if there is None or there == self._identity:
+            return False
+        db = bringup.open_reader(self._places.database, daft_store.COORDINATOR)
+        if db is None:
+            return False
+        self.db.close()
+        self.db, self._identity = db, there
+        return True
+
+    def set_aside(self) -> bool:
+        """Leave a damaged file to who may write."""
+        return False
+
+    def wait_at_most(self, busy_ms: int) -> None:
+        """Have no statement wait longer than this for another process from now on."""
+        self.db.set_busy_timeout(busy_ms)
+
+    def close(self) -> None:
+        """Let go of the file. Calling it again does nothing."""
+        self.db.close()
+
+
 def _unlink(path: str) -> None:
     try:
         os.unlink(path)
