@@ -164,6 +164,15 @@ def test_a_directory_that_is_not_absolute_is_refused_by_name(home: Any, variable
     assert not list(Path(project).glob("here*"))
 
 
+def test_it_is_told_before_anybody_says_that_there_is_no_history(home: Any) -> None:
+    project = home.repository()
+
+    for words in (["jobs"], ["jobs", "logs"], ["jobs", "prune"], ["jobs", "--format", "json"]):
+        done = home.daft(*words, cwd=project, DAFT_STATE_DIR="here")
+        assert (done.returncode, done.stdout) == (4, ""), words
+        assert "DAFT_STATE_DIR is 'here'; it must be an absolute path" in done.stderr
+
+
 def test_the_state_directory_is_used_as_it_is(home: Any) -> None:
     project = home.repository(POST.format("{name: a, run: ':'}"))
     place = home.root / "elsewhere"

@@ -187,6 +187,7 @@ def _template(text: str) -> Template:
 
 
 def _list(repository: str, label: str | None, options: Options) -> int:
+    state_directory()  # whether its variable is of use is told without any history, too
     page = _read(repository, label, options) if repository else None
     if isinstance(page, int):
         return page

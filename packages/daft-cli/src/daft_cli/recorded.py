@@ -62,6 +62,7 @@ class Recorded:
 
     def __init__(self, repo: str | None = None) -> None:
         self.worktree: str | None = None
+        root = state_directory()
         identity: str | None
         if repo is not None:
             identity = choose_repository(repo)
@@ -77,7 +78,7 @@ class Recorded:
             identity = read_repository_id(common)
         if identity is None:
             raise NoHistory
-        self._places = RepositoryPlaces(state_directory(), identity)
+        self._places = RepositoryPlaces(root, identity)
         self.jobs = RepositoryJobs.of(identity)
         store = self.jobs.seen()
         if store is None:
