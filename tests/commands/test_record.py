@@ -226,3 +226,19 @@ def test_what_ctrl_c_stops_is_cancelled_in_the_record(home: Any, until: Any) -> 
     )
     # The command ends with 130. The job ended by the signal it was sent, and that is kept.
     assert tuple(row.values()) == ("cancelled", "cancel", None, signal.SIGTERM)
+
+
+def test_a_job_whose_row_cannot_be_read_is_not_shown_as_an_empty_run(home: Any) -> None:
+    project = home.repository(POST.format("{name: a, run: ':'}, {name: b, run: ':'}"))
+    assert home.daft(*RUN, cwd=project).returncode == 0
+    (path,) = (home.root / "state" / "jobs").glob("*/coordinator.db")
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE jobs SET spec_json = 'torn' WHERE name = 'a'")
+    db.close()
+
+    for verb in ("logs", "wait"):
+        done = home.daft("jobs", verb, "a", cwd=project)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "what is recorded of job 'a' cannot be read" in done.stderr
+        assert done.stderr.count("cannot be read and is left out (job 'a'") == 1
+    assert home.daft("jobs", "logs", "b", cwd=project).returncode == 0

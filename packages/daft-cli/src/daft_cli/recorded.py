@@ -123,10 +123,18 @@ class Recorded:
         )
 
     def jobs_at(self, target: Target) -> tuple[Job, ...]:
-        """Return the job, or the jobs of the invocation, that a target means."""
+        """Return the job, or the jobs of the invocation, that a target means.
+
+        Raises: Trouble when the job's row cannot be read, or has gone since it was found.
+        """
         if target.job_uid is not None:
             job = self.store.job(target.job_uid)
-            return () if job is None else (job,)
+            if job is None:
+                raise Trouble(
+                    f"what is recorded of job '{target.job_name}' cannot be read",
+                    tips=("`daft jobs` lists what can",),
+                )
+            return (job,)
         return self.store.jobs_of(target.invocation_id)
 
     def remember(self, target: Target) -> None:
