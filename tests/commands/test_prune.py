@@ -215,7 +215,7 @@ def test_what_cannot_be_read_is_not_called_clean(used: tuple[Any, Path]) -> None
     for words in ((), ("--dry-run",)):
         done = home.daft("jobs", "prune", *words, cwd=project)
 
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (4, "")
         assert "upgrade daft" in done.stderr
 
 

@@ -17,7 +17,7 @@ from daft_protocol.status import JobStatus
 from daft_store.listing import ListingError
 
 from ..durations import seconds_of
-from ..failures import FAILED, OK, Trouble
+from ..failures import FAILED, OK, STORE_UNUSABLE, Trouble
 from ..formats import FORMATS, write_rows
 from ..jobs_list import has_lost_jobs
 from ..terminal import harmless, size, warn
@@ -91,12 +91,13 @@ def command(
     if explain:
         return _explain(root, chosen, form)
     if dry_run:
-        return _announce([sweep.look(one, wishes) for one in chosen], everywhere, form)
+        looked = [sweep.look(one, wishes) for one in chosen]
+        return _code(looked, _announce(looked, everywhere, form), everywhere)
     for one in chosen:
         _put_right(root, one)
     cleaned = [sweep.clean(one, wishes) for one in chosen]
     freed = sweep.finish() if everywhere else 0
-    return _report(cleaned, freed, everywhere, form)
+    return _code(cleaned, _report(cleaned, freed, everywhere, form), everywhere)
 
 
 def _here() -> dict[str, str]:
@@ -251,6 +252,12 @@ def _warn_about(held_back: bool, over_budget_bytes: int) -> None:
             f"the logs are {size(over_budget_bytes)} over their budget, but all that is left is "
             "protected: the newest runs, and what is unfinished, pinned, being read or new"
         )
+
+
+def _code(tried: Sequence[Looked] | Sequence[Cleaned], code: int, everywhere: bool) -> int:
+    """Return the exit code; one record that cannot be used has its own, as in the other verbs."""
+    unusable = not everywhere and any(one.is_unusable for one in tried)
+    return STORE_UNUSABLE if unusable else code
 
 
 def _all_failed(tried: Sequence[Looked] | Sequence[Cleaned]) -> bool:

@@ -33,22 +33,27 @@ LivingWorktrees = Callable[[str], Collection[str] | None]
 
 @frozen(kw_only=True)
 class Looked:
-    """What a look at one repository found. discard: its whole record is to go."""
+    """What a look at one repository found. discard: its whole record is to go.
+
+    error: why nothing could be found. is_unusable: because of the record itself.
+    """
 
     repository: str
     plan: Plan | None = None
     discard: bool = False
     error: str | None = None
+    is_unusable: bool = False
 
 
 @frozen(kw_only=True)
 class Cleaned:
-    """What was done in one repository. error: why nothing could be."""
+    """What was done in one repository. error, is_unusable: as above, why nothing could be."""
 
     repository: str
     outcome: Outcome | None = None
     discarded: bool = False
     error: str | None = None
+    is_unusable: bool = False
 
 
 class Sweep:
@@ -101,7 +106,8 @@ class Sweep:
             finally:
                 history.close()
         except (StoreError, CoordinatorError, OSError) as error:
-            return Looked(repository=repository, error=str(error))
+            unusable = isinstance(error, StoreError)
+            return Looked(repository=repository, error=str(error), is_unusable=unusable)
 
     def clean(self, repository: str, wishes: Wishes | None = None) -> Cleaned:
         """Clean up one repository. Trouble with it is in the answer; others are not its concern."""
@@ -119,10 +125,11 @@ class Sweep:
             return self._discard(repository)
         except StoreIO as error:
             if not _is_full(self._root):
-                return Cleaned(repository=repository, error=str(error))
+                return Cleaned(repository=repository, error=str(error), is_unusable=True)
             return self._clean_full_disk(repository, wishes)
         except (StoreError, CoordinatorError, OSError) as error:
-            return Cleaned(repository=repository, error=str(error))
+            unusable = isinstance(error, StoreError)
+            return Cleaned(repository=repository, error=str(error), is_unusable=unusable)
 
     def finish(self) -> int:
         """Delete what was discarded, now or by a pass that died; return the bytes freed.
