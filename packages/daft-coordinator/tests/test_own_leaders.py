@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import apsw
 import psutil
 import pytest
 
@@ -573,11 +574,21 @@ def test_a_lock_whose_file_is_deleted_meanwhile_is_taken_anew(
 
 
 def damage(place: Place) -> None:
-    """Have nothing of the store make sense any more, as a disk does."""
-    for suffix in ("-wal", "-shm"):
-        Path(f"{place.database}{suffix}").unlink(missing_ok=True)
-    size = place.database.stat().st_size
-    place.database.write_bytes(b"\xff" * size)
+    """Have nothing of the store make sense any more, for who has it open as well."""
+    place.store.close()
+    db = apsw.Connection(str(place.database))
+    db.set_busy_timeout(10_000)
+    # Whoever has it open must read it again, and what is in the side file would be sound.
+    db.execute("UPDATE coordinators SET program_version = program_version")
+    db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    db.close()
+    with open(place.database, "r+b") as file:
+        file.write(b"\xff" * place.database.stat().st_size)
+
+
+def kept_aside(place: Place) -> list[str]:
+    found = place.database.parent.glob("coordinator.db.corrupt-*")
+    return [one.name for one in found if not one.name.endswith(("-wal", "-shm"))]
 
 
 def test_a_damaged_store_is_replaced_under_living_leaders(
@@ -593,7 +604,6 @@ def test_a_damaged_store_is_replaced_under_living_leaders(
                      background(job, f"after{n}", f"echo after{n} >> {out}", f"j{n}"))
             )  # fmt: skip
         until_running(place, "j0", "j1")
-    place.store.close()
     damage(place)
 
     # Whoever opens it next makes it anew, and must not take what runs for a dead one's.
@@ -619,12 +629,12 @@ def test_a_leader_of_its_own_replaces_a_damaged_store_where_nobody_leads_all(
     with apart() as client:
         client.submit(fire(background(job, "a", waits), background(job, "b", ":", "a")))
         until_running(place, "a")
-    place.store.close()
     damage(place)
 
     let()
 
     place.until(lambda: not anybody_leads(place.station.lock_path))
+    assert len(kept_aside(place)) == 1
     place.store = type(place.store).open(place.root, place.repository)
     assert {named(place, name).status for name in "ab"} == {JobStatus.COMPLETED}
     until_nothing_is_left(place)
