@@ -154,7 +154,7 @@ root, repository, command, terminal = sys.argv[1:]
 with Coordinator(SqliteJobStore.open(root, repository), kind="command") as coordinator:
     (job,) = coordinator.submit(InvocationSpec(invocation_id=new_invocation_id(), hook_type="h",
         trigger_command="t", worktree="main",
-        jobs=(JobSpec(name="fore", command=command, interactive=terminal == "True"),)))
+        jobs=(JobSpec(name="fore", command=command, interactive=terminal == "True", grace_s=2.5),)))
     print(job.uid, flush=True)
     coordinator.wait(job.invocation_id)
 """
@@ -193,6 +193,25 @@ def test_a_foreground_job_that_ignores_the_request_is_killed_for_it(
 
     assert process.wait(30) == 0
     assert [one.status for one in answer.results] == ["cancelled"]
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_cancel_that_nobody_waits_for_is_seen_through(
+    place: Any, foreground: Make, tmp_path: Path, leads: bool
+) -> None:
+    command = f"trap '' TERM; touch {tmp_path}/up; while :; do sleep 0.02; done"
+    process, uid = foreground(command)
+    running(place, uid, tmp_path / "up")
+
+    with place.client() as client:
+        if leads:
+            client.hello()
+        client.cancel(CancelMatching(job_uids=(uid,)))
+
+    # Longer than a leader stays that has nothing to do.
+    assert process.wait(30) == 0
+    found = place.store.job(uid)
+    assert (found.status, found.term_signal) == (JobStatus.CANCELLED, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("leads", [True, False])

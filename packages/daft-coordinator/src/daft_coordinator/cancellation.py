@@ -52,6 +52,23 @@ class Cancellation:
         self._reactor = reactor
         self._grace_of = grace_of
         self._note = note
+        self._under_way: set[str] = set()
+
+    @property
+    def is_under_way(self) -> bool:
+        """True while a job that another process runs may still have to be killed."""
+        return bool(self._under_way)
+
+    def see_through(self, job: Job) -> None:
+        """Kill a job that somebody else asked to end, and another process runs, after its grace."""
+        if job.process is not None and job.uid not in self._under_way:
+            family = self._processes.family(job.process, job.uid)
+            self._kill_later(
+                job.uid,
+                job.process,
+                outside_group(family, job.process),
+                self._grace_of(job),
+            )
 
     def carry_out(self, selection: Selection, manner: Manner) -> tuple[CancelResult, ...]:
         """Stop the unfinished jobs that `selection` means; return what was done to each."""
@@ -108,11 +125,18 @@ class Cancellation:
         met = self._signal(who, escaped, manner.signal)
         self._signal(who, escaped, signals.SIGCONT)
         grace_s = self._grace_of(job) if manner.grace_s is None else manner.grace_s
-        self._reactor.call_after(grace_s, lambda: self._kill(who, escaped))
+        self._kill_later(job.uid, who, escaped, grace_s)
         return met
 
-    def _kill(self, who: ProcessIdentity, escaped: Sequence[ProcessIdentity]) -> None:
-        self._signal(who, escaped, signals.SIGKILL)
+    def _kill_later(
+        self, uid: str, who: ProcessIdentity, escaped: Sequence[ProcessIdentity], grace_s: float
+    ) -> None:
+        def kill() -> None:
+            self._under_way.discard(uid)
+            self._signal(who, escaped, signals.SIGKILL)
+
+        self._under_way.add(uid)
+        self._reactor.call_after(grace_s, kill)
 
     def _signal(
         self, who: ProcessIdentity, escaped: Sequence[ProcessIdentity], number: int

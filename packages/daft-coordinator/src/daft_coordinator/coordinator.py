@@ -223,6 +223,10 @@ class Coordinator:
         self._plan_soon()
         return results
 
+    def see_cancel_through(self, job: Job) -> None:
+        """Make sure that a cancelled job of another process ends: who cancelled it may be gone."""
+        self._cancellation.see_through(job)
+
     def retry(
         self,
         request: RetryRequest,
@@ -343,6 +347,11 @@ class Coordinator:
     def is_idle(self) -> bool:
         """True when no job of ours is unfinished and every end is recorded."""
         return not (self._runs or self._ended) and self._roster.is_settled
+
+    @property
+    def sees_a_cancel_through(self) -> bool:
+        """True while a job that another process runs may still have to be killed by us."""
+        return self._cancellation.is_under_way
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `turn` has something to do."""

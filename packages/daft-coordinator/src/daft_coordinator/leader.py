@@ -282,6 +282,7 @@ class Leader:
     def _has_work(self) -> bool:
         return (
             not self.coordinator.is_idle
+            or self.coordinator.sees_a_cancel_through
             or not self.recovery.is_settled
             or self.recovery.has_adopted
             or (not self.is_leaving and any(one.is_patient for one in self._connections))

@@ -193,6 +193,9 @@ class Recovery:
             owner = owners.get(job.owner) if job.owner is not None else None
             alive = False if owner is None else coordinator.processes.is_alive(owner.process)
             if alive is not False:
+                is_commands = owner is not None and owner.kind == "command"
+                if is_commands and job.status is JobStatus.CANCELLING:
+                    coordinator.see_cancel_through(job)
                 continue  # not ours to judge, and looking for its processes costs
             jobs[job.uid] = job
             ending = self._ending(job)
