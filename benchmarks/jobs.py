@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import measure
+from births import births
 from floor import Floor
 from measure import Figure
 
@@ -29,6 +29,7 @@ def run(rounds: int) -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as home:
         figures += graph(Path(home))
+        figures += births(Path(home), rounds)
         figures += leader(Path(home), rounds)
     measure.report_figures("jobs", figures)
 
@@ -128,16 +129,7 @@ def leader(home: Path, rounds: int) -> list[Figure]:
 
     figures: list[Figure] = []
     with CoordinatorClient(station, store) as client:
-        python = []
-        for _ in range(5):
-            began = time.perf_counter()
-            subprocess.run([sys.executable, "-c", "pass"], check=True)
-            python.append(time.perf_counter() - began)
-        began = time.perf_counter()
         client.submit(fire("sleep 60"))
-        took = time.perf_counter() - began
-        ratio = took / sorted(python)[2]
-        figures.append(Figure("submit with a leader to start", ratio, "x P", "<= 4", ratio <= 4))
         delays, cancels = [], []
         for _ in range(max(5, rounds)):
             stamp = home / "stamp"
