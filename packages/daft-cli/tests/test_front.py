@@ -125,6 +125,22 @@ def test_words_without_options_mean_what_they_mean_with_them(tmp_path: Path) -> 
     assert daft("go", "", cwd=tmp_path).returncode == daft("go", "--", "", cwd=tmp_path).returncode
 
 
+def test_a_log_is_shown_without_what_runs_jobs_and_what_clears_them_away(recorded: Path) -> None:
+    state = str(recorded.parent / "state")
+
+    loaded = modules_of(["jobs", "logs"], recorded, DAFT_STATE_DIR=state)
+
+    assert "daft_coordinator.logreader" in loaded
+    assert not loaded & {"cattrs", "psutil", "pluggy", "yaml", "rich", "socketserver", "logging"}
+    assert not loaded & {
+        "daft_coordinator.adapters.sqlite_history",
+        "daft_coordinator.adapters.salvage",
+        "daft_coordinator.client",
+        "daft_coordinator.domain.retention",
+        "daft_protocol.messages",
+    }
+
+
 @pytest.mark.parametrize("words", [["list", "-h"], ["jobs", "cancel", "--help"], ["hooks", "-h"]])
 def test_help_loads_nothing(tmp_path: Path, words: list[str]) -> None:
     assert not modules_of(words, tmp_path) & BANNED

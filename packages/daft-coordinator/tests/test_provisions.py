@@ -87,3 +87,27 @@ def test_a_leader_that_works_loads_no_code_any_more(
 
     new = loaded(Path(f"{seen}.end")) - loaded(Path(f"{seen}.after"))
     assert not [name for name in new if name.startswith(("daft_", "attr", "cattr"))]
+
+
+def test_what_cannot_be_loaded_at_once_is_loaded_later(
+    place: Place, fire: Make, job: Make, tmp_path: Path
+) -> None:
+    code = TOLD.replace(
+        "provisions.load = told",
+        "def short():\n"
+        "    provisions.load = told\n"
+        "    raise OSError(24, 'Too many open files')\n"
+        "provisions.load = short",
+    )
+    words = ["--state-root", place.root, "--repository", place.repository]
+    leader = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "modules"), *words])
+    place.until(lambda: os.path.exists(place.station.socket_path))
+    with place.client() as client:
+        made = client.submit(fire(job("a", background=True)))
+        place.until((tmp_path / "modules.after").exists)
+        entries = client.wait(Wait(invocation_ids=(made.invocation_id,)))
+        client.shutdown()
+    assert leader.wait(30) == 0
+
+    assert [entry.status for entry in entries] == ["completed"]
+    assert "Too many open files" in Path(place.station.journal_path).read_text()

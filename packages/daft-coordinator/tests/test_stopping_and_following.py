@@ -29,7 +29,7 @@ from daft_coordinator.finding import Meeting
 from daft_coordinator.logreader import read_log
 from daft_coordinator.ports import JobChange
 from daft_coordinator.reactor import Reactor
-from daft_coordinator.server import SEND_BUFFER_BYTES, WRITE_STALL_S, Connection
+from daft_coordinator.server import SEND_BUFFER_BYTES, WRITE_STALL_S, Connection, Operation
 from daft_coordinator.station import LeaderLock, leader_lives
 from daft_coordinator.submission import record
 from daft_coordinator.testing import VirtualClock
@@ -323,7 +323,7 @@ def raw(place: Any) -> socket.socket:
     return sock
 
 
-class Endless:
+class Endless(Operation):
     """An operation that sends as long as there is room."""
 
     def __init__(self) -> None:

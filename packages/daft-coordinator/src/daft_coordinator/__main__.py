@@ -22,7 +22,7 @@ from typing import Any
 
 from attrs import frozen
 
-from daft_protocol import messages
+from daft_protocol import handing
 from daft_protocol.codec import encode_response
 from daft_protocol.frames import encode_frame
 
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     station = open_station(options.state_root, options.repository, options.invocation_id)
     lock = _lock(station, options.lock_fd)
     if lock is None:
-        _refuse(client, messages.NOT_LEADER, "another coordinator leads here")
+        _refuse(client, handing.NOT_LEADER, "another coordinator leads here")
         return 0
     journal = Journal(station.journal_path)
     try:
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         # Whoever started us runs the jobs itself, and shows this line.
         journal.note(f"cannot lead: {type(error).__name__}: {error}")
-        _refuse(client, messages.INTERNAL, f"{type(error).__name__}: {error}")
+        _refuse(client, handing.INTERNAL, f"{type(error).__name__}: {error}")
         lock.leave(station)
         return 1
     try:
@@ -176,7 +176,7 @@ def _refuse(client: socket.socket | None, code: str, text: str) -> None:
     if client is None:
         return
     try:
-        client.sendall(encode_frame(encode_response(messages.Error(code=code, message=text))))
+        client.sendall(encode_frame(encode_response(handing.Error(code=code, message=text))))
     except OSError:
         pass  # it did not wait for us
     client.close()

@@ -78,7 +78,7 @@ def _kill_failed(leader: Leader, done: tuple[CancelResult, ...]) -> Error:
     return Error(code=messages.KILL_FAILED, message=stops.refusal(leader.coordinator.store, done))
 
 
-class Cancelling(Watching):
+class Cancelling(Watching, Operation):
     """Answers a cancel that waits: when all are final, or when nothing more will help."""
 
     def __init__(

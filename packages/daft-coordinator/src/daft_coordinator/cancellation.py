@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from daft_protocol.jobs import Job, ProcessIdentity
-from daft_protocol.messages import CancelResult
 from daft_protocol.status import JobStatus
 
-from . import changes, stops
+from . import changes
 from .domain import cancel as cancelling
 from .domain.cancel import CancelAction, Manner, Selection
 from .domain.family import outside_group
@@ -20,6 +20,9 @@ from .ports import Clock, Delivery, JobChange, JobStore, ProcessControl
 from .reactor import Reactor
 from .roster import Roster
 from .runner import JobRun
+
+if TYPE_CHECKING:
+    from daft_protocol.messages import CancelResult
 
 BEFORE_START = "cancelled before it started"
 
@@ -100,7 +103,7 @@ class Cancellation:
             self._roster.follow(current)
             met = self._stop(current, evolve(manner, kill=action is CancelAction.KILL))
             if met is Delivery.REFUSED:
-                return _result(current, stops.REFUSED)
+                return _result(current, Delivery.REFUSED.value)
             return _result(current, CancelAction.STOP.value)
         return _result(current, CancelAction.DEQUEUE.value)
 
@@ -149,6 +152,8 @@ class Cancellation:
 
 
 def _result(job: Job, outcome: str) -> CancelResult:
+    from daft_protocol.messages import CancelResult  # most jobs are never cancelled
+
     return CancelResult(
         job_uid=job.uid,
         name=job.name,

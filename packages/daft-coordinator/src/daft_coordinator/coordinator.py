@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from daft_protocol.jobs import InvocationSpec, Job
-from daft_protocol.messages import CancelResult
 from daft_protocol.names import new_invocation_id
 from daft_protocol.records import LogRecord, decode_record
 from daft_protocol.status import HAS_PROCESS, JobStatus
@@ -41,6 +40,8 @@ from .runner import JobRun
 from .starting import Batch, Starting, Surroundings
 
 if TYPE_CHECKING:
+    from daft_protocol.messages import CancelResult
+
     from .domain.retry import RetryRequest
 
 STARTS_WITH_ENDS = 8

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from daft_protocol import messages
+from daft_protocol import handing
+from daft_protocol.handing import Accepted, Error, Submit
 from daft_protocol.jobs import SPEC_VERSION
-from daft_protocol.messages import Accepted, Error, Response, Retry, Submit
 from daft_protocol.status import JobStatus
 
 from .errors import (
@@ -22,6 +22,8 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from daft_protocol.messages import Response, Retry
+
     from .leader import Leader
 
 Answer = TypeVar("Answer")
@@ -40,16 +42,16 @@ def answered(act: Callable[[], Answer]) -> Answer | Error:
     try:
         return act()
     except AmbiguousAddress as error:
-        return Error(code=messages.AMBIGUOUS, message=str(error))
+        return Error(code=handing.AMBIGUOUS, message=str(error))
     except JobNotFound as error:
-        return Error(code=messages.JOB_NOT_FOUND, message=str(error))
+        return Error(code=handing.JOB_NOT_FOUND, message=str(error))
     except StoreUnavailable as error:
-        return Error(code=messages.BUSY, message=str(error))
+        return Error(code=handing.BUSY, message=str(error))
     except CoordinatorError as error:
-        return Error(code=messages.INTERNAL, message=str(error))
+        return Error(code=handing.INTERNAL, message=str(error))
     except (ValueError, OverflowError) as error:
         # JSON has half characters and numbers beyond any column; the store has neither.
-        return Error(code=messages.BAD_PAYLOAD, message=f"a value cannot be used: {error}")
+        return Error(code=handing.BAD_PAYLOAD, message=f"a value cannot be used: {error}")
 
 
 def submit(leader: Leader, request: Submit) -> Response:
@@ -59,18 +61,18 @@ def submit(leader: Leader, request: Submit) -> Response:
     mine = leader.station.invocation_id
     if mine is not None and request.invocation_id != mine:
         return Error(
-            code=messages.FORBIDDEN,
+            code=handing.FORBIDDEN,
             message=f"this coordinator runs invocation {mine[:8]} and nothing else",
         )
     if request.spec_version > SPEC_VERSION:
         return Error(
-            code=messages.NEWER_SPEC,
+            code=handing.NEWER_SPEC,
             message=f"the coordinator that runs (daft {leader.version}) is older than these jobs; "
             "they wait until it has finished",
         )
     if leader.coordinator.store.invocation(request.invocation_id) is None:
         return Error(
-            code=messages.JOB_NOT_FOUND,
+            code=handing.JOB_NOT_FOUND,
             message=f"invocation {request.invocation_id} is not recorded; record it first",
         )
     position = _queued(leader)
@@ -110,7 +112,7 @@ def retry(leader: Leader, request: Retry) -> Response:
             as_invocation=again,
         )
         if not retrial.plan.specs:
-            return Error(code=messages.NO_MATCH, message=NOTHING_TO_RETRY)
+            return Error(code=handing.NO_MATCH, message=NOTHING_TO_RETRY)
         position = _queued(leader)
         coordinator.submit(
             retrying.detached(retrial), environment=environment, umask=_umask(request.umask)
@@ -126,11 +128,11 @@ def why_not_retried(error: CoordinatorError) -> str:
     """Return the code by which a client is told why jobs cannot be retried."""
     match error:
         case StillRunning() | AlreadyRunning():
-            return messages.BUSY
+            return handing.BUSY
         case NotRetryable() | JobNotFound():
-            return messages.JOB_NOT_FOUND
+            return handing.JOB_NOT_FOUND
         case _:
-            return messages.CANNOT_RETRY
+            return handing.CANNOT_RETRY
 
 
 def _queued(leader: Leader) -> int:
@@ -146,4 +148,4 @@ def _umask(given: int | None) -> int:
 
 
 def _leaving() -> Error:
-    return Error(code=messages.SHUTTING_DOWN, message="the coordinator is about to leave")
+    return Error(code=handing.SHUTTING_DOWN, message="the coordinator is about to leave")

@@ -14,8 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from daft_protocol import messages
-from daft_protocol.messages import Request, Response, Submit
+from daft_protocol import handing
+from daft_protocol.handing import Submit
 
 from . import door, intake, provisions
 from .coordinator import Coordinator
@@ -29,9 +29,12 @@ from .server import MAX_CONNECTIONS, Connection, Operation, turn_away
 from .station import LeaderLock, Station, check_peer
 
 if TYPE_CHECKING:
+    from daft_protocol.messages import Request, Response
+
     from .history import JobHistory
 
 LINGER_S = 2.0
+_LOAD_AGAIN_S = 0.5
 _LISTEN_AGAIN_S = 1.0  # whatever is in the socket's place is there for longer, or goes soon
 
 
@@ -123,7 +126,7 @@ class Leader:
                 self._report(f"repaired the record: {repairs}")
             self._changed()
             # In the order they were planned: what was handed over starts first.
-            self.coordinator.reactor.call_soon(provisions.load)
+            self.coordinator.reactor.call_soon(self._load_rest)
             while not self._finished:
                 self.coordinator.reactor.wait()
         finally:
@@ -135,6 +138,14 @@ class Leader:
             self.coordinator.close()
             self._lock.leave(self.station)
         return not (self.coordinator.has_given_up or self.recovery.has_given_up)
+
+    def _load_rest(self) -> None:
+        try:
+            provisions.load()
+        except (OSError, ImportError) as error:
+            # No descriptor to spare, for one: what works goes on, and nothing else can begin.
+            self._report(f"not all of the program could be loaded yet: {error}")
+            self.coordinator.reactor.call_after(_LOAD_AGAIN_S, self._load_rest)
 
     def _take_hand_over(self) -> None:
         """Take what we were born with, before anything is judged.
@@ -189,11 +200,11 @@ class Leader:
             check_peer(sock)
         except CoordinatorError as error:
             self._report(str(error))
-            turn_away(sock, messages.FORBIDDEN, "this coordinator serves another user")
+            turn_away(sock, handing.FORBIDDEN, "this coordinator serves another user")
             return
         if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
             many = f"it serves {MAX_CONNECTIONS} clients already; try again"
-            turn_away(sock, messages.BUSY, many)
+            turn_away(sock, handing.BUSY, many)
             return
         self._greet(sock)
 

@@ -16,6 +16,7 @@ MODULES = (
     "daft_coordinator.requests",
     "daft_coordinator.retrying",
     "daft_protocol.converter",
+    "daft_protocol.messages",
     "traceback",
 )
 

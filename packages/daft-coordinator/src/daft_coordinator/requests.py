@@ -161,7 +161,7 @@ def _capabilities(leader: Leader) -> tuple[str, ...]:
     return CAPABILITIES if leader.station.invocation_id is None else _OF_ONE_INVOCATION
 
 
-class _Greeting:
+class _Greeting(Operation):
     """Answers `Hello` once the record agrees with the world."""
 
     def __init__(self, leader: Leader) -> None:
@@ -184,7 +184,7 @@ class _Greeting:
         """Nothing is held."""
 
 
-class _Reconciling:
+class _Reconciling(Operation):
     """Runs a pass, and answers when the orphans it found are gone."""
 
     def __init__(self, leader: Leader) -> None:
@@ -201,7 +201,7 @@ class _Reconciling:
         """Nothing is held."""
 
 
-class _Waiting(Watching):
+class _Waiting(Watching, Operation):
     """Answers `Wait`."""
 
     def __init__(

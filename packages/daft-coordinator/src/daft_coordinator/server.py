@@ -10,12 +10,13 @@ from __future__ import annotations
 import select
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Union
 
-from daft_protocol import messages
+from daft_protocol import handing
 from daft_protocol.codec import decode_request, encode_response, request_id
 from daft_protocol.errors import (
     BadEnvelope,
@@ -26,9 +27,12 @@ from daft_protocol.errors import (
     WrongVersion,
 )
 from daft_protocol.frames import FrameDecoder, encode_frame
-from daft_protocol.messages import Error, Request, Response
+from daft_protocol.handing import Error
 
 from .reactor import READ, WRITE, Reactor, Timer
+
+if TYPE_CHECKING:
+    from daft_protocol.messages import Request, Response
 
 MAX_CONNECTIONS = 64
 FIRST_WORD_S = 5.0
@@ -41,17 +45,19 @@ _READ_BYTES = 64 * 1024
 _MAX_QUEUED_REQUESTS = 16
 
 
-class Operation(Protocol):
+class Operation(ABC):
     """An answer that takes time. `poll` is called whenever something changed."""
 
+    @abstractmethod
     def poll(self, connection: Connection) -> bool:
         """Send what can be sent; True when the operation is over."""
 
+    @abstractmethod
     def close(self) -> None:
         """The connection is gone: let go of everything."""
 
 
-Handler = Callable[["Connection", Request], Operation | Response]
+Handler = Callable[["Connection", "Request"], Union[Operation, "Response"]]
 """Answers a request at once, or with an operation."""
 
 
@@ -119,7 +125,7 @@ class Connection:
             frame = encode_frame(encode_response(response, self._operation_id))
         except ProtocolError as error:
             # Silence would let the client hang. What we cannot say is no fault of what it asked.
-            code = messages.TOO_LARGE if isinstance(error, FrameTooLarge) else messages.INTERNAL
+            code = handing.TOO_LARGE if isinstance(error, FrameTooLarge) else handing.INTERNAL
             refused = Error(code=code, message=str(error))
             frame = encode_frame(encode_response(refused, self._operation_id))
         self._out += frame
@@ -186,7 +192,7 @@ class Connection:
             if self._gone:
                 return
             # Silence would let the client wait for nothing.
-            self.send(Error(code=messages.INTERNAL, message=f"{type(error).__name__}: {error}"))
+            self.send(Error(code=handing.INTERNAL, message=f"{type(error).__name__}: {error}"))
             self._end_operation()
             self.close_when_sent()
 
@@ -205,7 +211,7 @@ class Connection:
         except FrameTooLarge as error:
             # The stream cannot be brought back into step: say so, and close.
             self._operation_id = None
-            self.send(Error(code=messages.TOO_LARGE, message=str(error)))
+            self.send(Error(code=handing.TOO_LARGE, message=str(error)))
             self.close_when_sent()
             return
         if not bodies:
@@ -231,7 +237,7 @@ class Connection:
             self.send(Error(code=_code_of(error), message=str(error)))
             return
         answer = self._handle(self, envelope.message)
-        if isinstance(answer, Response):
+        if not isinstance(answer, Operation):
             self.send(answer)
             return
         self._operation = answer
@@ -304,7 +310,7 @@ class Connection:
         self._closing = True
         self._end_operation()
         self.send(
-            Error(code=messages.OVERRUN, message="read too slowly; ask again from where you are")
+            Error(code=handing.OVERRUN, message="read too slowly; ask again from where you are")
         )
 
 
@@ -321,12 +327,12 @@ def turn_away(sock: socket.socket, code: str, message: str) -> None:
 def _code_of(error: ProtocolError) -> str:
     match error:
         case FrameTooLarge():
-            return messages.TOO_LARGE
+            return handing.TOO_LARGE
         case WrongVersion():
-            return messages.SCHEMA_MISMATCH
+            return handing.SCHEMA_MISMATCH
         case UnknownMessage():
-            return messages.UNKNOWN_REQUEST
+            return handing.UNKNOWN_REQUEST
         case BadPayload() | BadEnvelope():
-            return messages.BAD_PAYLOAD
+            return handing.BAD_PAYLOAD
         case _:
-            return messages.INTERNAL
+            return handing.INTERNAL

@@ -9,10 +9,10 @@ from daft_protocol.jobs import Job
 from daft_protocol.messages import CancelAll, Cancelled, CancelMatching, CancelResult
 
 from .domain.cancel import CancelAction, Manner, Selection
-from .ports import JobStore
+from .ports import Delivery, JobStore
 
 NO_MATCH = "no unfinished job fits"
-REFUSED = "refused"
+REFUSED = Delivery.REFUSED.value
 SURVIVED = "survived"
 
 

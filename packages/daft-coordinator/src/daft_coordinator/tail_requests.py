@@ -79,7 +79,7 @@ def _resolve(leader: Leader, target: TailTarget) -> str | None:
     return found.job_uid
 
 
-class _Tail:
+class _Tail(Operation):
     """Reads from the file as its reader takes it, so a slow reader costs no memory."""
 
     def __init__(self, leader: Leader, job: Job, request: TailLogs) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast, get_args
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from attrs import frozen
 
 from . import jsontext, plain
 from .errors import BadEnvelope, BadPayload, UnknownMessage, WrongVersion
-from .messages import WIRE_VERSION, Jobs, Request, Response, StreamEnd, StreamFrame
+from .handing import WIRE_VERSION
 
-_REQUESTS: dict[str, type] = {cls.__name__: cls for cls in get_args(Request)}
-_RESPONSES: dict[str, type] = {cls.__name__: cls for cls in get_args(Response)}
+if TYPE_CHECKING:
+    # The whole of it is loaded for the first message that `plain` does not know.
+    from .messages import Request, Response
 
 
 @frozen(kw_only=True)
@@ -42,15 +44,11 @@ def encode_response(response: Response, id: int | None = None) -> bytes:
     Raises: BadPayload for a value JSON does not have.
     """
     body: dict[str, Any] = {"v": WIRE_VERSION, "kind": type(response).__name__}
-    if isinstance(response, Jobs):
-        # Version 1 knows the payload as a bare array; the cursor travels beside it.
-        body["payload"] = [_written(job) for job in response.jobs]
-        if response.cursor is not None:
-            body["cursor"] = response.cursor
-    elif isinstance(response, StreamFrame):
-        body["payload"] = dict(response.record)
-    elif not isinstance(response, StreamEnd):
-        body["payload"] = _written(response)
+    payload = plain.written(response)
+    if payload is None:
+        _put_payload(response, body)
+    else:
+        body["payload"] = payload
     return _finish(response, body, id)
 
 
@@ -62,19 +60,19 @@ def decode_request(body: bytes) -> Envelope:
     Raises: BadEnvelope, WrongVersion, UnknownMessage, BadPayload.
     """
     envelope = _envelope(body)
-    cls = _named(envelope, "req", _REQUESTS)
+    cls = _named(envelope, "req", plain.REQUESTS, _requests)
     return Envelope(message=_structure(envelope.get("payload"), cls), id=_id_of(envelope))
 
 
 def decode_response(body: bytes) -> Envelope:
     """Return the response in a frame body. Raises as `decode_request`."""
     envelope = _envelope(body)
-    cls = _named(envelope, "kind", _RESPONSES)
+    cls = _named(envelope, "kind", plain.RESPONSES, _responses)
     payload = envelope.get("payload")
-    if cls is Jobs:
+    if cls.__name__ == "Jobs":
         # A page without its array is broken, which is not the same as a page without jobs.
         payload = {"jobs": payload, "cursor": envelope.get("cursor")}
-    elif cls is StreamFrame:
+    elif cls.__name__ == "StreamFrame":
         payload = {"record": payload}
     return Envelope(message=_structure(payload, cls), id=_id_of(envelope))
 
@@ -88,6 +86,20 @@ def request_id(body: bytes) -> int | None:
         return _id_of(_object_in(body))
     except BadEnvelope:
         return None
+
+
+def _put_payload(response: Response, body: dict[str, Any]) -> None:
+    from .messages import Jobs, StreamEnd, StreamFrame
+
+    if isinstance(response, Jobs):
+        # Version 1 knows the payload as a bare array; the cursor travels beside it.
+        body["payload"] = [_written(job) for job in response.jobs]
+        if response.cursor is not None:
+            body["cursor"] = response.cursor
+    elif isinstance(response, StreamFrame):
+        body["payload"] = dict(response.record)
+    elif not isinstance(response, StreamEnd):
+        body["payload"] = _written(response)
 
 
 def _finish(message: object, body: dict[str, Any], id: int | None) -> bytes:
@@ -117,13 +129,33 @@ def _envelope(body: bytes) -> dict[str, Any]:
     return envelope
 
 
-def _named(envelope: Mapping[str, Any], key: str, known: Mapping[str, type]) -> type:
+def _named(
+    envelope: Mapping[str, Any],
+    key: str,
+    some: Mapping[str, type],
+    everything: Callable[[], Mapping[str, type]],
+) -> type:
     name = envelope.get(key)
     if not isinstance(name, str):
         raise BadEnvelope(f"{key!r} is missing or no string")
+    known = some if name in some else everything()
     if name not in known:
         raise UnknownMessage(name)
     return known[name]
+
+
+@cache
+def _requests() -> Mapping[str, type]:
+    from .messages import Request
+
+    return {cls.__name__: cls for cls in get_args(Request)}
+
+
+@cache
+def _responses() -> Mapping[str, type]:
+    from .messages import Response
+
+    return {cls.__name__: cls for cls in get_args(Response)}
 
 
 def _id_of(envelope: Mapping[str, Any]) -> int | None:

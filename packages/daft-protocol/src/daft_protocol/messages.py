@@ -12,27 +12,66 @@ from typing import Any
 from attrs import field, frozen
 
 from .departures import Departure
-
-WIRE_VERSION = 1
-
-# Error codes. A reader must treat one it does not know as INTERNAL.
-JOB_NOT_FOUND = "JOB_NOT_FOUND"
-NO_MATCH = "NO_MATCH"
-KILL_FAILED = "KILL_FAILED"
-SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
-INTERNAL = "INTERNAL"
-UNKNOWN_REQUEST = "UNKNOWN_REQUEST"
-BAD_PAYLOAD = "BAD_PAYLOAD"
-AMBIGUOUS = "AMBIGUOUS"
-TOO_LARGE = "TOO_LARGE"
-SHUTTING_DOWN = "SHUTTING_DOWN"
-FORBIDDEN = "FORBIDDEN"
-BUSY = "BUSY"
-NOT_LEADER = "NOT_LEADER"
-CANNOT_RETRY = "CANNOT_RETRY"
-NEWER_SPEC = "NEWER_SPEC"
-OVERRUN = "OVERRUN"
-
+from .handing import (
+    AMBIGUOUS as AMBIGUOUS,
+)
+from .handing import (
+    BAD_PAYLOAD as BAD_PAYLOAD,
+)
+from .handing import (
+    BUSY as BUSY,
+)
+from .handing import (
+    CANNOT_RETRY as CANNOT_RETRY,
+)
+from .handing import (
+    FORBIDDEN as FORBIDDEN,
+)
+from .handing import (
+    INTERNAL as INTERNAL,
+)
+from .handing import (
+    JOB_NOT_FOUND as JOB_NOT_FOUND,
+)
+from .handing import (
+    KILL_FAILED as KILL_FAILED,
+)
+from .handing import (
+    NEWER_SPEC as NEWER_SPEC,
+)
+from .handing import (
+    NO_MATCH as NO_MATCH,
+)
+from .handing import (
+    NOT_LEADER as NOT_LEADER,
+)
+from .handing import (
+    OVERRUN as OVERRUN,
+)
+from .handing import (
+    SCHEMA_MISMATCH as SCHEMA_MISMATCH,
+)
+from .handing import (
+    SHUTTING_DOWN as SHUTTING_DOWN,
+)
+from .handing import (
+    TOO_LARGE as TOO_LARGE,
+)
+from .handing import (
+    UNKNOWN_REQUEST as UNKNOWN_REQUEST,
+)
+from .handing import (
+    WIRE_VERSION as WIRE_VERSION,
+)
+from .handing import (
+    Accepted as Accepted,
+)
+from .handing import (
+    Error as Error,
+)
+from .handing import (
+    Submit as Submit,
+)
 
 # --- requests ---------------------------------------------------------------------------------
 
@@ -43,25 +82,6 @@ class Hello:
 
     client_version: str = ""
     capabilities: tuple[str, ...] = ()
-
-
-@frozen(kw_only=True)
-class Submit:
-    """An invocation whose rows are committed wants to run.
-
-    environment: the submitter's whole environment; None keeps the coordinator's own.
-    secrets: job name -> variables of that job which were not stored. Neither is ever written
-        to disk.
-    umask: file mode mask of the submitter, for its jobs; None: 0o022.
-    spec_version: of the jobs, see `jobs.SPEC_VERSION`; refused with NEWER_SPEC when the
-        coordinator is older than that.
-    """
-
-    invocation_id: str
-    environment: Mapping[str, str] | None = field(default=None, repr=False)
-    secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
-    umask: int | None = None
-    spec_version: int = 1
 
 
 @frozen(kw_only=True)
@@ -235,17 +255,6 @@ class Welcome:
 
 
 @frozen(kw_only=True)
-class Accepted:
-    """Answer to `Submit` and `Retry`.
-
-    invocation_id: of what runs. position: jobs queued before this invocation.
-    """
-
-    invocation_id: str
-    position: int = 0
-
-
-@frozen(kw_only=True)
 class JobEntry:
     """One job of a `Jobs` answer. The first six fields are plain version 1."""
 
@@ -321,14 +330,6 @@ class Evicted:
     """Answer to `Evict`, in its order; False: it is not as it was any more, and was left alone."""
 
     done: tuple[bool, ...]
-
-
-@frozen(kw_only=True)
-class Error:
-    """The request was not carried out."""
-
-    code: str
-    message: str
 
 
 @frozen(kw_only=True)

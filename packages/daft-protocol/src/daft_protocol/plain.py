@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .messages import Accepted, Error, Submit
+from .handing import Accepted, Error, Submit
+
+REQUESTS: dict[str, type] = {"Submit": Submit}
+RESPONSES: dict[str, type] = {"Accepted": Accepted, "Error": Error}
 
 
 def written(message: object) -> dict[str, Any] | None:
