@@ -244,6 +244,17 @@ def test_without_the_catalog_ids_and_paths_still_mean_something(home: Any, recor
         assert "warning: the catalog" in done.stderr
 
 
+def test_only_a_directory_that_is_called_by_an_identity_is_a_repository(home: Any) -> None:
+    for name in ("not-an-id", "0" * 36, "00000000-0000-7000-8000-00000000000X"):
+        (home.root / "state" / "jobs" / name).mkdir(parents=True)
+
+    done = home.daft("jobs", "--repo", "0000", cwd=home.root)
+
+    assert done.returncode == 1
+    assert "is no repository that is known" in done.stderr
+    assert "known:" not in done.stderr
+
+
 def test_a_name_that_starts_two_identities_is_refused(home: Any, recorded: Path) -> None:
     other = home.repository(name="web")
     home.daft("list", cwd=other)

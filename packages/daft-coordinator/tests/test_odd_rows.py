@@ -205,3 +205,21 @@ def test_who_looks_follows_a_store_that_is_replaced(
 
     assert [one.invocation_id for one in seen.recent_invocations()] == [spec.invocation_id]
     seen.close()
+
+
+def test_who_makes_room_for_a_log_tells_of_what_was_open_to_others(
+    sqlite: SqliteJobStore, fire: Make, job: Make, reports: list[str]
+) -> None:
+    with Coordinator(sqlite) as coordinator:
+        made = record(sqlite, fire(job("a")), owner=None, clock=coordinator.clock)
+    places = sqlite._places
+    os.chmod(places.root, 0o755)
+
+    for _ in range(2):
+        assert sqlite.log_directory(made[0]) is not None
+        sqlite._has_directory = ""
+
+    assert os.stat(places.root).st_mode & 0o077 == 0
+    assert reports == [
+        f"{places.root} was open to other users (mode 0755); it is closed to them now"
+    ]

@@ -13,7 +13,7 @@ from daft_store.catalog import CatalogReader, Entry
 from daft_store.listing import ListingError
 from daft_store.roots import data_root
 
-from .whereabouts import find_repository, recorded_identity, state_directory
+from .whereabouts import find_repository, is_identity, recorded_identity, state_directory
 
 _SHOWN = 10  # names in a message
 
@@ -93,7 +93,7 @@ def _entries() -> list[Entry]:
 
 def _recorded() -> list[str]:
     try:
-        return sorted(name for name in os.listdir(state_directory() + "/jobs") if "-" in name)
+        return sorted(name for name in os.listdir(state_directory() + "/jobs") if is_identity(name))
     except FileNotFoundError:
         return []
 

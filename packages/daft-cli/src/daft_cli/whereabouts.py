@@ -79,7 +79,7 @@ def identity_of(common: str) -> str:
             text = file.read(256).strip()
     except OSError:
         return ""
-    if not text or _is_identity(text):
+    if not text or is_identity(text):
         return text
     from daft_store.errors import StoreError
     from daft_store.identity import read_repository_id
@@ -108,7 +108,7 @@ def recorded_identity(common: str) -> str:
         raise SystemExit(4) from error
 
 
-def _is_identity(text: str) -> bool:
+def is_identity(text: str) -> bool:
     """True for a UUID in canonical form; the module for them would cost more than the look."""
     parts = text.split("-")
     return [len(part) for part in parts] == [8, 4, 4, 4, 12] and _HEX.issuperset("".join(parts))

@@ -133,8 +133,9 @@ class RepositoryJobs:
         """Return a client that starts a leader when it needs one."""
         from daft_coordinator.client import CoordinatorClient
 
+        store = self.store()  # first: it tells of what was open to others till now
         return CoordinatorClient(
-            self.station(), self.store(), own_station=self.own_station(), version=__version__
+            self.station(), store, own_station=self.own_station(), version=__version__
         )
 
     def own_station(self) -> Callable[[str], Station] | None:

@@ -101,19 +101,25 @@ class RepositoryPlaces:
         if holder.startswith("/tmp/daft-"):  # noqa: S108
             private_directory(holder, closed=closed)
 
-    def job_directory(self, invocation_id: str, dir_name: str, *, create: bool) -> str:
+    def job_directory(
+        self, invocation_id: str, dir_name: str, *, create: bool, closed: Closed | None = None
+    ) -> str:
         """Return a job's directory; with `create`, make it. Without, it need not be there.
 
+        closed: told of what was open to others on the way, which is closed with `create`.
         Raises: PathOutsideState for a name that is none, NotOurs for a planted link.
         """
         _check_job_names(invocation_id, dir_name)
         invocation = os.path.join(self.directory, invocation_id)
         path = os.path.join(invocation, dir_name)
-        secure = _ensure_private_directory if create else check_private_directory
-        for component in (self.root, os.path.join(self.root, "jobs"), self.directory):
-            secure(component)
-        secure(invocation)
-        (private_directory if create else check_private_directory)(path)
+        above = (self.root, os.path.join(self.root, "jobs"), self.directory, invocation)
+        if not create:
+            for component in (*above, path):
+                check_private_directory(component)
+            return path
+        for component in above:
+            _ensure_private_directory(component, closed)
+        private_directory(path, closed=closed)
         return path
 
     def further_job_directory(self, invocation_id: str, dir_name: str) -> str:
@@ -201,10 +207,10 @@ def private_directory(path: str, *, closed: Closed | None = None) -> None:
     _tightened(path, _checked_directory(path), DIRECTORY_MODE, closed)
 
 
-def _ensure_private_directory(path: str) -> None:
+def _ensure_private_directory(path: str, closed: Closed | None) -> None:
     """Do the same for one that most likely exists: a look is cheaper than an attempt."""
     try:
-        _tightened(path, _checked_directory(path), DIRECTORY_MODE)
+        _tightened(path, _checked_directory(path), DIRECTORY_MODE, closed)
     except FileNotFoundError:
         private_directory(path)
 

@@ -16,7 +16,12 @@ from daft_protocol.jobs import Invocation, Job, ProcessIdentity
 from daft_store import bringup, leases, ledger, owners, pages
 from daft_store.errors import StoreCorrupt, StoreError
 from daft_store.moments import to_text
-from daft_store.places import RepositoryPlaces, check_private_directory, check_private_file
+from daft_store.places import (
+    RepositoryPlaces,
+    check_private_directory,
+    check_private_file,
+    closing,
+)
 from daft_store.rows import CoordinatorRow, InvocationRow, JobRow
 from daft_store.texts import storable
 from daft_store.transactions import writing
@@ -320,7 +325,12 @@ class SqliteJobStore:
         try:
             if job.invocation_id == self._has_directory:
                 return self._places.further_job_directory(job.invocation_id, job.dir_name)
-            path = self._places.job_directory(job.invocation_id, job.dir_name, create=True)
+            path = self._places.job_directory(
+                job.invocation_id,
+                job.dir_name,
+                create=True,
+                closed=lambda *place: self._report(closing([place])),
+            )
         except (StoreError, OSError) as error:
             raise StoreUnavailable(str(error)) from error
         self._has_directory = job.invocation_id
