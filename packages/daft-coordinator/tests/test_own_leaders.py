@@ -18,9 +18,10 @@ import pytest
 
 from daft_coordinator import CoordinatorClient, RetryRequest
 from daft_coordinator.adapters.sqlite import open_station
-from daft_coordinator.errors import RequestRefused
+from daft_coordinator.errors import CoordinatorUnavailable, RequestRefused
 from daft_coordinator.evictor import RepositoryEvictor
 from daft_coordinator.finding import knock
+from daft_coordinator.link import Link
 from daft_coordinator.ports import OWN_LEADER, Owner
 from daft_coordinator.station import LeaderLock, anybody_leads, leader_lives, own_leaders
 from daft_protocol.departures import Departure
@@ -197,6 +198,54 @@ def test_a_cancel_reaches_every_leader_and_signals_each_job_once(
         assert {one.status for one in answer.results} == {"cancelled"}
         assert [out.read_text().split() for out in outs] == [["ready", "term"]] * 3
         assert place.store.unfinished() == ()
+    until_nothing_is_left(place)
+
+
+def test_a_long_wait_is_made_of_stretches_here_too(
+    place: Place, fire: Make, job: Make, apart: Clients, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("daft_coordinator.client.STRETCH_S", 0.05)
+    asked, send = [], Link.send
+    command = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
+
+    def counted(link: Link, request: Any) -> None:
+        asked.append(request)
+        if len(asked) == 8:
+            (tmp_path / "go").touch()
+        send(link, request)
+
+    with apart() as client:
+        made = [client.submit(fire(background(job, name, command))) for name in "ab"]
+        monkeypatch.setattr(Link, "send", counted)
+        entries = client.wait(Wait(invocation_ids=tuple(one.invocation_id for one in made)))
+
+    assert [entry.status for entry in entries] == ["completed", "completed"]
+    assert len(asked) >= 8
+    until_nothing_is_left(place)
+
+
+@pytest.mark.parametrize("verb", ["wait", "cancel", "shutdown"])
+def test_whoever_asks_learns_that_one_of_them_hangs(
+    place: Place, fire: Make, job: Make, apart: Clients, monkeypatch: Any, verb: str
+) -> None:
+    requests = {
+        "wait": lambda client, uid: client.wait(Wait(job_uids=(uid,))),
+        "cancel": lambda client, uid: client.cancel(CancelMatching(job_uids=(uid,))),
+        "shutdown": lambda client, uid: client.shutdown(),
+    }
+    with apart() as client:
+        made = client.submit(fire(background(job, "a", "sleep 60")))
+        until_running(place, "a")
+        monkeypatch.setattr("daft_coordinator.client.STRETCH_S", 0.05)
+        monkeypatch.setattr("daft_coordinator.own_leaders.ANSWER_S", 0.2)
+        leader = psutil.Process(made.leader_pid)
+        leader.suspend()
+        try:
+            with pytest.raises(CoordinatorUnavailable, match="did not answer"):
+                requests[verb](client, made.jobs[0].uid)
+        finally:
+            leader.resume()
+        client.cancel(CancelAll(wait=True))
     until_nothing_is_left(place)
 
 
@@ -436,7 +485,6 @@ def test_a_leader_that_is_never_born_leaves_no_file(
 ) -> None:
     """Its lock was taken for it before it was to be born."""
     import daft_coordinator.detaching as detaching
-    from daft_coordinator.errors import CoordinatorUnavailable
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise CoordinatorUnavailable("no process can be started")

@@ -304,7 +304,9 @@ class CoordinatorClient:
         """
         request = evolve(request, waiter=os.environ.get(JOB_MARK) or None)
         own = self._own_leaders()
-        done = None if own is None else own.wait(request, rest=self._wait_at_one)
+        done = (
+            None if own is None else own.wait(request, stretch_s=STRETCH_S, rest=self._wait_at_one)
+        )
         return self._wait_at_one(request) if done is None else done
 
     def _wait_at_one(self, request: Wait) -> tuple[JobEntry, ...]:

@@ -6,6 +6,7 @@ the repository. A repository without any is never asked this way, nor is this lo
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,8 @@ from .link import ANSWER_S, Link
 from .ports import LEADING, OWN_LEADER, Clock, JobStore, Owner, ProcessControl
 
 SLOW = "it did not answer in its time"
+_ROUNDED_S = 0.001
+"""How much earlier than it was told a leader may see the end of a stretch."""
 
 
 class OwnLeaders:
@@ -97,10 +100,11 @@ class OwnLeaders:
         return self._summed(request, answers)
 
     def wait(
-        self, request: Wait, *, rest: Callable[[Wait], tuple[JobEntry, ...]]
+        self, request: Wait, *, stretch_s: float, rest: Callable[[Wait], tuple[JobEntry, ...]]
     ) -> tuple[JobEntry, ...] | None:
         """Return the jobs of `request` when all are final, or as they are when time is up.
 
+        stretch_s: for how long they are asked at a time: one that hangs answers none of it.
         rest: waits for what none of these leaders runs.
         Returns: None when there is nothing for these leaders to do. Raises as `cancel`.
         """
@@ -108,19 +112,22 @@ class OwnLeaders:
         uids = self._uids_of(request) if living else ()
         if not _shared(self._jobs(uids), living)[0]:
             return None
-        deadline = None
-        if request.timeout_ms is not None:
-            deadline = time.monotonic() + request.timeout_ms / 1000
-        for attempt in range(ATTEMPTS):
-            pause(attempt)
-            left_ms = None
-            if deadline is not None:
-                left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+        limit_s = math.inf if request.timeout_ms is None else request.timeout_ms / 1000
+        deadline = time.monotonic() + limit_s
+        deaths = 0
+        while deaths < ATTEMPTS:
+            pause(deaths)
+            now = time.monotonic()
+            until = min(deadline, now + stretch_s)
             shares, elsewhere = _shared(self._jobs(uids), living)
+            left_ms = max(0, int((until - now) * 1000))
             asked = evolve(request, invocation_ids=(), timeout_ms=left_ms)
-            if self._wait_once(asked, shares, elsewhere, living, rest) or left_ms == 0:
+            if not self._wait_once(asked, shares, elsewhere, living, rest):
+                # One died over it. Whoever takes its jobs over is asked instead.
+                deaths += 1
+            elif time.monotonic() < until - _ROUNDED_S or until == deadline:
+                # An answer before its time says that there is nothing left to wait for.
                 return self._entries(uids)
-            # One died over it. Whoever takes its jobs over is asked instead.
             living = self.living()
         raise CoordinatorUnavailable("one coordinator after the other died")
 
@@ -140,7 +147,9 @@ class OwnLeaders:
             link = self._called(owner)
             if link is not None:
                 try:
-                    link.ask(Shutdown())
+                    link.ask(Shutdown(), answer_s=ANSWER_S)
+                except TimeoutError as error:
+                    raise CoordinatorUnavailable(SLOW) from error
                 except (OSError, ProtocolError):
                     pass  # it has left by itself, or died: both are what is wanted
                 finally:
@@ -178,9 +187,7 @@ class OwnLeaders:
         rest: Callable[[Wait], tuple[JobEntry, ...]],
     ) -> bool:
         """Ask everybody for what they run; False when somebody did not live to answer."""
-        answer_s = None
-        if request.timeout_ms is not None:
-            answer_s = request.timeout_ms / 1000 + ANSWER_S
+        answer_s = (request.timeout_ms or 0) / 1000 + ANSWER_S
         everything = [uid for uids in shares.values() for uid in uids]
         with ExitStack() as links:
             links.enter_context(self.lending(request.waiter, everything, asked=shares))
@@ -272,7 +279,7 @@ def _part(request: CancelMatching | CancelAll, uids: Sequence[str]) -> CancelMat
     )
 
 
-def _received(link: Link, answer_s: float | None) -> Response | None:
+def _received(link: Link, answer_s: float) -> Response | None:
     """Return an answer, None when whoever was asked died over it."""
     try:
         return link.receive(answer_s)
