@@ -68,9 +68,72 @@ def test_jobs_are_found_by_name_and_by_run(db: apsw.Connection) -> None:
     assert runs[0][2:] == (f"{6:016x}", "main", "2026-01-01T00:00:00.000006+00:00")
 
 
+def add_jobs(db: apsw.Connection, *numbers: int) -> None:
+    """Give some runs a job `z` and behind it a job `a`."""
+    for number in numbers:
+        run, worktree = f"{number:016x}", ("main", "a/b", "")[number % 3]
+        for place, name in enumerate(("z", "a")):
+            db.execute(JOB, (f"{number}{name}", run, name, place, name, worktree))
+
+
+def test_what_may_stand_in_an_address_is_told_in_one_look(db: apsw.Connection) -> None:
+    add_jobs(db, 297, 294, 295)
+    asked: list[str] = []
+    db.exec_trace = lambda _, statement, __: asked.append(statement) is None
+
+    found = labels.offered(db, "r", worktree="main", worktrees=True, runs=2)
+
+    assert len(asked) == 1
+    assert [row[:3] for row in found] == [
+        ("job", "z", f"{297:016x}"),
+        ("job", "a", f"{297:016x}"),
+        ("run", "start", f"{297:016x}"),
+        ("run", "start", f"{294:016x}"),
+        ("worktree", "", None),
+        ("worktree", "a/b", None),
+        ("worktree", "main", None),
+    ]
+    assert found[2][3:] == ("2026-01-01T00:00:00.000297+00:00", 2, None)
+    assert found[-1][3:] == ("2026-01-01T00:00:00.000297+00:00", 100, None)
+
+
+def test_a_run_that_is_meant_is_opened_and_no_other(db: apsw.Connection) -> None:
+    add_jobs(db, 294, 295)
+    run = f"{294:016x}"
+
+    opened = labels.offered(db, "r", worktree="a/b", run=run, runs=2)
+    assert [row[:3] for row in opened] == [("job", "z", run), ("job", "a", run)]
+    assert labels.offered(db, "r", worktree=None, run=run, of="main", runs=2) == opened
+    assert labels.offered(db, "r", worktree=None, run=run, of="a/b", runs=2) == []
+    of_several = labels.offered(db, "r", worktree="a/b", run="00", runs=1)
+    assert [row[0] for row in of_several] == ["run"]
+    assert labels.offered(db, "nobody", worktree="main", run=run, worktrees=True, runs=2) == []
+
+
+def test_the_jobs_of_the_newest_runs_come_newest_first(db: apsw.Connection) -> None:
+    add_jobs(db, 294, 295, 297)
+
+    here = labels.jobs_of_newest(db, "r", worktree="main", runs=2)
+    assert [(row[0], row[4]) for row in here] == [
+        (f"{297:016x}", "z"), (f"{297:016x}", "a"), (f"{294:016x}", "z"), (f"{294:016x}", "a")
+    ]  # fmt: skip
+    anywhere = labels.jobs_of_newest(db, "r", worktree=None, runs=5)
+    assert [row[0] for row in anywhere[::2]] == [f"{297:016x}", f"{295:016x}"]
+    assert here[0][1:4] == ("worktree-post-create", "start", "2026-01-01T00:00:00.000297+00:00")
+
+
 @pytest.mark.parametrize(
     "statement",
-    [labels._WORKTREES, labels._HOOKS, labels._STARTING_WITH, labels._NAMED, labels._OF_RUNS],
+    [
+        labels._WORKTREES,
+        labels._HOOKS,
+        labels._STARTING_WITH,
+        labels._NAMED,
+        labels._OF_RUNS,
+        labels._OFFERED,
+        labels._JOBS_OF_NEWEST,
+        labels._JOBS_OF_NEWEST_ANYWHERE,
+    ],
 )
 def test_no_answer_reads_the_whole_history(db: apsw.Connection, statement: str) -> None:
     given = {
@@ -81,6 +144,9 @@ def test_no_answer_reads_the_whole_history(db: apsw.Connection, statement: str) 
         "name": "z",
         "worktree": None,
         "ids": "[]",
+        "of": None,
+        "worktrees": True,
+        "runs": 5,
     }
 
     steps = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + statement, given)]

@@ -124,11 +124,32 @@ class _Record:
             self.db, self.repository, worktree=worktree, limit=limit, skipped=_drop
         )
 
-    def jobs(self, *ids: str) -> Rows:
-        """Return the jobs of some runs."""
-        from daft_store import listing
+    def jobs(self, worktree: str | None, runs: int) -> Rows:
+        """Return (run, hook, trigger, time, job, status) of the newest runs' jobs."""
+        from daft_store import labels
 
-        return listing.jobs_of(self.db, self.repository, list(ids), skipped=_drop)
+        return labels.jobs_of_newest(self.db, self.repository, worktree=worktree, runs=runs)
+
+    def offered(
+        self,
+        worktree: str | None,
+        *,
+        run: str = "",
+        of: str | None = None,
+        worktrees: bool = False,
+    ) -> Rows:
+        """Return what may stand next in an address; see `labels.offered`."""
+        from daft_store import labels
+
+        return labels.offered(
+            self.db,
+            self.repository,
+            worktree=worktree,
+            run=run,
+            of=of,
+            worktrees=worktrees,
+            runs=_RUNS,
+        )
 
     def worktrees(self) -> list[tuple[str, str, int]]:
         """Return recorded worktrees, when each had its newest run, and how many it had."""
@@ -151,63 +172,50 @@ def _drop(_reason: str) -> None:
 def _addresses(record: _Record, word: str) -> list[Candidate]:
     left, colon, rest = word.partition(":")
     if not colon:
-        return _short_addresses(record)
+        return _offered(record, record.offered(record.worktree, worktrees=True), "")
     middle, second, _ = rest.partition(":")
     if second:
-        run = _run_called(record, middle)
-        if run is None or run[1] != left:
-            return []
-        return _jobs_of_run(record, run[0], f"{left}:{middle}:")
-    run = _run_called(record, left)
-    if run is not None:
-        return _jobs_of_run(record, run[0], f"{left}:")
-    runs = record.runs(left)
-    newest = _jobs_of_run(record, runs[0][0], f"{left}:") if runs else []
-    return newest + _run_candidates(record, runs, f"{left}:")
+        run = _digits(middle)
+        rows = record.offered(None, run=run, of=left) if run else []
+        return _offered(record, rows, f"{left}:{middle}:")
+    return _offered(record, record.offered(left, run=_digits(left)), f"{left}:")
 
 
-def _short_addresses(record: _Record) -> list[Candidate]:
-    runs = record.runs(record.worktree) if record.worktree is not None else []
-    found = _jobs_of_run(record, runs[0][0], "") if runs else []
-    found += _run_candidates(record, runs, "")
-    others = [one for one in record.worktrees() if one[0] and one[0] != record.worktree]
+def _digits(text: str) -> str:
+    """Return `text` as the beginning of a run's id, "" when it can be none."""
+    lower = text.lower()
+    is_one = 2 <= len(lower) <= 16 and all(char in "0123456789abcdef" for char in lower)
+    return lower if is_one else ""
+
+
+def _offered(record: _Record, rows: Rows, before: str) -> list[Candidate]:
+    """Return candidates for what is offered, the columns of each kind in line."""
     from daft_store.labels import COUNTED
 
-    rows = in_columns(
-        [
-            (label, _counted(count, "run", stop=COUNTED), record.ago(newest))
-            for label, newest, count in others
-        ]
+    jobs = [row for row in rows if row[0] == "job"]
+    lines = in_columns(
+        [(f"{glyph(job[5])} {job[1]}", _when(record, job), f"[{job[2][:4]}]") for job in jobs]
     )
-    return found + [("WT", f"{one[0]}:", row) for one, row in zip(others, rows, strict=True)]
-
-
-def _run_called(record: _Record, prefix: str) -> tuple[str, str] | None:
-    """Return id and worktree of the one run whose id starts so, None for none or several."""
-    from daft_store import labels
-
-    lower = prefix.lower()
-    if not 2 <= len(lower) <= 16 or not all(char in "0123456789abcdef" for char in lower):
-        return None
-    found = labels.invocations_starting_with(record.db, record.repository, lower)
-    return found[0] if len(found) == 1 else None
-
-
-def _jobs_of_run(record: _Record, run: str, before: str) -> list[Candidate]:
-    jobs = record.jobs(run)
-    rows = in_columns(
-        [(f"{glyph(job[2])} {job[1]}", _when(record, job), f"[{job[0][:4]}]") for job in jobs]
+    found: list[Candidate] = [
+        ("JOB", before + job[1], line) for job, line in zip(jobs, lines, strict=True)
+    ]
+    runs = [row for row in rows if row[0] == "run"]
+    found += [("INV", before + one, line) for one, line in _run_lines(record, runs)]
+    others = [row for row in rows if row[0] == "worktree" and row[1] not in ("", record.worktree)]
+    lines = in_columns(
+        [(one[1], _counted(one[4], "run", stop=COUNTED), record.ago(one[3])) for one in others]
     )
-    return [("JOB", before + job[1], row) for job, row in zip(jobs, rows, strict=True)]
+    return found + [("WT", f"{one[1]}:", line) for one, line in zip(others, lines, strict=True)]
 
 
 def _when(record: _Record, job: Row) -> str:
-    return record.ago(job[4]) if job[4] else str(job[2])
+    return record.ago(job[3]) if job[3] else str(job[5])
 
 
-def _run_candidates(record: _Record, runs: Rows, before: str) -> list[Candidate]:
-    rows = in_columns([(run[3], record.ago(run[4]), _counted(run[7], "job")) for run in runs])
-    return [("INV", before + run[0][:_ID_DIGITS], row) for run, row in zip(runs, rows, strict=True)]
+def _run_lines(record: _Record, runs: Rows) -> list[tuple[str, str]]:
+    """Return short id and line of runs as they are offered."""
+    lines = in_columns([(run[1], record.ago(run[3]), _counted(run[4], "job")) for run in runs])
+    return [(run[2][:_ID_DIGITS], line) for run, line in zip(runs, lines, strict=True)]
 
 
 def _counted(count: int, what: str, *, stop: int | None = None) -> str:
@@ -219,24 +227,21 @@ def _counted(count: int, what: str, *, stop: int | None = None) -> str:
 
 
 def _retries(record: _Record, _word: str) -> list[Candidate]:
-    runs = record.runs(record.worktree, _LOOKED_AT)
     bad: dict[str, list[Row]] = {}
-    for job in record.jobs(*(run[0] for run in runs)):
-        if job[2] in _BAD_ENDS:
+    for job in record.jobs(record.worktree, _LOOKED_AT):
+        if job[5] in _BAD_ENDS:
             bad.setdefault(job[0], []).append(job)
-    failing = [run for run in runs if run[0] in bad]
     per_hook: dict[str, list[int]] = {}
-    for run in failing:
-        per_hook.setdefault(run[2], []).append(len(bad[run[0]]))
+    for jobs in bad.values():
+        per_hook.setdefault(jobs[0][1], []).append(len(jobs))
     found: list[Candidate] = [
         (hook, f"{sum(counts)} failed across {len(counts)}") for hook, counts in per_hook.items()
     ]
-    shown = failing[:_RUNS]
-    words = [(run[3], record.ago(run[4]), f"{len(bad[run[0]])} failed") for run in shown]
-    ids = [run[0][:_ID_DIGITS] for run in shown]
-    found += zip(ids, in_columns(words), strict=True)
-    if failing:
-        found += [(job[1], f"{glyph(job[2])} {job[2]}") for job in bad[failing[0][0]]]
+    shown = list(bad.items())[:_RUNS]
+    words = [(jobs[0][2], record.ago(jobs[0][3]), f"{len(jobs)} failed") for _, jobs in shown]
+    found += zip((run[:_ID_DIGITS] for run, _ in shown), in_columns(words), strict=True)
+    for _, jobs in shown[:1]:
+        found += [(job[4], f"{glyph(job[5])} {job[5]}") for job in jobs]
     return found
 
 
@@ -264,15 +269,15 @@ def _hooks(record: _Record, _word: str) -> list[Candidate]:
 
 
 def _runs(record: _Record, _word: str) -> list[Candidate]:
-    return [one[1:] for one in _run_candidates(record, record.runs(None), "")]
+    found = record.runs(None)
+    return [*_run_lines(record, [("run", one[3], one[0], one[4], one[7], None) for one in found])]
 
 
 def _names(record: _Record, _word: str) -> list[Candidate]:
-    runs = record.runs(record.worktree)
-    newest: dict[str, Row] = {}
-    for job in record.jobs(*(run[0] for run in runs)):
-        newest[job[1]] = job
-    return [(name, f"{glyph(job[2])} {job[2]}") for name, job in newest.items()]
+    newest: dict[str, str] = {}
+    for job in record.jobs(record.worktree, _RUNS):
+        newest.setdefault(job[4], job[5])
+    return [(name, f"{glyph(status)} {status}") for name, status in newest.items()]
 
 
 _BRANCHES = {
