@@ -227,8 +227,8 @@ def test_a_name_that_means_several_jobs_is_refused_with_all_of_them(
 
     with place.client() as client:
         client.submit(first("abc"))
-        newest = client.submit(first("abd"))
-        ambiguous, exact = tail(invocation_prefix="ab"), tail(invocation_prefix="abd")
+        newest = client.submit(first("ab9"))
+        ambiguous, exact = tail(invocation_prefix="ab"), tail(invocation_prefix="ab9")
         unprefixed, nameless, none = tail(), tail(job_name=""), tail(job_name="b")
         client.cancel(CancelAll(wait=True))
 

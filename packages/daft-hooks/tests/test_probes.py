@@ -78,18 +78,14 @@ def test_a_script_that_cannot_run_fails_the_hook_before_anything_runs(
         Options(selectors=parse_selectors(["all"])),
     ],
 )
-def test_conditions_of_a_hook_nobody_wants_run_nothing(repository: Any, options: Options) -> None:
+def test_conditions_of_a_hook_nobody_wants_run_nothing(stage: Any, options: Options) -> None:
     text = "hooks: {worktree-post-create: {skip: [{run: touch ran}], jobs: [{run: x}]}}\n"
-    loaded = repository.configured({"daft.yml": text})
+    loaded = stage.repository.configured({"daft.yml": text})
 
-    outcome = fire(
-        event_in(repository.path),
-        loaded,
-        Firing(engine=no_engine, observer=Silent(), options=options),
-    )
+    outcome = fire(stage.event(), loaded, stage.firing(None, options=options))
 
     assert outcome.status is FireStatus.SKIPPED
-    assert not (repository.path / "ran").exists()
+    assert not (stage.repository.path / "ran").exists()
 
 
 def test_commands_of_conditions_see_their_own_repository(repository: Any) -> None:
