@@ -234,7 +234,7 @@ def test_a_name_that_means_several_jobs_is_refused_with_all_of_them(
 
     assert ambiguous["payload"]["code"] == "AMBIGUOUS"
     assert "abc0" in ambiguous["payload"]["message"]
-    assert "abd0" in ambiguous["payload"]["message"]
+    assert "ab90" in ambiguous["payload"]["message"]
     for found in (exact, unprefixed):
         assert found["payload"]["data"]["uid"] == newest.jobs[0].uid
     assert nameless["payload"]["code"] == "BAD_PAYLOAD"
