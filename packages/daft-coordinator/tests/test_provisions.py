@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
+
+import pytest
 
 from daft_coordinator import provisions
 from daft_protocol.messages import Wait
@@ -22,7 +25,7 @@ load, seen = provisions.load, sys.argv.pop(1)
 def told():
     with open(seen + ".before", "w") as file:
         print(*sys.modules, file=file)
-    load()
+    yield from load()
     with open(seen + ".after", "w") as file:
         print(*sys.modules, file=file)
 provisions.load = told
@@ -52,6 +55,18 @@ def test_no_first_job_waits_for_what_only_later_ones_need(
     assert not before & {*provisions.MODULES, "cattrs", "psutil", "pluggy", "argparse", "logging"}
     assert not before & {"daft_coordinator.domain.retention", "daft_coordinator.client"}
     assert {*provisions.MODULES} <= loaded(Path(f"{seen}.after"))
+
+
+def test_it_is_loaded_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends meanwhile is seen to between two of them."""
+    loaded: list[str] = []
+    monkeypatch.setattr(provisions, "import_module", loaded.append)
+    monkeypatch.setattr(provisions, "gc", Mock())
+
+    counts = [len(loaded) for _ in provisions.load()]
+
+    assert loaded == [*provisions.MODULES]
+    assert counts == [*range(1, len(loaded) + 1)]
 
 
 def test_a_leader_that_works_loads_no_code_any_more(

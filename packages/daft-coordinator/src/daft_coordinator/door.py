@@ -73,8 +73,18 @@ class Door:
                 os.unlink(temporary)
             raise
         self._listener = listener
-        self._reactor.watch(listener.fileno(), READ, lambda _: self._accept())
+        self.resume()
         self._watch_directories()
+
+    def pause(self) -> None:
+        """Let nobody in until `resume`: whoever knocks meanwhile waits."""
+        if self._listener is not None:
+            self._reactor.unwatch(self._listener.fileno())
+
+    def resume(self) -> None:
+        """Let in whoever waits, and whoever comes."""
+        if self._listener is not None:
+            self._reactor.watch(self._listener.fileno(), READ, lambda _: self._accept())
 
     def close(self) -> None:
         """Listen no more, and take the socket away if it is still ours."""
@@ -133,11 +143,7 @@ class Door:
             # Out of descriptors, most likely. Waiting costs the clients a moment; going on at
             # once would spin.
             self._report(f"cannot accept a connection: {error.strerror}")
-            self._reactor.unwatch(self._listener.fileno())
-            self._reactor.call_after(_ACCEPT_AGAIN_S, self._listen_again)
+            self.pause()
+            self._reactor.call_after(_ACCEPT_AGAIN_S, self.resume)
             return
         self._admit(sock)
-
-    def _listen_again(self) -> None:
-        if self._listener is not None:
-            self._reactor.watch(self._listener.fileno(), READ, lambda _: self._accept())

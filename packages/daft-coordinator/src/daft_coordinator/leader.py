@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal as signals
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from daft_protocol import handing
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .history import JobHistory
 
 LINGER_S = 2.0
+_ALL = object()
 _LOAD_AGAIN_S = 0.5
 _LISTEN_AGAIN_S = 1.0  # whatever is in the socket's place is there for longer, or goes soon
 
@@ -103,6 +104,7 @@ class Leader:
         self._finished = False
         self._is_shut = False
         self._begun = begun
+        self._rest: Iterator[None] | None = None  # of the program, while it is being loaded
         self._starter: Connection | None = None
         coordinator.on_change(self._changed)
         coordinator.on_log(self._logged)
@@ -125,7 +127,9 @@ class Leader:
             if repairs:
                 self._report(f"repaired the record: {repairs}")
             self._changed()
-            # In the order they were planned: what was handed over starts first.
+            # Whoever is answered may remove the program: first, all of it has to be here.
+            self._door.pause()
+            # In the order they were planned: what was handed over starts before.
             self.coordinator.reactor.call_soon(self._load_rest)
             while not self._finished:
                 self.coordinator.reactor.wait()
@@ -140,12 +144,19 @@ class Leader:
         return not (self.coordinator.has_given_up or self.recovery.has_given_up)
 
     def _load_rest(self) -> None:
+        """Load a part of what is needed later, and the next in the next turn."""
         try:
-            provisions.load()
+            if self._rest is None:
+                self._rest = provisions.load()
+            if next(self._rest, _ALL) is not _ALL:
+                self.coordinator.reactor.call_soon(self._load_rest)
+                return
         except (OSError, ImportError) as error:
             # No descriptor to spare, for one: what works goes on, and nothing else can begin.
             self._report(f"not all of the program could be loaded yet: {error}")
+            self._rest = None
             self.coordinator.reactor.call_after(_LOAD_AGAIN_S, self._load_rest)
+        self._door.resume()
 
     def _take_hand_over(self) -> None:
         """Take what we were born with, before anything is judged.

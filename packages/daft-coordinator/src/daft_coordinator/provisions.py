@@ -8,23 +8,30 @@ first job waiting.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from importlib import import_module
 
 MODULES = (
-    "daft_coordinator.adapters.salvage",
-    "daft_coordinator.adapters.sqlite_history",
+    "traceback",
+    "daft_protocol.messages",
+    "cattrs",
+    "daft_protocol.converter",
     "daft_coordinator.requests",
     "daft_coordinator.retrying",
-    "daft_protocol.converter",
-    "daft_protocol.messages",
-    "traceback",
+    "daft_coordinator.adapters.sqlite_history",
+    "daft_coordinator.adapters.salvage",
 )
+"""In the order in which they need each other, so that each is one short step."""
 
 
-def load() -> None:
-    """Load them; from now on garbage is looked for, but not among what was loaded."""
+def load() -> Iterator[None]:
+    """Load one of them each time the next is asked for: jobs end in between, and are seen to.
+
+    Behind the last, garbage is looked for again, but not among what was loaded.
+    """
     for name in MODULES:
         import_module(name)
+        yield
     gc.collect()
     gc.freeze()
     gc.enable()
