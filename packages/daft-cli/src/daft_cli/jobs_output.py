@@ -142,8 +142,9 @@ def write_table(
     widths = [0, 0, 0, 0, 0]
     for one in invocations:
         lines_of[one[0]] = [_cells(job, stale, now, waiting) for job in by_id.get(one[0], [])]
-        for cells in lines_of[one[0]]:
-            widths = [max(most, width(cell[0])) for most, cell in zip(widths, cells)]  # noqa: B905
+        for place, column in enumerate(zip(*lines_of[one[0]])):  # noqa: B905
+            # Each text once: most of them stand in many lines.
+            widths[place] = max(widths[place], *map(width, {cell[0] for cell in column}))
     trees: dict[str, Rows] = {}
     for one in invocations:
         trees.setdefault(one[1], []).append(one)

@@ -57,7 +57,20 @@ def harmless_lines(text: str) -> str:
 
 def width(text: str) -> int:
     """Return how many columns of a terminal `text` takes."""
-    if text.isascii() or text.translate(_NARROW).isascii():
+    if text.isascii():
+        return len(text)
+    found = _WIDTHS.get(text)
+    if found is None:
+        found = _WIDTHS[text] = _measured(text)
+    return found
+
+
+_WIDTHS: dict[str, int] = {}
+"""Of texts in more than ASCII: a listing has few, and each of them often."""
+
+
+def _measured(text: str) -> int:
+    if text.translate(_NARROW).isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
 
@@ -66,6 +79,8 @@ def width(text: str) -> int:
 
 def padded(text: str, columns: int) -> str:
     """Return `text` with blanks behind it, so that it takes as many columns."""
+    if text.isascii():
+        return text.ljust(columns)
     return text + " " * (columns - width(text))
 
 
